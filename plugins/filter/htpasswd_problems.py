@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: htpasswd_problems
+short_description: Say what is wrong with a list of users before anything is changed
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Checks a list of users by the same rules as M(holdfast.registry.htpasswd).
+  - A user may lack both C(password) and C(password_hash) here, so that a playbook can make passwords up afterwards.
+  - The answer never contains a password or a hash.
+positional: scheme, parameter
+options:
+  _input:
+    description: The list of users, each a dictionary with C(name) and, if wanted, C(password) or C(password_hash), and C(state).
+    type: raw
+    required: true
+  scheme:
+    description: The scheme the passwords will be hashed with. V(bcrypt) allows 72 bytes, the others 255.
+    type: str
+    choices: [bcrypt, sha512-crypt, apr1]
+    default: bcrypt
+  parameter:
+    description: The variable the messages name.
+    type: str
+    default: users
+"""
+
+EXAMPLES = r"""
+- name: Refuse a wrong list of users before anything is changed
+  ansible.builtin.assert:
+    that: problems | length == 0
+    fail_msg: "{{ problems | join('\n') }}"
+  vars:
+    problems: "{{ holdfast_users | holdfast.registry.htpasswd_problems(parameter='holdfast_users') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The problems, each with its place. Empty when there are none.
+  type: list
+  elements: str
+  sample: ["holdfast_users[2].name: 'al:ice' must not contain a colon"]
+"""
+
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users import problems
+
+
+def htpasswd_problems(users: t.Any, scheme: str = "bcrypt", parameter: str = "users") -> list[str]:
+    return problems(_decrypted(users), scheme, parameter, secret_required=False)
+
+
+def _decrypted(value: t.Any) -> t.Any:
+    """Up to ansible-core 2.18 a value encrypted with Ansible Vault reaches a filter as an object that is no string."""
+    if isinstance(value, dict):
+        return {key: _decrypted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decrypted(item) for item in value]
+    return str(value) if hasattr(value, "__ENCRYPTED__") else value
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"htpasswd_problems": htpasswd_problems}

@@ -1,0 +1,194 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""CA certificates in the system's store: the anchors an administrator adds, and what the distribution's command makes of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils import files
+from ansible_collections.holdfast.registry.plugins.module_utils.der import Certificate
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.file_changes import FileChange, to_remove, to_write
+from ansible_collections.holdfast.registry.plugins.module_utils.pem import certificates_in, to_pem
+
+_SPLIT = r"(?:-[0-9a-f]{16})?"
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemStore:
+    """Where a distribution keeps its trust.
+
+    command is the path of the program that turns anchors into the bundle and, where there is a directory hashes,
+    into OpenSSL's links there; None where it is not installed. refreshes are the arguments to try it with in turn.
+    """
+
+    anchors: str
+    bundle: str
+    hashes: str | None
+    command: str | None
+    refreshes: t.Sequence[t.Sequence[str]] = ((),)
+
+    @classmethod
+    def of_this_host(cls, anchors: str | None) -> SystemStore:
+        path = os.pathsep.join(["/usr/sbin", "/usr/bin", "/sbin", "/bin", os.environ.get("PATH", "")])
+        if os.path.isdir("/etc/pki/ca-trust/source"):
+            return cls(
+                anchors=anchors or "/etc/pki/ca-trust/source/anchors",
+                bundle="/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+                hashes=None,
+                command=shutil.which("update-ca-trust", path=path),
+            )
+        return cls(
+            anchors=anchors or "/usr/local/share/ca-certificates",
+            bundle="/etc/ssl/certs/ca-certificates.crt",
+            hashes="/etc/ssl/certs",
+            command=shutil.which("update-ca-certificates", path=path),
+            # --fresh takes every link away for a moment, so it comes second: most changes do without.
+            refreshes=((), ("--fresh",)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SystemPlan:
+    """What the files need, and if they need nothing, why the command has to run all the same."""
+
+    changes: list[FileChange]
+    stale: list[str]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [change.reason for change in self.changes] or self.stale
+
+    @property
+    def diff(self) -> list[dict[str, str]]:
+        return [change.diff for change in self.changes] or [{"prepared": f"{reason}\n"} for reason in self.stale]
+
+
+def plan(store: SystemStore, name: str, certificates: list[Certificate]) -> SystemPlan:
+    """What it takes for exactly these certificates to be trusted under name. Nothing is changed."""
+    wanted = _anchors(store, name, certificates)
+    changes = []
+    for path, certificate in wanted.items():
+        _refuse_clash(store, path)
+        changes += to_write(path, to_pem(certificate).encode())
+    ours = re.compile(rf"{re.escape(name)}{_SPLIT}\.crt")
+    changes += [to_remove(path) for path in _entries(store.anchors) if ours.fullmatch(os.path.basename(path)) and path not in wanted]
+    for path in _entries(store.anchors):
+        leftover = files.leftover_of(os.path.basename(path))
+        if leftover and ours.fullmatch(leftover):
+            changes.append(to_remove(path, "left by a run that was killed, removed"))
+    stale = [f"{store.bundle}: an earlier run did not finish its refresh"] if os.path.exists(_pending(store, name)) else []
+    return SystemPlan(changes, stale + _stale(store, name, certificates))
+
+
+def apply(store: SystemStore, name: str, certificates: list[Certificate]) -> SystemPlan:
+    """Make what plan() says, one run at a time. Returns what was made.
+
+    A file beside the anchors' directory stands for a refresh that has begun and has not been seen to succeed.
+    """
+    files.make_directories(store.anchors, 0o755)
+    with files.locked(store.anchors) as lock:
+        todo = plan(store, name, certificates)
+        if not todo.reasons:
+            return todo
+        command = require_command(store)
+        files.atomic_write(_pending(store, name), b"", files.Ownership(mode=0o600))
+        for change in todo.changes:
+            change.make()
+        left: list[str] = []
+        for arguments in store.refreshes:
+            # The command inherits the lock: should this process be killed, the next one waits for it to end.
+            _run([command, *arguments], lock)
+            left = _stale(store, name, certificates)
+            if not left:
+                files.remove(_pending(store, name))
+                return todo
+    raise HoldfastError(f"{command} ran without an error, but {'; '.join(left)}; does it read {store.anchors}?")
+
+
+def require_command(store: SystemStore) -> str:
+    if store.command is None:
+        wanted = "update-ca-certificates" if store.hashes else "update-ca-trust"
+        raise HoldfastError(f"stores: the system store needs {wanted}, which is not on this host; install the package ca-certificates first")
+    return store.command
+
+
+def _anchors(store: SystemStore, name: str, certificates: list[Certificate]) -> dict[str, Certificate]:
+    """One file for each certificate: OpenSSL makes no link for a file that holds several."""
+    if len(certificates) == 1:
+        return {os.path.join(store.anchors, f"{name}.crt"): certificates[0]}
+    return {os.path.join(store.anchors, f"{name}-{certificate.fingerprint_sha256[:16]}.crt"): certificate for certificate in certificates}
+
+
+def _refuse_clash(store: SystemStore, anchor: str) -> None:
+    """Two anchors of one file name, wherever they lie, take each other's link away at every refresh."""
+    if store.hashes is None:
+        return
+    link = os.path.join(store.hashes, os.path.basename(anchor)[: -len(".crt")] + ".pem")
+    if os.path.exists(link) and _target(link) != anchor:
+        raise HoldfastError(f"name: {link} already belongs to another certificate; choose another name")
+
+
+def _stale(store: SystemStore, name: str, certificates: list[Certificate]) -> list[str]:
+    """Why the store as clients see it does not agree with the anchors."""
+    stale = []
+    bundle = certificates_in(files.read_bytes(store.bundle)) if certificates else set()
+    for certificate in certificates:
+        if certificate.der not in bundle:
+            stale.append(f"{store.bundle}: lacks {certificate.subject}")
+        if store.hashes is not None and not _is_linked(store.hashes, certificate):
+            stale.append(f"{store.hashes}: has no link {certificate.subject_hash}.N for {certificate.subject}")
+    ours = re.compile(rf"{re.escape(name)}{_SPLIT}\.(?:crt|pem)")
+    for path in _entries(store.hashes) if store.hashes else []:
+        if ours.fullmatch(os.path.basename(_target(path))) and not os.path.exists(path):
+            stale.append(f"{path}: points to a certificate that is gone")
+    return stale
+
+
+def _is_linked(directory: str, certificate: Certificate) -> bool:
+    """Look the certificate up the way OpenSSL does: the hash of its subject, numbered from 0 without a gap."""
+    number = 0
+    while True:
+        content = files.read_bytes(os.path.join(directory, f"{certificate.subject_hash}.{number}"))
+        if content is None:
+            return False
+        if certificate.der in certificates_in(content):
+            return True
+        number += 1
+
+
+def _target(path: str) -> str:
+    """What a symbolic link holds, or nothing where there is none: another run may be making them anew."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _entries(directory: str) -> list[str]:
+    try:
+        return sorted(os.path.join(directory, entry) for entry in os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HoldfastError(f"{directory}: cannot be read: {error.strerror}") from error
+
+
+def _pending(store: SystemStore, name: str) -> str:
+    parent, directory = os.path.split(os.path.realpath(store.anchors))
+    return os.path.join(parent, f"{directory}.{name}.pending")
+
+
+def _run(command: list[str], lock: int) -> None:
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}, pass_fds=(lock,), check=False
+    )
+    if result.returncode:
+        output = result.stdout.decode("utf-8", errors="replace").strip()
+        raise HoldfastError(f"{' '.join(command)} failed with exit code {result.returncode}: {output[-500:]}")

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Names in certificates: which are well formed, and which a policy allows."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}\Z")
+_RESERVED = ("ca",)
+
+Pattern = t.Union[str, ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+
+def check_file_names(names: list[str], where: str) -> None:
+    """Refuse base names of files that are not plain, are taken by the collection's own files, or appear twice."""
+    for index, name in enumerate(names):
+        place = f"{where}[{index}].name"
+        if not _FILE_NAME.match(name):
+            raise HoldfastError(f"{place}: {name!r} must be letters, digits, dots, dashes and underscores only, without a dot in front, such as 'registry'")
+        if name in _RESERVED:
+            raise HoldfastError(f"{place}: {name!r} is taken by the CA's own files; choose another name")
+        if name in names[:index]:
+            raise HoldfastError(f"{place}: {name!r} is already used by {where}[{names.index(name)}]; every certificate needs a name of its own")
+
+
+def check_common_name(name: str, where: str) -> None:
+    """Refuse a common name that no certificate can hold."""
+    if not 1 <= len(name) <= 64 or not name.isprintable() or name != name.strip():
+        raise HoldfastError(f"{where}: {name!r} must be 1 to 64 printable characters without spaces at the ends")
+
+
+def parse_name(text: str, where: str) -> str:
+    """The normal form of a DNS name, a wildcard or an IP address. where names the parameter."""
+    name = text.lower()
+    try:
+        if "%" not in name:
+            return str(ipaddress.ip_address(name))
+    except ValueError:
+        pass
+    wildcard = name.startswith("*.")
+    labels = (name[2:] if wildcard else name).split(".")
+    if not name.isascii():
+        raise HoldfastError(f"{where}: {text!r} must be written in its ASCII form{_a_label(name)}")
+    if len(name) > 253 or not all(_LABEL.match(label) for label in labels) or labels[-1].isdigit():
+        raise HoldfastError(
+            f"{where}: {text!r} is neither a DNS name such as 'registry.example.org' or '*.example.org' "
+            "nor an IP address such as '192.0.2.10' or '2001:db8::10'"
+        )
+    if wildcard and len(labels) < 2:
+        raise HoldfastError(f"{where}: {text!r} would match in no client: a wildcard needs two labels behind it, such as '*.example.org'")
+    return name
+
+
+def parse_domain(text: str, where: str) -> str:
+    """The normal form of a domain for a name constraint: a DNS name that stands for itself and all names below it."""
+    name = parse_name(text, where)
+    if name.startswith("*.") or is_address(name):
+        raise HoldfastError(f"{where}: {text!r} must be a domain such as 'example.org'; it covers the names below it as well")
+    return name
+
+
+def parse_pattern(text: str, where: str) -> Pattern:
+    """A pattern for names that may be signed: "*.example.org", an exact DNS name, an address or a network."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        if "/" in text:
+            raise HoldfastError(f"{where}: {text!r} is not a network such as '192.0.2.0/24': {error}") from None
+    return parse_name(text, where)
+
+
+def is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def matches(name: str, patterns: list[Pattern]) -> bool:
+    """Whether one of the patterns allows a name that parse_name() has seen. "*.example.org" allows every name below."""
+    if is_address(name):
+        address = ipaddress.ip_address(name)
+        return any(not isinstance(pattern, str) and address in pattern for pattern in patterns)
+    return any(isinstance(pattern, str) and (name == pattern or (pattern.startswith("*.") and name.endswith(pattern[1:]))) for pattern in patterns)
+
+
+def within(name: str, domains: list[str]) -> bool:
+    """Whether name constraints for these domains permit a name. Constraints for DNS names say nothing about addresses."""
+    host = name.removeprefix("*.")
+    return is_address(name) or any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a client could take a common name for the name of a host: an address, or a DNS name with a dot in it."""
+    try:
+        parse_name(text, "")
+    except HoldfastError:
+        return False
+    return "." in text or ":" in text
+
+
+def _a_label(name: str) -> str:
+    try:
+        return f": {name.encode('idna').decode('ascii')!r}"
+    except UnicodeError:
+        return ", such as 'xn--bcher-kva.example' for 'bücher.example'"

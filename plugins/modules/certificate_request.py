@@ -1,0 +1,209 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make keys and certificate signing requests where the certificates are used."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_request
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+short_description: Make keys and request the certificates that are missing or due
+description:
+  - Runs on the host that uses the certificates. Makes missing private keys there, looks at the certificates in place,
+    and returns certificate signing requests for those that need one, with the reasons.
+  - Hand RV(requests) to M(holdfast.registry.certificate_sign) on the CA's host and what that returns to M(holdfast.registry.certificate_install) on this one.
+  - A certificate C(NAME) is C(NAME.crt) with the key C(NAME.key), mode 0600. Private keys never leave the host.
+  - A key of another type waits as C(NAME.key.new) until its certificate is installed, so the pair in use always matches.
+requirements:
+  - python3-cryptography (3.4 or newer) on the host
+options:
+  directory:
+    description: Absolute path of the directory for keys and certificates. Made with mode 0755 where it is missing, its parents too.
+    type: path
+    required: true
+  ca_certificate:
+    description: Certificate of the CA that should have signed, in PEM form. A CA renewed with the same key and name is no reason to sign again.
+    type: str
+    required: true
+  certificates:
+    description: The certificates this host uses.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Base name of the files. Letters, digits, dots, dashes and underscores; not C(ca).
+        type: str
+        required: true
+      names:
+        description: DNS names, wildcards such as C(*.example.org) and IP addresses it is for. Names in other scripts in their ASCII form (C(xn--...)).
+        type: list
+        elements: str
+        required: true
+      common_name:
+        description: Common name, 1 to 64 characters. Left out, it is the first DNS name where that is short enough, else there is none.
+        type: str
+      key_type:
+        description: Type of the key. Another type makes a new key.
+        type: str
+        choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
+        default: ec-p256
+      usages:
+        description: What the certificate is good for.
+        type: list
+        elements: str
+        choices: [server, client]
+        default: [server]
+      lifetime_days:
+        description: Days a new certificate is valid. Must be greater than O(certificates[].renew_before_days).
+        type: int
+        default: 397
+      renew_before_days:
+        description: Ask for a new certificate when this many days are left, or fewer.
+        type: int
+        default: 30
+attributes:
+  check_mode:
+    support: full
+    description: Says what a run would do and writes nothing. A request for a key that is still to be made is signed by one that is thrown away.
+  diff_mode:
+    support: full
+    description: Shows which key files there are and their types, never a key.
+seealso:
+  - module: holdfast.registry.ca
+  - module: holdfast.registry.certificate_sign
+  - module: holdfast.registry.certificate_install
+"""
+
+EXAMPLES = r"""
+- name: Request what is missing or due
+  holdfast.registry.certificate_request:
+    directory: /etc/holdfast/tls
+    ca_certificate: "{{ ca.certificate }}"
+    certificates:
+      - name: registry
+        names: [registry.example.org, 192.0.2.10]
+  register: requested
+
+- name: Sign it on the host of the CA
+  holdfast.registry.certificate_sign:
+    directory: /etc/holdfast/ca
+    requests: "{{ requested.requests }}"
+  delegate_to: ca.example.org
+  register: signed
+
+- name: Install what was signed
+  holdfast.registry.certificate_install:
+    directory: /etc/holdfast/tls
+    ca_certificate: "{{ ca.certificate }}"
+    certificates: "{{ signed.certificates }}"
+"""
+
+RETURN = r"""
+changes:
+  description: What changed in the key files and why. Empty where nothing did.
+  type: list
+  elements: str
+  returned: success
+  sample: ["/etc/holdfast/tls/registry.key: made, ec-p256"]
+requests:
+  description: The certificates that need signing, and only those.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: Name of the certificate.
+      type: str
+      sample: registry
+    csr:
+      description: Certificate signing request in PEM form. Empty in check mode where both the key and python3-cryptography are missing.
+      type: str
+      sample: "-----BEGIN CERTIFICATE REQUEST-----\nMIHz...\n-----END CERTIFICATE REQUEST-----\n"
+    needs:
+      description:
+        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(signed by another CA), C(key changed),
+          or C(... changed from ... to ...) with the names, common name, usages, key type or lifetime.
+      type: list
+      elements: str
+      sample: [expires in 29 days]
+    lifetime_days:
+      description: Days asked for.
+      type: int
+      sample: 397
+    usages:
+      description: Usages asked for.
+      type: list
+      elements: str
+      sample: [server]
+certificates:
+  description: All certificates, as they are before anything is signed.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: Name of the certificate.
+      type: str
+      sample: registry
+    path:
+      description: Path of the certificate.
+      type: str
+      sample: /etc/holdfast/tls/registry.crt
+    key_path:
+      description: Path of its key.
+      type: str
+      sample: /etc/holdfast/tls/registry.key
+    not_after:
+      description: End of its validity, UTC; null where there is no certificate that can be read.
+      type: str
+      sample: "2027-03-04T12:00:00Z"
+    days_left:
+      description: Whole days until then, below zero once it has expired; null where there is no certificate that can be read.
+      type: int
+      sample: 396
+    needs:
+      description: As in RV(requests); empty where the certificate is good.
+      type: list
+      elements: str
+      sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.holdfast.registry.plugins.module_utils import x509_request
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, USAGES, check_directory, current_time
+
+
+def main() -> None:
+    certificate = {
+        "name": {"type": "str", "required": True},
+        "names": {"type": "list", "elements": "str", "required": True},
+        "common_name": {"type": "str"},
+        "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
+        "usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": ["server"]},
+        "lifetime_days": {"type": "int", "default": 397},
+        "renew_before_days": {"type": "int", "default": 30},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "ca_certificate": {"type": "str", "required": True},
+            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        check_directory(params["directory"])
+        wanted = x509_request.parse(params["certificates"])
+        result = x509_request.ensure(params["directory"], wanted, params["ca_certificate"], module.check_mode, current_time())
+    except HoldfastError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: htpasswd
+short_description: Manage all users of a password file for HTTP basic authentication
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Adds, updates and removes any number of users of one password file in one call.
+  - The file is locked, read once and replaced in one step. Servers see the old file or the new one, also when the run is killed.
+  - Comments, blank lines and users that are not listed stay, unless O(exclusive=true).
+  - A line that is neither an entry nor a comment is an error that names the line. The file then stays as it is.
+  - Where a user has several lines, servers use the first. The module keeps the first, removes the others, and warns.
+options:
+  path:
+    description:
+      - The password file. Its directory must exist.
+      - It is made when there is a user to write to it.
+    type: path
+    required: true
+  users:
+    description: The users, each listed once.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The user's name. At most 255 bytes; no colon, no control characters, no C(#) in front, no white space around it.
+        type: str
+        required: true
+      password:
+        description:
+          - The password. No control characters; at most 72 bytes in UTF-8 with O(scheme=bcrypt), which ignores the rest, else at most 255.
+          - A user with O(users[].state=present) needs either this or O(users[].password_hash).
+        type: str
+      password_hash:
+        description:
+          - A ready hash, written as it is. bcrypt (C($2y$), C($2b$), C($2a$)), sha512-crypt (C($6$)) or apr1 (C($apr1$)).
+          - A hash that differs from the one in the file only by C($2b$) in place of C($2y$) is the same.
+        type: str
+      state:
+        description: Whether the user is in the file.
+        type: str
+        choices: [present, absent]
+        default: present
+  exclusive:
+    description: Whether the file has the listed users and nothing else. Other users, comments and blank lines are removed.
+    type: bool
+    default: false
+  update_password:
+    description:
+      - V(always) rewrites an entry when its password, its scheme or its hash is another one, or its bcrypt cost is lower than O(bcrypt_cost).
+      - V(on_create) never touches an entry that exists.
+    type: str
+    choices: [always, on_create]
+    default: always
+  scheme:
+    description:
+      - How passwords are hashed. V(bcrypt) is written as C($2y$), V(sha512-crypt) with the 5000 rounds that are the default of crypt(3).
+      - A registry that reads the file itself understands V(bcrypt) only. V(apr1) is for old software.
+    type: str
+    choices: [bcrypt, sha512-crypt, apr1]
+    default: bcrypt
+  bcrypt_cost:
+    description:
+      - The cost of bcrypt, from 4 to 17. Each step doubles the time of a guess, and of every request too, because nginx verifies the password each time.
+      - The default is the least that OWASP recommends. Raise it where the server remembers verdicts.
+      - An entry with a higher cost stays as it is until its password changes.
+    type: int
+    default: 10
+  mode:
+    description: The mode of the file, in octal and in quotes.
+    type: raw
+    default: "0640"
+  owner:
+    description: The owner of the file, by name or number. Without it, the owner stays.
+    type: str
+  group:
+    description: The group of the file, by name or number. Without it, the group stays. The server's group must be able to read the file.
+    type: str
+attributes:
+  check_mode:
+    description: Says what a run would do and writes nothing.
+    support: full
+  diff_mode:
+    description: Shows the lines of the file with a description in place of each hash.
+    support: full
+requirements:
+  - python3-bcrypt for O(scheme=bcrypt), python3-passlib for the other schemes. Neither when every user comes with O(users[].password_hash).
+"""
+
+EXAMPLES = r"""
+- name: These users and nobody else
+  holdfast.registry.htpasswd:
+    path: /etc/nginx/registry.htpasswd
+    group: www-data
+    exclusive: true
+    users:
+      - name: alice
+        password: "{{ alice_password }}"
+      - name: bob
+        password_hash: $2y$10$K7dXsHgJjtJlQF8mmnWwO.AvT3EaAM0EfvYFhEJSrESSit3N//gp.
+
+- name: Remove one user, leave the others alone
+  holdfast.registry.htpasswd:
+    path: /etc/nginx/registry.htpasswd
+    users:
+      - name: bob
+        state: absent
+
+- name: A first password that the user may change later
+  holdfast.registry.htpasswd:
+    path: /etc/nginx/registry.htpasswd
+    update_password: on_create
+    users:
+      - name: alice
+        password: "{{ lookup('holdfast.registry.secret', 'secrets/alice') }}"
+"""
+
+RETURN = r"""
+path:
+  description: The password file.
+  returned: success
+  type: str
+  sample: /etc/nginx/registry.htpasswd
+added:
+  description: The users that were not in the file.
+  returned: success
+  type: list
+  elements: str
+  sample: [alice]
+updated:
+  description: The users whose entry was rewritten.
+  returned: success
+  type: list
+  elements: str
+  sample: [bob]
+removed:
+  description: The users that are no longer in the file.
+  returned: success
+  type: list
+  elements: str
+  sample: [mallory]
+reasons:
+  description: Why each of these users was added, updated or removed.
+  returned: success
+  type: dict
+  sample:
+    alice: missing
+    bob: scheme apr1 -> bcrypt
+    mallory: not listed, and exclusive is true
+file_changes:
+  description: What changed about the file besides its users.
+  returned: success
+  type: list
+  elements: str
+  sample: [mode 0644 -> 0640]
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.files import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd import Policy, diff, manage
+from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users import check_cost, checked_users, problems
+
+
+class HtpasswdModule(AnsibleModule):
+    def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
+        """Keep the parameters out of the system's log: a password with a quote or a backslash would be in it, spelt otherwise and so not masked."""
+        super().log("Invoked" if log_args else msg)
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        """Name the place in users, which Ansible's own validation does not, and echo no parameters: a password below a misspelt key is not known to be one."""
+        found = problems(self.params.get("users"), self.params.get("scheme") or "bcrypt")
+        super().fail_json("; ".join(found) or msg, invocation={}, **kwargs)
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    check_cost(params["bcrypt_cost"])
+    users = checked_users(params["users"], params["scheme"])
+    policy = Policy(params["scheme"], params["bcrypt_cost"], params["exclusive"], params["update_password"] == "on_create")
+    if not isinstance(params["mode"], str):
+        raise HoldfastError("mode: write it in octal and in quotes, such as '0640'")
+    try:
+        ownership = Ownership.of(params["mode"], params["owner"], params["group"])
+    except HoldfastError as error:
+        if not module.check_mode:
+            raise
+        # On a fresh host the package that brings the server's user is not installed yet.
+        ownership = Ownership.of(params["mode"], None, None)
+        module.warn(f"{error}: this fails unless it is made before")
+
+    plan = manage(params["path"], users, policy, ownership, module.check_mode)
+    for warning in plan.warnings:
+        module.warn(warning)
+    before, after = diff(plan, policy)
+    shown = [{"before_header": params["path"], "after_header": params["path"], "before": before, "after": after}]
+    if plan.file_changes:
+        shown.append({"prepared": "".join(f"{params['path']}: {change}\n" for change in plan.file_changes)})
+    return {
+        "changed": bool(plan.reasons or plan.file_changes),
+        "path": params["path"],
+        "added": plan.added,
+        "updated": plan.updated,
+        "removed": plan.removed,
+        "reasons": plan.reasons,
+        "file_changes": plan.file_changes,
+        "diff": shown,
+    }
+
+
+def main() -> None:
+    module = HtpasswdModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "users": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "password": {"type": "str", "no_log": True},
+                    "password_hash": {"type": "str", "no_log": True},
+                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                },
+            },
+            "exclusive": {"type": "bool", "default": False},
+            "update_password": {"type": "str", "choices": ["always", "on_create"], "default": "always", "no_log": False},
+            "scheme": {"type": "str", "choices": ["bcrypt", "sha512-crypt", "apr1"], "default": "bcrypt"},
+            "bcrypt_cost": {"type": "int", "default": 10},
+            "mode": {"type": "raw", "default": "0640"},
+            "owner": {"type": "str"},
+            "group": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except HoldfastError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

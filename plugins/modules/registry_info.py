@@ -1,0 +1,343 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registry_info
+short_description: Ask a container registry over HTTP or HTTPS and say what came back
+version_added: 1.0.0
+description:
+  - Sends one request to a registry and returns the status, headers, body, and the certificate the server showed.
+  - With O(connect_to) a server is asked under its public name before that name resolves to it.
+  - The certificate is always verified, and nothing older than TLS 1.2 is spoken. There is no option to turn that off.
+  - Redirects are not followed, they are returned. Proxy variables of the environment are not read.
+author:
+  - holdfast.registry contributors (@holdfast)
+options:
+  url:
+    description:
+      - The URL to ask, with scheme V(http) or V(https), and without a username or password in it.
+    type: str
+    required: true
+  connect_to:
+    description:
+      - The address, V(ADDRESS:PORT) or V([IPv6]:PORT) to connect to, instead of the host and port of O(url).
+      - The certificate is verified for the host of O(url), and the C(Host) header stays that of O(url).
+    type: str
+  ca_file:
+    description:
+      - A file on the host with the PEM certificates of the only CAs to trust.
+      - With neither this nor O(ca_certificate), the host's system store is trusted.
+    type: path
+  ca_certificate:
+    description:
+      - The PEM certificates of the only CAs to trust, as text.
+    type: str
+  username:
+    description:
+      - Username for HTTP Basic authentication, sent with the first request.
+    type: str
+  password:
+    description:
+      - Password for HTTP Basic authentication.
+    type: str
+  method:
+    description:
+      - The HTTP method.
+    type: str
+    choices: [GET, HEAD]
+    default: GET
+  accept:
+    description:
+      - Media types for the C(Accept) header, such as the manifest types to ask for.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description:
+      - Seconds from 1 to 3600 within which the whole answer must have come, name lookup included.
+    type: int
+    default: 10
+  expect_status:
+    description:
+      - The HTTP statuses that are right. The module fails on any other, whatever O(fail_on_error) says.
+      - With an empty list every status is right.
+    type: list
+    elements: int
+    default: []
+  fail_on_error:
+    description:
+      - Whether to fail when no answer comes back. With V(false), RV(reachable) is V(false) then and RV(error) says why.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Can run in check mode and return changed status prediction without modifying the target.
+    support: full
+    details: The request is sent in check mode too. It changes nothing.
+  diff_mode:
+    description: Returns details on what has changed in diff mode.
+    support: none
+    details: Nothing is ever changed.
+"""
+
+EXAMPLES = r"""
+- name: The registry asks for a password
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/
+    ca_file: /usr/local/share/ca-certificates/registry-ca.crt
+    expect_status: [401]
+
+- name: The registry lets alice in, also before its name resolves
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/
+    connect_to: 192.0.2.10:443
+    username: alice
+    password: "{{ alice_password }}"
+    expect_status: [200]
+
+- name: The digest of a manifest, without its body
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/base/debian/manifests/trixie
+    method: HEAD
+    accept:
+      - application/vnd.oci.image.index.v1+json
+      - application/vnd.docker.distribution.manifest.list.v2+json
+  register: manifest
+
+- name: Show the digest
+  ansible.builtin.debug:
+    msg: "{{ manifest.headers['docker-content-digest'] }}"
+
+- name: Warn a month before the certificate ends
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/
+  register: registry
+  failed_when: registry.tls.days_left < 30
+
+- name: See whether the registry answers, without failing
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/
+    timeout: 3
+    fail_on_error: false
+  register: probe
+"""
+
+RETURN = r"""
+reachable:
+  description: Whether an HTTP answer came back, whatever its status.
+  returned: always, except for wrong parameters
+  type: bool
+  sample: true
+error:
+  description: Why no answer came back.
+  returned: when RV(reachable) is false
+  type: dict
+  contains:
+    kind:
+      description: What went wrong; one of V(dns), V(connect), V(tls), V(timeout) and V(http).
+      type: str
+      sample: tls
+    message:
+      description: What went wrong, where and why, in a sentence.
+      type: str
+      sample: "https://registry.example.com/v2/ (at registry.example.com:443): certificate verify failed: self-signed certificate in certificate chain"
+  sample:
+    kind: connect
+    message: "https://registry.example.com/v2/ (at 192.0.2.10:443): Connection refused, while connecting"
+status:
+  description: The HTTP status.
+  returned: when RV(reachable) is true
+  type: int
+  sample: 401
+reason:
+  description: The words behind the HTTP status.
+  returned: when RV(reachable) is true
+  type: str
+  sample: Unauthorized
+headers:
+  description: The headers of the answer, names in lower case. Headers sent more than once are joined with a comma.
+  returned: when RV(reachable) is true
+  type: dict
+  sample:
+    content-type: application/json
+    docker-distribution-api-version: registry/2.0
+api_version:
+  description: The header C(Docker-Distribution-Api-Version), or an empty string.
+  returned: when RV(reachable) is true
+  type: str
+  sample: registry/2.0
+api_version_count:
+  description: How often that header was sent. More than once is a common mistake in proxies.
+  returned: when RV(reachable) is true
+  type: int
+  sample: 1
+challenge:
+  description: The header C(WWW-Authenticate), or an empty string.
+  returned: when RV(reachable) is true
+  type: str
+  sample: Basic realm="registry"
+body:
+  description: The body as text, at most its first 64 KiB. Bytes that are not UTF-8 are replaced.
+  returned: when RV(reachable) is true
+  type: str
+  sample: '{"repositories": ["base/debian"]}'
+body_truncated:
+  description: Whether the body was longer than that.
+  returned: when RV(reachable) is true
+  type: bool
+  sample: false
+json:
+  description: The body as data, or V(null) when it is no JSON or was truncated.
+  returned: when RV(reachable) is true
+  type: raw
+  sample:
+    repositories:
+      - base/debian
+tls:
+  description: The connection and the server's certificate. Empty for plain HTTP.
+  returned: when RV(reachable) is true
+  type: dict
+  contains:
+    version:
+      description: The TLS version spoken.
+      type: str
+      sample: TLSv1.3
+    cipher:
+      description: The cipher suite.
+      type: str
+      sample: TLS_AES_256_GCM_SHA384
+    subject:
+      description: The subject of the certificate.
+      type: str
+      sample: CN=registry.example.com
+    issuer:
+      description: Who issued the certificate.
+      type: str
+      sample: O=Example, CN=Example Registry CA
+    names:
+      description: The host names and addresses the certificate is for (subject alternative names).
+      type: list
+      elements: str
+      sample:
+        - registry.example.com
+        - 192.0.2.10
+    not_after:
+      description: When the certificate ends.
+      type: str
+      sample: "2027-03-01T12:00:00Z"
+    days_left:
+      description: Whole days until then.
+      type: int
+      sample: 88
+    fingerprint_sha256:
+      description: SHA-256 of the certificate in DER form.
+      type: str
+      sample: 2f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c1b0a998877
+  sample:
+    version: TLSv1.3
+    cipher: TLS_AES_256_GCM_SHA384
+    subject: CN=registry.example.com
+    issuer: O=Example, CN=Example Registry CA
+    names:
+      - registry.example.com
+    not_after: "2027-03-01T12:00:00Z"
+    days_left: 88
+    fingerprint_sha256: 2f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c1b0a998877
+elapsed_ms:
+  description: Milliseconds from the name lookup to the end of the answer.
+  returned: when RV(reachable) is true
+  type: int
+  sample: 12
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.holdfast.registry.plugins.module_utils.endpoint import parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.registry_info import (
+    Request,
+    RequestError,
+    accept_header,
+    ask,
+    basic_credentials,
+    check_expected,
+    mistaken_credentials,
+    parse_url,
+    tls_context,
+)
+
+ARGUMENT_SPEC = {
+    "url": {"type": "str", "required": True},
+    "connect_to": {"type": "str"},
+    "ca_file": {"type": "path"},
+    "ca_certificate": {"type": "str"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "method": {"type": "str", "choices": ["GET", "HEAD"], "default": "GET"},
+    "accept": {"type": "list", "elements": "str", "default": []},
+    "timeout": {"type": "int", "default": 10},
+    "expect_status": {"type": "list", "elements": "int", "default": []},
+    "fail_on_error": {"type": "bool", "default": True},
+}
+
+
+def build_request(module: AnsibleModule) -> Request:
+    """Turn the parameters into a request. Raises HoldfastError for a wrong one."""
+    params = module.params
+    try:
+        url = parse_url(params["url"])
+    except HoldfastError:
+        module.no_log_values.update(mistaken_credentials(params["url"]))
+        raise
+    check_expected(params["expect_status"])
+    if not 1 <= params["timeout"] <= 3600:
+        raise HoldfastError(f"timeout: {params['timeout']} is not between 1 and 3600 seconds")
+    headers = {"User-Agent": "holdfast.registry"}
+    if params["accept"]:
+        headers["Accept"] = accept_header(params["accept"])
+    if params["username"] is not None:
+        credentials = basic_credentials(params["username"], params["password"])
+        module.no_log_values.add(credentials)
+        headers["Authorization"] = f"Basic {credentials}"
+    context = tls_context(params["ca_file"], params["ca_certificate"])
+    return Request(
+        url=url,
+        method=params["method"],
+        headers=headers,
+        connect_to=None if params["connect_to"] is None else parse_endpoint(params["connect_to"], parameter="connect_to"),
+        context=context if url.scheme == "https" else None,
+        timeout=params["timeout"],
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENT_SPEC,
+        mutually_exclusive=[("ca_file", "ca_certificate")],
+        required_together=[("username", "password")],
+        supports_check_mode=True,
+    )
+    failure: dict[str, t.Any] = {}
+    try:
+        answer = ask(build_request(module))
+    except HoldfastError as error:
+        if isinstance(error, RequestError):
+            failure = {"reachable": False, "error": {"kind": error.kind, "message": str(error)}}
+        if failure and not module.params["fail_on_error"]:
+            module.exit_json(changed=False, **failure)
+        module.fail_json(msg=str(error), **failure)
+
+    expected = module.params["expect_status"]
+    if expected and answer["status"] not in expected:
+        wanted = " or ".join(str(status) for status in expected)
+        start = " ".join(answer["body"].split())[:200]
+        said = f": {start}" if start else ""
+        module.fail_json(msg=f"{module.params['url']} answered {answer['status']} {answer['reason']}, expected {wanted}{said}", **answer)
+    module.exit_json(changed=False, **answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,452 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import os
+import shutil
+import ssl
+import stat
+import threading
+
+import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils import files, system_trust
+from ansible_collections.holdfast.registry.plugins.module_utils.ca_trust import Request, trust
+from ansible_collections.holdfast.registry.plugins.module_utils.endpoint_trust import EndpointStore
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.pem import read_ca_certificates, to_pem
+from ansible_collections.holdfast.registry.plugins.module_utils.system_trust import SystemStore
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+NOW = datetime.datetime.now(datetime.timezone.utc)
+UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
+needs_update = pytest.mark.skipif(not (UPDATE and shutil.which("openssl")), reason="needs update-ca-certificates")
+ENDPOINTS = ["registry.example.com", "[2001:db8::5]:5000"]
+ALL = ("system", "docker", "containers", "containerd")
+
+
+def make_ca(name):
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(datetime.datetime(2000, 1, 1)).not_valid_after((NOW + datetime.timedelta(days=1)).replace(tzinfo=None))
+    signed = builder.add_extension(x509.BasicConstraints(True, None), critical=True).sign(key, hashes.SHA256())
+    return read_ca_certificates(signed.public_bytes(serialization.Encoding.PEM).decode(), parameter="content", now=NOW)[0]
+
+
+FIRST, SECOND, THIRD = make_ca("First"), make_ca("Second"), make_ca("Third")
+
+
+@pytest.fixture
+def host(tmp_path):
+    """The real update-ca-certificates on directories of its own, which hold one certificate already."""
+    for directory in ("share", "local", "certs", "hooks"):
+        (tmp_path / directory).mkdir()
+    (tmp_path / "share/Public_Root.crt").write_text(to_pem(THIRD))
+    (tmp_path / "conf").write_text("Public_Root.crt\n")
+    command = tmp_path / "update"
+    command.write_text(
+        f'#!/bin/sh\necho "run $*" >>{tmp_path}/log\nexec {UPDATE} --certsconf {tmp_path}/conf --certsdir {tmp_path}/share'
+        f' --localcertsdir {tmp_path}/local --etccertsdir {tmp_path}/certs --hooksdir {tmp_path}/hooks "$@"\n'
+    )
+    command.chmod(0o755)
+    return tmp_path
+
+
+def request(host, certificates=(), stores=ALL, endpoints=(), name="corp"):
+    system = dataclasses.replace(
+        SystemStore.of_this_host(str(host / "local")), bundle=str(host / "certs/ca-certificates.crt"), hashes=str(host / "certs"), command=str(host / "update")
+    )
+    return Request(
+        name=name,
+        certificates=list(certificates),
+        endpoints=list(endpoints),
+        system=system if "system" in stores else None,
+        by_endpoint={store: EndpointStore(str(host / store / "certs.d"), store == "containerd") for store in stores if store != "system"},
+    )
+
+
+def present(host, *certificates, **keywords):
+    return trust(request(host, certificates, **{"endpoints": ENDPOINTS, **keywords}), check_mode=False)
+
+
+def absent(host, **keywords):
+    return trust(request(host, **keywords), check_mode=False)
+
+
+def snapshot(host):
+    """Everything below a directory: kind, mode, time and content."""
+    found = {}
+    for directory, _names, names in os.walk(host):
+        found[directory] = os.lstat(directory).st_mode
+        for name in names:
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            content = os.readlink(path) if stat.S_ISLNK(status.st_mode) else open(path, "rb").read()  # noqa: SIM115
+            found[path] = (status.st_mode, status.st_mtime_ns, content)
+    return found
+
+
+def system_trusts(host):
+    """Who is trusted by the bundle and, which must be the same, by the links in the directory."""
+    bundle = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    bundle.load_verify_locations(cafile=str(host / "certs/ca-certificates.crt"))
+    in_bundle = {certificate["subject"][0][0][1] for certificate in bundle.get_ca_certs()}
+    for certificate in (FIRST, SECOND, THIRD):
+        links = [path.read_text() for path in (host / "certs").glob(f"{certificate.subject_hash}.*")]
+        assert (to_pem(certificate) in links) is (certificate.subject[3:] in in_bundle)
+    assert not [path for path in (host / "certs").iterdir() if not path.exists()]
+    return in_bundle - {"Third"}
+
+
+@needs_update
+class TestSystemStore:
+    def test_what_is_trusted_follows_add_change_and_removal(self, host):
+        for certificates, expected in [([FIRST], {"First"}), ([SECOND], {"Second"}), ([FIRST, SECOND], {"First", "Second"}), ([FIRST], {"First"}), ([], set())]:
+            assert trust(request(host, certificates, stores=["system"]), check_mode=False)["changed"]
+            assert system_trusts(host) == expected
+        assert list((host / "local").iterdir()) == []
+
+    def test_a_single_certificate_is_named_plainly_and_several_by_their_fingerprints(self, host):
+        present(host, FIRST, stores=["system"])
+        assert [path.name for path in (host / "local").iterdir()] == ["corp.crt"]
+        present(host, FIRST, SECOND, stores=["system"])
+        names = {path.name for path in (host / "local").iterdir()}
+        assert names == {f"corp-{certificate.fingerprint_sha256[:16]}.crt" for certificate in (FIRST, SECOND)}
+
+    def test_files_of_other_names_stay(self, host):
+        (host / "local/corp-two.crt").write_text(to_pem(SECOND))
+        (host / "local/corp.crt.bak").write_text("theirs")
+        present(host, FIRST, stores=["system"])
+        absent(host, stores=["system"])
+        assert {path.name for path in (host / "local").iterdir()} == {"corp-two.crt", "corp.crt.bak"}
+
+    def test_a_new_anchor_does_not_take_the_other_links_away(self, host):
+        present(host, FIRST, stores=["system"])
+        assert (host / "log").read_text() == "run \n"
+
+    @pytest.mark.parametrize("damage", ["anchor only", "bundle", "link", "stale link", "dangling", "mode", "pending", "leftover"])
+    def test_what_a_killed_run_or_a_stranger_left_is_noticed_and_mended(self, host, damage):
+        anchor = host / "local/corp.crt"
+        if damage == "anchor only":
+            anchor.write_text(to_pem(FIRST))
+            anchor.chmod(0o644)
+        else:
+            present(host, FIRST, stores=["system"])
+        if damage == "bundle":
+            (host / "certs/ca-certificates.crt").write_text(to_pem(THIRD))
+        elif damage == "link":
+            (host / f"certs/{FIRST.subject_hash}.0").unlink()
+        elif damage == "stale link":
+            (host / f"certs/{FIRST.subject_hash}.0").rename(host / "certs/00000000.0")
+        elif damage == "dangling":
+            (host / "certs/corp-0123456789abcdef.pem").symlink_to(host / "local/corp-0123456789abcdef.crt")
+        elif damage == "mode":
+            anchor.chmod(0o600)
+        elif damage == "pending":
+            (host / "local.corp.pending").touch()
+        elif damage == "leftover":
+            (host / "local/.corp.crt.abcd1234.holdfast-tmp").write_text("half")
+        wanted = request(host, [FIRST], stores=["system"])
+        predicted = trust(wanted, check_mode=True)
+        done = trust(wanted, check_mode=False)
+        assert done["stores"]["system"]["reasons"]
+        assert done == predicted
+        assert system_trusts(host) == {"First"}
+        assert not trust(wanted, check_mode=False)["changed"]
+        assert {path.name for path in (host / "local").iterdir()} == {"corp.crt"}
+
+    def test_a_removal_killed_before_the_update_is_finished_by_the_next_run(self, host):
+        present(host, FIRST, stores=["system"])
+        (host / "local/corp.crt").unlink()
+        assert absent(host, stores=["system"])["changed"]
+        assert system_trusts(host) == set()
+
+    def test_a_ca_kept_under_two_names_is_trusted_until_both_are_gone(self, host):
+        present(host, FIRST, stores=["system"])
+        present(host, FIRST, stores=["system"], name="other")
+        assert not present(host, FIRST, stores=["system"])["changed"]
+        absent(host, stores=["system"])
+        assert system_trusts(host) == {"First"}
+        absent(host, stores=["system"], name="other")
+        assert system_trusts(host) == set()
+
+    def test_a_name_that_would_take_a_public_certificates_link_is_refused(self, host):
+        present(host, FIRST, stores=["system"])
+        before = snapshot(host)
+        with pytest.raises(HoldfastError, match=r"^name: .*Public_Root.pem already belongs to another certificate"):
+            present(host, FIRST, stores=["system"], name="Public_Root")
+        assert snapshot(host) == before
+
+    def test_runs_at_the_same_time_lose_nothing(self, host):
+        threads = [
+            threading.Thread(target=present, args=(host, certificate), kwargs={"name": name, "stores": ["system", "containerd"]})
+            for name, certificate in (("one", FIRST), ("two", SECOND))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert system_trusts(host) == {"First", "Second"}
+        hosts = (host / "containerd/certs.d/registry.example.com/hosts.toml").read_text()
+        assert "/one.crt" in hosts and "/two.crt" in hosts
+
+    def test_two_cas_of_one_subject_are_both_found(self, host):
+        successor = make_ca("First")
+        present(host, FIRST, successor, stores=["system"])
+        assert len(list((host / "certs").glob(f"{FIRST.subject_hash}.*"))) == 2
+        assert not present(host, FIRST, successor, stores=["system"])["changed"]
+
+    def test_an_update_that_does_not_reach_the_bundle_is_reported(self, host):
+        (host / "update").write_text("#!/bin/sh\nexit 0\n")
+        with pytest.raises(HoldfastError, match=r"lacks CN=First.*does it read .*local\?"):
+            present(host, FIRST, stores=["system"])
+
+    def test_an_update_that_fails_is_reported_with_its_words_and_tried_again_by_the_next_run(self, host):
+        working = (host / "update").read_text()
+        (host / "update").write_text("#!/bin/sh\necho disk full\nexit 3\n")
+        with pytest.raises(HoldfastError, match="exit code 3: disk full"):
+            present(host, FIRST, stores=["system"])
+        (host / "update").write_text(working)
+        assert present(host, FIRST, stores=["system"])["changed"]
+        assert system_trusts(host) == {"First"}
+
+    def test_the_update_keeps_the_lock_when_its_caller_is_gone(self, host):
+        (host / "update").write_text(f"#!/bin/sh\nfor fd in /proc/$$/fd/*; do readlink $fd; done >{host}/descriptors\n")
+        with pytest.raises(HoldfastError):
+            present(host, FIRST, stores=["system"])
+        assert str(host / ".local.lock") in (host / "descriptors").read_text()
+
+
+def test_a_missing_update_command_is_refused_before_anything_changes_and_predicted_in_check_mode(tmp_path):
+    wanted = request(tmp_path, [FIRST], endpoints=ENDPOINTS)
+    wanted = dataclasses.replace(wanted, system=dataclasses.replace(wanted.system, command=None))
+    assert trust(wanted, check_mode=True)["changed"]
+    with pytest.raises(HoldfastError, match="install the package ca-certificates"):
+        trust(wanted, check_mode=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestEndpointStores:
+    STORES = ("docker", "containers", "containerd")
+
+    def test_each_endpoint_has_a_directory_of_its_name_with_every_certificate(self, tmp_path):
+        present(tmp_path, FIRST, SECOND, stores=self.STORES)
+        for store in self.STORES:
+            for endpoint in ENDPOINTS:
+                path = tmp_path / store / "certs.d" / endpoint / "corp.crt"
+                assert path.read_text().endswith(to_pem(FIRST) + to_pem(SECOND))
+                assert stat.S_IMODE(path.stat().st_mode) == 0o644
+                assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
+
+    def test_directories_are_world_readable_whatever_the_umask(self, tmp_path):
+        umask = os.umask(0o077)
+        try:
+            present(tmp_path, FIRST, stores=["docker"])
+        finally:
+            os.umask(umask)
+        assert {stat.S_IMODE(os.stat(path).st_mode) for path in (tmp_path / "docker", tmp_path / "docker/certs.d")} == {0o755}
+
+    def test_containerd_is_told_of_every_ca_of_the_endpoint(self, tmp_path):
+        present(tmp_path, FIRST, stores=["containerd"])
+        present(tmp_path, SECOND, stores=["containerd"], name="more")
+        directory = tmp_path / "containerd/certs.d/[2001:db8::5]:5000"
+        assert (directory / "hosts.toml").read_text().splitlines()[1:] == [
+            'server = "https://[2001:db8::5]:5000"',
+            'capabilities = ["pull", "resolve", "push"]',
+            f'ca = ["{directory}/corp.crt", "{directory}/more.crt"]',
+        ]
+        assert not present(tmp_path, FIRST, stores=["containerd"])["changed"]
+        absent(tmp_path, stores=["containerd"])
+        assert f'ca = ["{directory}/more.crt"]' in (directory / "hosts.toml").read_text()
+
+    def test_an_endpoint_no_longer_listed_is_no_longer_trusted(self, tmp_path):
+        present(tmp_path, FIRST, stores=self.STORES)
+        result = present(tmp_path, FIRST, stores=self.STORES, endpoints=ENDPOINTS[:1])
+        assert all(store["changed"] for store in result["stores"].values())
+        assert os.listdir(tmp_path / "docker/certs.d") == ENDPOINTS[:1]
+
+    def test_absent_removes_from_the_endpoints_listed_or_from_all_and_keeps_the_base(self, tmp_path):
+        present(tmp_path, FIRST, stores=self.STORES)
+        absent(tmp_path, stores=self.STORES, endpoints=ENDPOINTS[:1])
+        assert os.listdir(tmp_path / "containerd/certs.d") == ENDPOINTS[1:]
+        absent(tmp_path, stores=self.STORES)
+        assert all(os.listdir(tmp_path / store / "certs.d") == [] for store in self.STORES)
+        assert not absent(tmp_path, stores=self.STORES)["changed"]
+
+    def test_what_is_not_ours_stays(self, tmp_path):
+        directory = tmp_path / "docker/certs.d" / ENDPOINTS[0]
+        directory.mkdir(parents=True)
+        (directory / "ca.crt").write_text(to_pem(SECOND))
+        present(tmp_path, FIRST, stores=["docker"])
+        absent(tmp_path, stores=["docker"])
+        absent(tmp_path, stores=["docker"], name="ca")
+        assert (directory / "ca.crt").read_text() == to_pem(SECOND)
+
+    @pytest.mark.parametrize(
+        ("store", "path", "content"),
+        [
+            ("docker", f"{ENDPOINTS[0]}/corp.crt", to_pem(SECOND)),
+            ("containerd", f"{ENDPOINTS[1]}/hosts.toml", 'server = "https://mirror.example.com"\n'),
+            ("containerd", "[2001:db8::5]_5000_/hosts.toml", "\n"),
+        ],
+    )
+    def test_what_stands_in_the_way_is_refused_before_anything_changes(self, tmp_path, store, path, content):
+        obstacle = tmp_path / store / "certs.d" / path
+        obstacle.parent.mkdir(parents=True)
+        obstacle.write_text(content)
+        before = snapshot(tmp_path)
+        for check_mode in (True, False):
+            with pytest.raises(HoldfastError, match="exists"):
+                trust(request(tmp_path, [FIRST], stores=self.STORES, endpoints=ENDPOINTS), check_mode=check_mode)
+        assert snapshot(tmp_path) == before
+
+    def test_a_run_waits_for_the_run_before_it(self, tmp_path):
+        base = tmp_path / "docker/certs.d"
+        base.mkdir(parents=True)
+        thread = threading.Thread(target=present, args=(tmp_path, FIRST), kwargs={"stores": ["docker"]})
+        with files.locked(str(base)):
+            thread.start()
+            thread.join(0.5)
+            assert list(base.iterdir()) == []
+        thread.join()
+        assert len(list(base.iterdir())) == 2
+
+    def test_the_same_certificate_put_there_by_hand_is_taken_over(self, tmp_path):
+        path = tmp_path / "docker/certs.d" / ENDPOINTS[0] / "corp.crt"
+        path.parent.mkdir(parents=True)
+        path.write_text(to_pem(FIRST))
+        present(tmp_path, FIRST, stores=["docker"])
+        absent(tmp_path, stores=["docker"])
+        assert not path.exists()
+
+    def test_a_symbolic_link_is_not_written_through(self, tmp_path):
+        target = tmp_path / "ca.pem"
+        target.write_text(to_pem(FIRST))
+        directory = tmp_path / "docker/certs.d" / ENDPOINTS[0]
+        directory.mkdir(parents=True)
+        (directory / "corp.crt").symlink_to(target)
+        with pytest.raises(HoldfastError, match="is a symbolic link"):
+            present(tmp_path, FIRST, stores=["docker"])
+        assert target.read_text() == to_pem(FIRST)
+
+    def test_what_a_killed_run_left_does_not_keep_a_directory_alive(self, tmp_path):
+        present(tmp_path, FIRST, stores=["containerd"])
+        for name in ("corp.crt", "hosts.toml"):
+            (tmp_path / "containerd/certs.d" / ENDPOINTS[0] / f".{name}.abcd1234.holdfast-tmp").write_text("half")
+        absent(tmp_path, stores=["containerd"])
+        assert os.listdir(tmp_path / "containerd/certs.d") == []
+
+
+@needs_update
+@pytest.mark.parametrize("start", [[], [FIRST], [FIRST, SECOND]])
+@pytest.mark.parametrize("certificates", [[], [FIRST], [SECOND], [SECOND, FIRST]])
+@pytest.mark.parametrize("endpoints", [ENDPOINTS, ENDPOINTS[1:]])
+def test_check_mode_says_what_a_real_run_does_and_writes_nothing_and_a_second_run_finds_nothing_to_do(host, start, certificates, endpoints):
+    if start:
+        present(host, *start)
+    wanted = request(host, certificates, endpoints=endpoints)
+    before = snapshot(host)
+    predicted = trust(wanted, check_mode=True)
+    assert snapshot(host) == before
+    assert trust(wanted, check_mode=False) == predicted
+    after = snapshot(host)
+    again = trust(wanted, check_mode=False)
+    assert not again["changed"] and not any(store["reasons"] for store in again["stores"].values())
+    assert again["diff"] == []
+    assert snapshot(host) == after
+
+
+class Killed(BaseException):
+    pass
+
+
+@needs_update
+@pytest.mark.parametrize("stop", range(1, 14))
+def test_a_run_ended_before_any_one_change_is_finished_by_the_next(host, monkeypatch, stop):
+    present(host, FIRST, SECOND)
+    calls = []
+
+    def counted(function):
+        def call(*arguments, **keywords):
+            calls.append(function)
+            if len(calls) == stop:
+                raise Killed
+            return function(*arguments, **keywords)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "atomic_write", counted(files.atomic_write))
+        patched.setattr(files, "remove", counted(files.remove))
+        patched.setattr(system_trust, "_run", counted(system_trust._run))
+        with pytest.raises(Killed):
+            present(host, SECOND, endpoints=ENDPOINTS[1:])
+    present(host, SECOND, endpoints=ENDPOINTS[1:])
+    assert system_trusts(host) == {"Second"}
+    assert os.listdir(host / "docker/certs.d") == ENDPOINTS[1:]
+    assert not present(host, SECOND, endpoints=ENDPOINTS[1:])["changed"]
+    assert not (host / "local.corp.pending").exists()
+
+
+@needs_update
+def test_docker_must_restart_only_when_the_system_store_changed_and_certs_d_does_not_serve_it(host):
+    assert present(host, FIRST, stores=["system"])["restart"] == ["docker"]
+    assert present(host, FIRST, stores=["system"])["restart"] == []
+    assert present(host, SECOND, stores=["system", "docker"])["restart"] == []
+    assert present(host, SECOND, stores=["containers", "containerd"])["restart"] == []
+
+
+def test_the_certificates_are_described(tmp_path):
+    described = present(tmp_path, FIRST, stores=["docker"])["certificates"]
+    assert described == [
+        {"subject": "CN=First", "fingerprint_sha256": FIRST.fingerprint_sha256, "not_after": FIRST.not_after.strftime("%Y-%m-%dT%H:%M:%SZ")},
+    ]
+
+
+def test_the_diff_has_every_file_before_and_after(tmp_path):
+    present(tmp_path, FIRST, stores=["docker"], endpoints=ENDPOINTS[:1])
+    [diff] = present(tmp_path, SECOND, stores=["docker"], endpoints=ENDPOINTS[:1])["diff"]
+    assert diff["before"].endswith(to_pem(FIRST)) and diff["after"].endswith(to_pem(SECOND))
+
+
+PARAMETERS = {
+    "name": "corp",
+    "content": to_pem(FIRST),
+    "state": "present",
+    "stores": ["docker"],
+    "endpoints": ENDPOINTS,
+    "docker_directory": "/etc/docker/certs.d",
+    "containers_directory": "/etc/containers/certs.d",
+    "containerd_directory": "/etc/containerd/certs.d",
+    "anchors_directory": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"name": "a/b"}, "name: 'a/b' cannot name a file"),
+        ({"name": ".."}, "name: '..' cannot name a file"),
+        ({"name": "-x"}, "name: '-x' cannot name a file"),
+        ({"name": "a\n"}, r"name: 'a\\n' cannot name a file"),
+        ({"name": "corp-0123456789abcdef"}, "name: 'corp-0123456789abcdef' ends like the files of a bundle"),
+        ({"stores": []}, "stores: is empty"),
+        ({"endpoints": []}, "endpoints: is empty, but the stores docker keep"),
+        ({"endpoints": ["ok", "https://registry.example.com"]}, r"endpoints\[1\]: "),
+        ({"docker_directory": "certs.d"}, "docker_directory: 'certs.d' is not the absolute path"),
+        ({"content": base64.b64encode(FIRST.der).decode()}, "content: holds no certificate"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name(parameters, message):
+    with pytest.raises(HoldfastError, match=f"^{message}"):
+        Request.of({**PARAMETERS, **parameters}, NOW)
+
+
+def test_an_endpoint_given_twice_is_one_and_absent_needs_neither_content_nor_endpoints():
+    assert Request.of({**PARAMETERS, "endpoints": ENDPOINTS * 2}, NOW).endpoints == ENDPOINTS
+    assert Request.of({**PARAMETERS, "state": "absent", "content": None, "endpoints": []}, NOW).certificates == []

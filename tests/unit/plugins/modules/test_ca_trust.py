@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import datetime
+import json
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.holdfast.registry.plugins.modules import ca_trust
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+KEY_PEM = KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+
+
+def make_ca():
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "First")])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(KEY.public_key()).serial_number(7)
+    builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    signed = builder.add_extension(x509.BasicConstraints(True, None), critical=True).sign(KEY, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+CA = make_ca()
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    def run(check=False, diff=False, **parameters):
+        parameters = {
+            "name": "corp",
+            "content": CA,
+            "stores": ["docker"],
+            "endpoints": ["registry.example.com"],
+            "docker_directory": str(tmp_path / "docker/certs.d"),
+            "_ansible_check_mode": check,
+            "_ansible_diff": diff,
+            "_ansible_verbosity": 4,
+            **parameters,
+        }
+        with patch_module_args({key: value for key, value in parameters.items() if value is not None}), pytest.raises(SystemExit):
+            ca_trust.main()
+        output = capsys.readouterr()
+        assert output.err == ""
+        return json.loads(output.out)
+
+    return run
+
+
+def test_check_mode_real_run_and_second_run_agree(run, tmp_path):
+    predicted = run(check=True, diff=True)
+    assert predicted["changed"] and list(tmp_path.iterdir()) == []
+    done = run(diff=True)
+    assert {key: done[key] for key in ("changed", "stores", "restart", "certificates", "diff")} == {
+        key: predicted[key] for key in ("changed", "stores", "restart", "certificates", "diff")
+    }
+    assert not run()["changed"]
+    assert run(state="absent", content=None, endpoints=None)["changed"]
+
+
+def test_the_diff_shows_the_certificate_and_comes_only_when_asked_for(run):
+    assert "diff" not in run(check=True)
+    assert CA in run(diff=True)["diff"][0]["after"]
+
+
+@pytest.mark.parametrize("content", [KEY_PEM, CA + KEY_PEM, CA + KEY_PEM[:100]])
+def test_a_private_key_pasted_by_mistake_is_in_no_output(run, content):
+    result = run(content=content)
+    assert result["failed"] and "private key" in result["msg"]
+    assert not any(line in json.dumps(result) for line in KEY_PEM.splitlines()[1:-1])
+    assert not any(line in json.dumps(result) for line in content.splitlines())
+
+
+def test_a_refusal_is_a_message_and_no_traceback(run):
+    result = run(endpoints=["registry.example.com/path"])
+    assert result["failed"] and result["msg"].startswith("endpoints[0]: ")
+    assert "exception" not in result
+
+
+def test_content_is_required_to_trust(run):
+    assert "content" in run(content=None)["msg"]

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("cryptography")
+
+from ansible.module_utils import basic
+
+try:
+    from ansible.module_utils.testing import patch_module_args
+except ImportError:  # ansible-core before 2.19
+    import contextlib
+
+    @contextlib.contextmanager
+    def patch_module_args(args):
+        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
+        yield
+        basic._ANSIBLE_ARGS = None
+
+
+from ansible_collections.holdfast.registry.plugins.modules import ca, certificate_install, certificate_request, certificate_sign
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a module as Ansible does, once. Returns what it prints."""
+
+    def run_module(module, check=False, **args):
+        with patch_module_args({**args, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 5}), pytest.raises(SystemExit):
+            module.main()
+        captured = capsys.readouterr()
+        assert "PRIVATE KEY" not in captured.out + captured.err
+        assert "correct horse" not in captured.out + captured.err
+        return json.loads(captured.out)
+
+    return run_module
+
+
+CERTIFICATES = [{"name": "registry", "names": ["registry.example.org"]}]
+
+
+@pytest.fixture
+def steps(run, tmp_path):
+    """Run the four modules after each other, each with the result of the one before. Returns their results."""
+
+    def run_steps(check=False, certificates=CERTIFICATES):
+        made = run(ca, check, directory=str(tmp_path / "ca"), passphrase="correct horse")
+        tls = {"directory": str(tmp_path / "tls"), "ca_certificate": made["certificate"]}
+        requested = run(certificate_request, check, certificates=certificates, **tls)
+        signed = run(certificate_sign, check, directory=str(tmp_path / "ca"), passphrase="correct horse", requests=requested["requests"])
+        return requested, signed, run(certificate_install, check, certificates=signed["certificates"], **tls)
+
+    return run_steps
+
+
+def test_a_check_run_on_a_fresh_host_predicts_every_change_and_makes_no_file(steps, tmp_path):
+    assert [result["changed"] for result in steps(check=True)] == [True] * 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_go_whole_from_module_to_module_and_a_second_run_changes_nothing(steps, tmp_path):
+    requested, signed, installed = steps()
+    assert requested["requests"][0]["needs"] == ["missing"]
+    assert signed["certificates"][0]["certificate"] == (tmp_path / "tls/registry.crt").read_text()
+    assert installed["changes"] == [f"{tmp_path}/tls/ca.crt: made", f"{tmp_path}/tls/registry.crt: made"]
+    assert "common name: registry.example.org" in installed["diff"]["after"]
+    again = steps()
+    assert [result["changed"] for result in again] == [False] * 3
+    assert (again[0]["requests"], again[0]["changes"], again[2]["changes"]) == ([], [], [])
+
+
+def test_a_new_key_type_and_name_are_predicted_and_done(steps):
+    steps()
+    wanted = [{"name": "registry", "names": ["new.example.org"], "key_type": "rsa-3072"}]
+    predicted, real = steps(True, wanted), steps(False, wanted)
+    assert real[0]["requests"][0]["needs"] == ["key type changed from ec-p256 to rsa-3072", "names changed from registry.example.org to new.example.org"]
+    assert real[0]["certificates"][0]["needs"] == predicted[0]["certificates"][0]["needs"]
+    assert [r.get("changes") for r in real] == [r.get("changes") for r in predicted]
+
+
+def test_what_is_wrong_is_a_message_that_names_the_place(run, steps, tmp_path):
+    steps()
+    tls = {"directory": str(tmp_path / "tls"), "ca_certificate": (tmp_path / "ca/ca.crt").read_text()}
+    failed = run(certificate_request, certificates=[{"name": "registry", "names": ["bad name"]}], **tls)
+    assert failed["msg"].startswith("certificates[0].names[0]: 'bad name' is neither a DNS name")
+    failed = run(certificate_sign, directory=str(tmp_path / "ca"), requests=[{"name": "x", "csr": "rubbish"}], passphrase="correct horse")
+    assert failed["msg"].startswith("requests[0] (x): csr is not a certificate signing request")
+    failed = run(certificate_install, certificates=[{"name": "x", "certificate": "rubbish"}], **tls)
+    assert failed["msg"].startswith("certificates[0].certificate (x): is not a certificate")
+
+
+def test_a_certificate_cut_short_by_its_ca_is_a_warning(run, tmp_path):
+    made = run(ca, directory=str(tmp_path / "ca"), lifetime_days=100)
+    requested = run(certificate_request, directory=str(tmp_path / "tls"), ca_certificate=made["certificate"], certificates=CERTIFICATES)
+    signed = run(certificate_sign, directory=str(tmp_path / "ca"), requests=requested["requests"])
+    assert signed["certificates"][0]["not_after"] == made["not_after"]
+    assert "ends with the CA" in json.dumps(signed["warnings"])

@@ -1,0 +1,98 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pathlib
+import pwd
+import typing as t
+
+import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils import registry_login as logic
+from ansible_collections.holdfast.registry.plugins.modules import registry_login
+
+pytest.importorskip("ansible.module_utils.testing")
+from ansible.module_utils.testing import patch_module_args
+
+SECRETS = ["correct-horse", "battery-staple"]
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
+    """The configuration of alice, who is whoever runs the tests."""
+    account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(tmp_path), "/bin/sh"))
+    monkeypatch.setattr(logic.pwd, "getpwnam", {"alice": account}.__getitem__)
+    return tmp_path / ".docker" / "config.json"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> t.Callable[..., dict[str, t.Any]]:
+    def run_module(*logins: dict[str, t.Any], check: bool = False) -> dict[str, t.Any]:
+        arguments = {"logins": list(logins), "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 5}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            registry_login.main()
+        output = "".join(capsys.readouterr())
+        for secret in SECRETS:
+            assert secret not in output
+            assert base64.b64encode(f"alice:{secret}".encode()).decode() not in output
+        return json.loads(output)
+
+    return run_module
+
+
+def login(**values: t.Any) -> dict[str, t.Any]:
+    return {"user": "alice", "registry": "registry.test:5000", "username": "alice", "password": SECRETS[0], **values}
+
+
+def test_a_check_run_says_what_the_run_does_and_a_second_run_nothing(run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path) -> None:
+    predicted = run(login(), check=True)
+    assert not config.parent.exists()
+    real = run(login())
+    assert (predicted, real["changed"]) == (real, True)
+    assert real["logins"] == [{"user": "alice", "registry": "registry.test:5000", "path": str(config), "changed": True, "reason": "added"}]
+    again = run(login())
+    assert (again["changed"], again["diff"], again["logins"][0]["reason"]) == (False, [], "up to date")
+
+
+def test_the_diff_shows_a_new_password_without_showing_it(run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path) -> None:
+    run(login())
+    result = run(login(password=SECRETS[1]))
+    assert result["diff"] == [
+        {
+            "before_header": str(config),
+            "after_header": str(config),
+            "before": {"auths": {"registry.test:5000": {"auth": "<credentials of alice>"}}},
+            "after": {"auths": {"registry.test:5000": {"auth": "<new credentials of alice>"}}},
+        }
+    ]
+    assert json.loads(config.read_text())["auths"]["registry.test:5000"]["auth"] == base64.b64encode(b"alice:battery-staple").decode()
+
+
+def test_absent_takes_the_login_away_once(run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path) -> None:
+    run(login())
+    gone = {"user": "alice", "registry": "registry.test:5000", "state": "absent"}
+    assert [run(gone, check=True)["changed"], run(gone)["changed"], run(gone)["changed"]] == [True, True, False]
+    assert json.loads(config.read_text()) == {"auths": {}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"user": "carol"}, "logins[1].user: there is no user 'carol' on this host"),
+        ({"password": None}, "logins[1].password: is missing or empty; state present needs a username and a password"),
+        ({"registry": f"alice:{SECRETS[0]}@registry.test"}, "logins[1].registry: must be HOST or HOST:PORT, without a username or password"),
+    ],
+)
+def test_a_wrong_login_fails_with_one_sentence_and_changes_nothing(
+    run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path, wrong: dict[str, t.Any], message: str
+) -> None:
+    result = run(login(registry="other.test"), login(**wrong))
+    assert (result["failed"], result["msg"]) == (True, message)
+    assert not config.parent.exists()
+
+
+def test_no_logins_is_no_change(run: t.Callable[..., dict[str, t.Any]]) -> None:
+    assert run()["changed"] is False
