@@ -1,0 +1,98 @@
+# One file, two commands: `make site` brings a registry up and proves it, `make test` checks everything there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+INVENTORY ?= inventories/demo
+PYTHON ?= python3
+DEMO := holdfast-demo-registry holdfast-demo-client
+
+venv := .venv
+bin := $(venv)/bin
+collection := .cache/collections/ansible_collections/holdfast/registry
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PATH := $(CURDIR)/$(bin):$(PATH)
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  INVENTORY=$(INVENTORY)  the hosts that 'make site' serves; inventories/example is there to be copied"
+	@echo "  HOLDFAST_PLATFORM=auto  what throw-away hosts run: ubuntu-24.04, ubuntu-22.04, debian-13, debian-12"
+
+.PHONY: site
+site: $(venv)/site.done ## Bring up the registry and its clients, and prove it with a push and a pull
+	@$(if $(is_demo),tests/lab/lab up $(DEMO))
+	ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
+	@$(MAKE) --no-print-directory verify
+	@$(if $(is_demo),echo "Look inside:          docker exec -it holdfast-demo-client bash"; echo "Remove it all:        make clean")
+
+.PHONY: verify
+verify: $(venv)/site.done ## Prove a registry that is up, and change nothing
+	@mkdir -p .cache
+	ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
+	@cat .cache/summary
+
+.PHONY: check
+check: $(venv)/site.done ## Say what `make site` would change, and change nothing
+	@$(if $(is_demo),tests/lab/lab up $(DEMO))
+	ansible-playbook -i $(INVENTORY) playbooks/site.yml --check --diff $(ARGS)
+
+.PHONY: clean
+clean: ## Remove the demonstration: its containers, their data and passwords
+	@tests/lab/lab down $(DEMO)
+	@tests/lab/lab stop-engine
+	rm -rf .cache/demo .cache/summary
+
+.PHONY: test
+test: lint sanity units scenarios ## Check everything: lint, sanity, unit tests, scenarios on real hosts
+
+.PHONY: lint
+lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
+	yamllint --strict .
+	ruff check .
+	ruff format --check .
+	ansible-lint --offline --profile production
+	antsibull-changelog lint
+
+.PHONY: sanity
+sanity: $(venv)/test.done ## ansible-test sanity
+	tests/ansible-test sanity
+
+.PHONY: units
+units: $(venv)/test.done ## ansible-test units
+	tests/ansible-test units
+
+.PHONY: scenarios
+scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts
+	tests/scenarios $(SCENARIO)
+
+.PHONY: docs
+docs: $(venv)/test.done ## Make the variable tables of the roles' READMEs anew
+	$(bin)/python tests/role_readmes.py
+
+.PHONY: dist
+dist: $(venv)/site.done ## Build the collection's archive
+	ansible-galaxy collection build --force --output-path .cache/dist
+
+is_demo = $(filter inventories/demo inventories/demo/%,$(INVENTORY))
+
+# The virtual environment, and a link to this checkout where Ansible looks for collections.
+$(venv)/site.done: requirements/site.txt | $(collection)
+	@$(call install,requirements/site.txt)
+	@touch $@
+
+$(venv)/test.done: requirements/test.txt requirements/site.txt | $(collection)
+	@$(call install,requirements/test.txt)
+	@touch $@ $(venv)/site.done
+
+$(collection):
+	@mkdir -p $(@D)
+	@ln -sfn ../../../.. $@
+
+define install
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+test -x $(bin)/pip || $(PYTHON) -m venv $(venv) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(venv); }
+echo "Installing what $(1) lists into $(venv) ..."
+$(bin)/pip install --quiet --disable-pip-version-check -r $(1)
+endef

@@ -1,0 +1,183 @@
+"""The promises of the whole chain, each with the case that must fail."""
+
+import json
+import subprocess
+import time
+
+from conftest import BOBS_PASSWORD, ENDPOINT, NAME, PORT, SECRETS
+
+
+def test_what_is_pushed_is_pulled_again_over_verified_tls(docker):
+    assert docker.login("bob", BOBS_PASSWORD).rc == 0
+    image, digest = docker.push_new_image("team/app")
+    assert digest in docker.ok(f"pull {image}")
+    assert ENDPOINT not in docker.ok("info --format '{{json .RegistryConfig.InsecureRegistryCIDRs}} {{json .RegistryConfig.IndexConfigs}}'")
+    docker.ok(f"image rm {image}")
+
+
+def test_a_wrong_password_does_not_log_in(docker, alices_password):
+    refused = docker.login("alice", alices_password + "x")
+    assert refused.rc != 0
+    assert "401" in refused.stderr or "unauthorized" in refused.stderr.lower()
+    assert docker.login("alice", alices_password).rc == 0
+
+
+def test_nothing_is_pulled_without_login(docker):
+    docker.login("bob", BOBS_PASSWORD)
+    image, _digest = docker.push_new_image("team/private")
+    docker.logout()
+    refused = docker.run(f"pull {image}")
+    assert refused.rc != 0
+    assert "no basic auth credentials" in refused.stderr or "unauthorized" in refused.stderr.lower()
+
+
+def test_nothing_is_pulled_before_the_ca_is_trusted(docker, client):
+    docker.login("bob", BOBS_PASSWORD)
+    image, _digest = docker.push_new_image("team/trust")
+    aside = (
+        "set -e; mkdir -p /root/aside; mv /etc/docker/certs.d /root/aside/; mv /usr/local/share/ca-certificates/holdfast-* /root/aside/; "
+        "update-ca-certificates --fresh; systemctl restart docker"
+    )
+    back = (
+        "set -e; mv /root/aside/certs.d /etc/docker/; mv /root/aside/holdfast-* /usr/local/share/ca-certificates/; "
+        "update-ca-certificates --fresh; systemctl restart docker"
+    )
+    client.check_output(aside)
+    try:
+        refused = docker.run(f"pull {image}")
+    finally:
+        client.check_output(back)
+    assert refused.rc != 0
+    assert "certificate signed by unknown authority" in refused.stderr
+    docker.ok(f"pull {image}")
+
+
+def test_a_user_removed_from_the_list_cannot_log_in_again(docker, site):
+    assert docker.login("bob", BOBS_PASSWORD).rc == 0
+    removed = site("--limit", "registry", holdfast_users=[{"name": "alice"}])
+    assert removed.returncode == 0, removed.stdout
+    try:
+        assert docker.login("bob", BOBS_PASSWORD).rc != 0
+        assert docker.run(f"pull {ENDPOINT}/team/app:1").rc != 0
+    finally:
+        restored = site("--limit", "registry")
+    assert restored.returncode == 0, restored.stdout
+    assert docker.login("bob", BOBS_PASSWORD).rc == 0
+
+
+def test_the_registry_and_its_cache_cannot_be_reached_around_nginx(registry, client):
+    address = registry.interface("eth0").addresses[0]
+    for port in (5000, 6380):
+        assert client.run(f"timeout 5 bash -c '</dev/tcp/{address}/{port}'").rc != 0
+        assert registry.run(f"timeout 5 bash -c '</dev/tcp/127.0.0.1/{port}'").rc == 0
+    assert client.run(f"timeout 5 bash -c '</dev/tcp/{address}/{PORT}'").rc == 0
+
+
+def _statuses(host, *paths, options=""):
+    script = "; ".join(
+        f"curl -sS -o /dev/null -w '%{{http_code}} ' --cacert /etc/ssl/holdfast/ca.crt --resolve {NAME}:{PORT}:127.0.0.1 {options} https://{ENDPOINT}{path}"
+        for path in paths
+    )
+    return host.check_output(script).split()
+
+
+def test_only_the_pings_are_open(registry):
+    assert _statuses(registry, "/_ping", "/v1/_ping") == ["200", "200"]
+    assert set(_statuses(registry, "/", "/v2/", "/v2/_catalog", "/v1/search", "/_ping/", "/_ping/../v2/", "//v2/")) == {"401"}
+    assert _statuses(registry, "/.registry-answers") == ["404"]
+
+
+def test_a_ping_tells_when_the_registry_is_down(registry):
+    registry.check_output("systemctl stop docker-registry")
+    try:
+        assert _statuses(registry, "/_ping")[0].startswith("5")
+    finally:
+        registry.check_output("systemctl start docker-registry")
+    for _ in range(20):
+        if _statuses(registry, "/_ping") == ["200"]:
+            return
+        time.sleep(0.5)
+    raise AssertionError("the registry is started and /_ping does not say so")
+
+
+def test_the_certificate_is_one_that_strict_clients_accept(registry):
+    directory = "/etc/ssl/holdfast"
+    verified = registry.run(f"openssl verify -purpose sslserver -x509_strict -verify_hostname {NAME} -CAfile {directory}/ca.crt {directory}/registry.crt")
+    assert verified.rc == 0, verified.stderr
+    other = registry.run(f"openssl verify -verify_hostname other.holdfast.test -CAfile {directory}/ca.crt {directory}/registry.crt")
+    assert other.rc != 0
+    text = registry.check_output(f"openssl x509 -in {directory}/registry.crt -noout -ext subjectAltName")
+    assert f"DNS:{NAME}" in text
+    assert "IP Address:127.0.0.1" in text
+
+
+def test_old_tls_is_refused_and_new_tls_spoken(registry):
+    def connect(option):
+        return registry.run(f"openssl s_client {option} -connect 127.0.0.1:{PORT} -servername {NAME} -CAfile /etc/ssl/holdfast/ca.crt </dev/null")
+
+    for version in ("tls1_2", "tls1_3"):
+        assert "Verify return code: 0 (ok)" in connect(f"-{version}").stdout
+    assert connect("-tls1_1 -cipher ALL:@SECLEVEL=0").rc != 0
+    assert "ALPN protocol: h2" in connect("-alpn h2").stdout
+
+
+def test_secrets_on_the_host_are_read_by_nobody_else(registry):
+    secrets = [
+        "/etc/docker/registry/http-secret.env",
+        "/etc/docker/registry/secrets.env",
+        "/etc/docker/registry/config.yml",
+        "/etc/redis/redis-registry.password.conf",
+        "/etc/nginx/holdfast-registry.htpasswd",
+        "/etc/ssl/holdfast/registry.key",
+        "/etc/ssl/holdfast-ca/ca.key",
+        "/var/lib/docker-registry/docker",
+        "/var/log/docker-registry/access.log",
+    ]
+    for path in secrets:
+        assert registry.file(path).exists, path
+        assert registry.run(f"setpriv --reuid=nobody --regid=nogroup --clear-groups cat {path}").rc != 0, path
+        assert registry.run(f"setpriv --reuid=nobody --regid=nogroup --clear-groups ls {path}/").rc != 0, path
+    assert (SECRETS / "users" / "alice.password").stat().st_mode & 0o077 == 0
+    assert SECRETS.stat().st_mode & 0o077 == 0
+
+
+def test_the_cache_needs_its_password_and_evicts(registry):
+    cli = "redis-cli -p 6380"
+    assert "NOAUTH" in registry.run(f"{cli} config get maxmemory").stdout
+    password = registry.check_output("sed -n 's/^requirepass //p' /etc/redis/redis-registry.password.conf")
+    configured = registry.check_output(f"REDISCLI_AUTH={password} {cli} config get maxmemory-policy")
+    assert "allkeys-lru" in configured
+    assert int(registry.check_output(f"REDISCLI_AUTH={password} {cli} config get maxmemory").split()[1]) > 1_000_000
+    assert int(registry.check_output(f"REDISCLI_AUTH={password} {cli} dbsize")) > 0, "the registry does not use its cache"
+
+
+def test_a_registry_that_dies_is_started_again(registry):
+    before = registry.check_output("systemctl show -p MainPID --value docker-registry")
+    registry.check_output(f"kill -KILL {before}")
+    for _ in range(40):
+        time.sleep(0.25)
+        now = registry.check_output("systemctl show -p MainPID --value docker-registry")
+        if now not in ("0", before):
+            return
+    raise AssertionError("the registry stays dead")
+
+
+def test_logged_in_users_keep_their_credentials_to_themselves(client):
+    config = client.file("/root/.docker/config.json")
+    assert config.mode == 0o600
+    assert ENDPOINT in json.loads(config.content_string)["auths"]
+    assert "daemon" in client.group("docker").members
+
+
+def test_everything_comes_back_after_a_reboot(docker, registry):
+    docker.login("bob", BOBS_PASSWORD)
+    image, digest = docker.push_new_image("team/reboot")
+    before = registry.check_output("cat /proc/1/stat").split()[21]
+    subprocess.run(["docker", "restart", "holdfast-test-registry"], check=True, capture_output=True)
+    for _ in range(60):
+        time.sleep(0.5)
+        if docker.run(f"pull {image}").rc == 0:
+            break
+    assert registry.check_output("cat /proc/1/stat").split()[21] != before
+    assert digest in docker.ok(f"pull {image}")
+    docker.ok(f"image rm {image}")

@@ -1,0 +1,30 @@
+"""Role docker_client alone."""
+
+import json
+
+testinfra_hosts = ["ansible://alone-docker-client"]
+
+
+def test_the_user_talks_to_the_engine_without_being_root(host):
+    assert host.run("su alice -c 'docker version'").rc == 0
+    assert host.run("setpriv --reuid=nobody --regid=nogroup --clear-groups docker version").rc != 0
+
+
+def test_the_ca_is_trusted_by_openssl_and_python_and_given_to_docker(host):
+    assert host.run("openssl verify -CApath /etc/ssl/certs /root/ca.crt").rc == 0
+    assert host.run("find /etc/ssl/certs -xtype l | grep -q .").rc != 0
+    loaded = "import ssl; print([c for c in ssl.create_default_context().get_ca_certs() if 'A CA of their own' in str(c)] != [])"
+    assert host.check_output(f'python3 -c "{loaded}"') == "True"
+    wanted = host.file("/root/ca.crt").content_string
+    assert host.check_output("cat /etc/docker/certs.d/images.holdfast.test:5000/*.crt").strip() == wanted.strip()
+
+
+def test_the_name_has_its_address(host):
+    assert "192.0.2.10" in host.check_output("getent hosts images.holdfast.test")
+
+
+def test_the_credentials_are_the_users_own(host):
+    config = host.file("/home/alice/.docker/config.json")
+    assert (config.user, config.mode) == ("alice", 0o600)
+    assert "images.holdfast.test:5000" in json.loads(config.content_string)["auths"]
+    assert host.run("setpriv --reuid=nobody --regid=nogroup --clear-groups cat /home/alice/.docker/config.json").rc != 0

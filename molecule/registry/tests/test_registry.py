@@ -1,0 +1,86 @@
+"""Role registry alone: loopback only, sandboxed, its own memory as cache, logs and secrets closed."""
+
+import time
+
+testinfra_hosts = ["ansible://alone-registry"]
+URL = "http://127.0.0.1:5001/v2"
+
+
+def _python(host, script):
+    """Run Python on the host: the role brings no HTTP client of its own."""
+    return host.run(f"python3 - <<'END' 2>&1\n{script}\nEND")
+
+
+UPLOAD = f"""
+import hashlib, urllib.request
+content = b"layer" * 1000
+digest = "sha256:" + hashlib.sha256(content).hexdigest()
+start = urllib.request.urlopen(urllib.request.Request("{URL}/some/app/blobs/uploads/", method="POST"))
+location = start.headers["Location"]
+assert location.startswith("/v2/"), location
+put = urllib.request.Request("http://127.0.0.1:5001" + location + "&digest=" + digest, data=content, method="PUT", headers={{"Content-Type": "application/octet-stream"}})
+assert urllib.request.urlopen(put).status == 201
+assert urllib.request.urlopen("{URL}/some/app/blobs/" + digest).read() == content
+deleted = urllib.request.Request("{URL}/some/app/blobs/" + digest, method="DELETE")
+assert urllib.request.urlopen(deleted).status == 202
+print("done")
+"""
+
+
+def test_it_stores_serves_and_deletes_and_its_locations_are_relative(host):
+    result = _python(host, UPLOAD)
+    assert result.stdout.strip().endswith("done"), result.stdout
+    assert host.run("find /srv/images/docker/registry/v2/blobs -name data | grep -q .").rc == 0
+
+
+def test_it_listens_on_loopback_only(host):
+    listening = host.check_output("ss -Hltn | awk '{print $4}'").split()
+    assert "127.0.0.1:5001" in listening
+    assert [address for address in listening if not address.startswith("127.")] == []
+
+
+def test_a_restart_lets_a_slow_request_end(host):
+    script = f"""
+import socket, subprocess, time, urllib.request
+start = urllib.request.urlopen(urllib.request.Request("{URL}/slow/app/blobs/uploads/", method="POST"))
+s = socket.create_connection(("127.0.0.1", 5001))
+s.sendall(("PATCH " + start.headers["Location"] + " HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 10\\r\\nContent-Type: application/octet-stream\\r\\n\\r\\n12345").encode())
+time.sleep(0.5)
+stop = subprocess.Popen(["systemctl", "restart", "docker-registry"])
+time.sleep(2)
+assert stop.poll() is None, "the service did not wait"
+s.sendall(b"67890")
+print(s.recv(100).split(b"\\r\\n")[0].decode())
+stop.wait(30)
+"""
+    assert "202 Accepted" in _python(host, script).stdout
+
+
+def test_systemd_gives_up_after_too_many_starts(host):
+    shown = host.check_output("systemctl show docker-registry -p StartLimitBurst -p StartLimitIntervalUSec -p Restart -p NoNewPrivileges -p ProtectSystem")
+    assert set(shown.splitlines()) == {"Restart=always", "StartLimitBurst=10", "StartLimitIntervalUSec=1min", "NoNewPrivileges=yes", "ProtectSystem=strict"}
+
+
+def test_the_sandbox_keeps_it_from_the_rest_of_the_host(host):
+    pid = host.check_output("systemctl show -p MainPID --value docker-registry")
+    status = host.check_output(f"cat /proc/{pid}/status")
+    assert "NoNewPrivs:\t1" in status
+    assert "CapEff:\t0000000000000000" in status
+    assert "Seccomp:\t2" in status
+    assert host.run(f"nsenter -t {pid} -m touch /etc/written").rc != 0
+    assert host.run(f"nsenter -t {pid} -m touch /srv/images/written").rc == 0
+
+
+def test_the_upload_secret_is_made_once_and_closed(host):
+    file = host.file("/etc/docker/registry/http-secret.env")
+    assert file.mode == 0o600
+    assert len(file.content_string.strip().split("=")[1]) == 64
+    assert "secret" not in host.file("/etc/docker/registry/config.yml").content_string.replace("upload secret", "")
+
+
+def test_requests_and_errors_are_logged_where_it_was_asked_for(host):
+    before = host.file("/var/log/docker-registry/access.log").size
+    _python(host, f"import urllib.request; urllib.request.urlopen('{URL}/')")
+    time.sleep(0.5)
+    assert host.file("/var/log/docker-registry/access.log").size > before
+    assert host.file("/var/log/docker-registry").mode == 0o750
