@@ -162,25 +162,21 @@ file_changes:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils.files import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd import Policy, diff, manage
 from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users import check_cost, checked_users, problems
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
 
 
-class HtpasswdModule(AnsibleModule):
-    def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
-        """Keep the parameters out of the system's log: a password with a quote or a backslash would be in it, spelt otherwise and so not masked."""
-        super().log("Invoked" if log_args else msg)
-
+class HtpasswdModule(SecretModule):
     def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
-        """Name the place in users, which Ansible's own validation does not, and echo no parameters: a password below a misspelt key is not known to be one."""
+        """Name the place in users, which Ansible's own validation does not."""
         found = problems(self.params.get("users"), self.params.get("scheme") or "bcrypt")
-        super().fail_json("; ".join(found) or msg, invocation={}, **kwargs)
+        super().fail_json("; ".join(found) or msg, **kwargs)
 
 
-def run(module: AnsibleModule) -> dict[str, t.Any]:
+def run(module: SecretModule) -> dict[str, t.Any]:
     params = module.params
     check_cost(params["bcrypt_cost"])
     users = checked_users(params["users"], params["scheme"])

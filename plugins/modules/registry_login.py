@@ -121,9 +121,9 @@ logins:
       reason: password changed
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils.registry_login import converge, parse_logins
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
 
 ARGUMENT_SPEC = {
     "logins": {
@@ -142,7 +142,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = SecretModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
         logins = parse_logins(module.params["logins"])
         module.no_log_values.update(login.auth for login in logins if login.present)

@@ -294,6 +294,7 @@ class TestEndpointStores:
             ("containerd", f"{ENDPOINTS[1]}/hosts.toml", 'server = "https://mirror.example.com"\n'),
             ("containerd", "[2001:db8::5]_5000_/hosts.toml", "\n"),
         ],
+        ids=["docker", "containerd", "containerd at an IPv6 address"],
     )
     def test_what_stands_in_the_way_is_refused_before_anything_changes(self, tmp_path, store, path, content):
         obstacle = tmp_path / store / "certs.d" / path

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 NOW = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = x509.BasicConstraints(ca=True, path_length=0)
-PLAIN_NAME = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example"), x509.NameAttribute(NameOID.COMMON_NAME, "Example CA")]
+PLAIN_NAME = (x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example"), x509.NameAttribute(NameOID.COMMON_NAME, "Example CA"))
 
 
 def certificate(subject=PLAIN_NAME, not_after=NOW + datetime.timedelta(days=1), constraints=CA):

@@ -60,6 +60,7 @@ def test_what_is_written_is_what_was_read():
         (FIRST + pem("server", ca=False), r"certificate 2 \(CN=server\) is no CA's"),
         (FIRST + pem("Old", days=-1), r"certificate 2 \(CN=Old\) expired on"),
     ],
+    ids=lambda value: value.split("\n", 1)[0],
 )
 def test_what_is_no_valid_ca_certificate_is_refused_with_its_place(text, message):
     with pytest.raises(HoldfastError, match=f"^content: {message}"):

@@ -512,7 +512,7 @@ REFUSED = [
     ),
     (lambda: asked(csr=raw_csr(x509.generate_key("ec-p256"), [cx509.DNSName("*")])), {}, r"subject alternative name: '\*'"),
     (lambda: asked(csr=raw_csr(weak_key(), [cx509.DNSName("a.org")])), {}, "key is of type rsa-2048"),
-    (lambda: asked(), {"allowed_names": ["*.example.org"]}, "192.0.2.10 is not among allowed_names"),
+    (asked, {"allowed_names": ["*.example.org"]}, "192.0.2.10 is not among allowed_names"),
     (lambda: asked(names=["example.org"]), {"allowed_names": ["*.example.org"]}, "example.org is not among allowed_names"),
     (
         lambda: asked(names=["a.example.org"], common_name="bank.example.com"),

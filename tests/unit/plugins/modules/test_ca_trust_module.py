@@ -67,7 +67,7 @@ def test_the_diff_shows_the_certificate_and_comes_only_when_asked_for(run):
     assert CA in run(diff=True)["diff"][0]["after"]
 
 
-@pytest.mark.parametrize("content", [KEY_PEM, CA + KEY_PEM, CA + KEY_PEM[:100]])
+@pytest.mark.parametrize("content", [KEY_PEM, CA + KEY_PEM, CA + KEY_PEM[:100]], ids=["key", "certificate and key", "certificate and part of a key"])
 def test_a_private_key_pasted_by_mistake_is_in_no_output(run, content):
     result = run(content=content)
     assert result["failed"] and "private key" in result["msg"]

@@ -96,3 +96,19 @@ def test_a_wrong_login_fails_with_one_sentence_and_changes_nothing(
 
 def test_no_logins_is_no_change(run: t.Callable[..., dict[str, t.Any]]) -> None:
     assert run()["changed"] is False
+
+
+@pytest.mark.parametrize("password", ["hunter2\"'", "hunter2\\", "hunter2ä"])
+def test_no_password_reaches_the_system_log_however_it_is_spelt(
+    run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr("ansible.module_utils.basic.has_journal", False)
+    monkeypatch.setattr("ansible.module_utils.basic.AnsibleModule._log_to_syslog", lambda _self, message: logged.append(message))
+    assert run(login(password=password))["changed"]
+    assert logged == ["Invoked"]
+
+
+def test_a_password_below_a_misspelt_key_is_not_repeated(run: t.Callable[..., dict[str, t.Any]]) -> None:
+    result = run({"user": "alice", "registry": "registry.test:5000", "username": "alice", "passwrd": SECRETS[0]})
+    assert result["failed"] and "passwrd" in result["msg"]
