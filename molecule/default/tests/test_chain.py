@@ -93,7 +93,7 @@ def test_a_ping_tells_when_the_registry_is_down(registry):
         assert _statuses(registry, "/_ping")[0].startswith("5")
     finally:
         registry.check_output("systemctl start docker-registry")
-    for _ in range(20):
+    for _attempt in range(20):
         if _statuses(registry, "/_ping") == ["200"]:
             return
         time.sleep(0.5)
@@ -154,7 +154,7 @@ def test_the_cache_needs_its_password_and_evicts(registry):
 def test_a_registry_that_dies_is_started_again(registry):
     before = registry.check_output("systemctl show -p MainPID --value docker-registry")
     registry.check_output(f"kill -KILL {before}")
-    for _ in range(40):
+    for _attempt in range(40):
         time.sleep(0.25)
         now = registry.check_output("systemctl show -p MainPID --value docker-registry")
         if now not in ("0", before):
@@ -174,7 +174,7 @@ def test_everything_comes_back_after_a_reboot(docker, registry):
     image, digest = docker.push_new_image("team/reboot")
     before = registry.check_output("cat /proc/1/stat").split()[21]
     subprocess.run(["docker", "restart", "holdfast-test-registry"], check=True, capture_output=True)
-    for _ in range(60):
+    for _attempt in range(60):
         time.sleep(0.5)
         if docker.run(f"pull {image}").rc == 0:
             break

@@ -16,7 +16,7 @@ def test_the_ca_is_trusted_by_openssl_and_python_and_given_to_docker(host):
     loaded = "import ssl; print([c for c in ssl.create_default_context().get_ca_certs() if 'A CA of their own' in str(c)] != [])"
     assert host.check_output(f'python3 -c "{loaded}"') == "True"
     wanted = host.file("/root/ca.crt").content_string
-    assert host.check_output("cat /etc/docker/certs.d/images.holdfast.test:5000/*.crt").strip() == wanted.strip()
+    assert wanted in host.check_output("cat /etc/docker/certs.d/images.holdfast.test:5000/*.crt") + "\n"
 
 
 def test_the_name_has_its_address(host):

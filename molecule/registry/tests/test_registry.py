@@ -18,7 +18,8 @@ digest = "sha256:" + hashlib.sha256(content).hexdigest()
 start = urllib.request.urlopen(urllib.request.Request("{URL}/some/app/blobs/uploads/", method="POST"))
 location = start.headers["Location"]
 assert location.startswith("/v2/"), location
-put = urllib.request.Request("http://127.0.0.1:5001" + location + "&digest=" + digest, data=content, method="PUT", headers={{"Content-Type": "application/octet-stream"}})
+headers = {{"Content-Type": "application/octet-stream"}}
+put = urllib.request.Request("http://127.0.0.1:5001" + location + "&digest=" + digest, data=content, method="PUT", headers=headers)
 assert urllib.request.urlopen(put).status == 201
 assert urllib.request.urlopen("{URL}/some/app/blobs/" + digest).read() == content
 deleted = urllib.request.Request("{URL}/some/app/blobs/" + digest, method="DELETE")
@@ -44,7 +45,8 @@ def test_a_restart_lets_a_slow_request_end(host):
 import socket, subprocess, time, urllib.request
 start = urllib.request.urlopen(urllib.request.Request("{URL}/slow/app/blobs/uploads/", method="POST"))
 s = socket.create_connection(("127.0.0.1", 5001))
-s.sendall(("PATCH " + start.headers["Location"] + " HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 10\\r\\nContent-Type: application/octet-stream\\r\\n\\r\\n12345").encode())
+headers = "Host: x\\r\\nContent-Length: 10\\r\\nContent-Type: application/octet-stream\\r\\n"
+s.sendall(("PATCH " + start.headers["Location"] + " HTTP/1.1\\r\\n" + headers + "\\r\\n12345").encode())
 time.sleep(0.5)
 stop = subprocess.Popen(["systemctl", "restart", "docker-registry"])
 time.sleep(2)
