@@ -54,6 +54,7 @@ lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
 	ruff format --check .
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
+	$(bin)/python tests/role_readmes.py --check
 
 .PHONY: sanity
 sanity: $(venv)/test.done ## ansible-test sanity
@@ -63,9 +64,17 @@ sanity: $(venv)/test.done ## ansible-test sanity
 units: $(venv)/test.done ## ansible-test units
 	tests/ansible-test units
 
+.PHONY: units-all
+units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.13 that is installed
+	tests/ansible-test units-all
+
 .PHONY: scenarios
 scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts
 	tests/scenarios $(SCENARIO)
+
+.PHONY: kills
+kills: $(venv)/site.done ## Kill site.yml in random tasks and see the next run finish the work
+	tests/kills $(COUNT)
 
 .PHONY: docs
 docs: $(venv)/test.done ## Make the variable tables of the roles' READMEs anew
@@ -82,7 +91,7 @@ $(venv)/site.done: requirements/site.txt | $(collection)
 	@$(call install,requirements/site.txt)
 	@touch $@
 
-$(venv)/test.done: requirements/test.txt requirements/site.txt | $(collection)
+$(venv)/test.done: requirements/test.txt requirements/site.txt tests/unit/requirements.txt | $(collection)
 	@$(call install,requirements/test.txt)
 	@touch $@ $(venv)/site.done
 
