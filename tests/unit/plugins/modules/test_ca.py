@@ -2,42 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-import json
-
 import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible.module_utils import basic
-
-try:
-    from ansible.module_utils.testing import patch_module_args
-except ImportError:  # ansible-core before 2.19
-    import contextlib
-
-    @contextlib.contextmanager
-    def patch_module_args(args):
-        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
-        yield
-        basic._ANSIBLE_ARGS = None
-
-
 from ansible_collections.holdfast.registry.plugins.modules import ca
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a module as Ansible does, once. Returns what it prints."""
-
-    def run_module(module, check=False, **args):
-        with patch_module_args({**args, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 5}), pytest.raises(SystemExit):
-            module.main()
-        captured = capsys.readouterr()
-        assert "PRIVATE KEY" not in captured.out + captured.err
-        assert "correct horse" not in captured.out + captured.err
-        return json.loads(captured.out)
-
-    return run_module
 
 
 def test_a_check_run_says_what_the_run_does_and_a_second_run_nothing(run, tmp_path):
