@@ -1,5 +1,8 @@
 """Role registry alone: loopback only, sandboxed, its own memory as cache, logs and secrets closed."""
 
+import os
+import pathlib
+import subprocess
 import time
 
 testinfra_hosts = ["ansible://alone-registry"]
@@ -86,3 +89,12 @@ def test_requests_and_errors_are_logged_where_it_was_asked_for(host):
     time.sleep(0.5)
     assert host.file("/var/log/docker-registry/access.log").size > before
     assert host.file("/var/log/docker-registry").mode == 0o750
+
+
+def test_a_registry_that_failed_too_often_runs_again_after_the_next_run(host):
+    host.check_output("echo broken: [ >/etc/docker/registry/config.yml")
+    host.run("for i in $(seq 12); do systemctl restart docker-registry; done; sleep 1")
+    assert host.run("systemctl start docker-registry").rc != 0, "the case this test is about did not arise"
+    inventory = os.environ["MOLECULE_PROJECT_DIRECTORY"] + "/molecule/inventory.yml"
+    subprocess.run(["ansible-playbook", "-i", inventory, "../converge.yml"], cwd=pathlib.Path(__file__).parent, capture_output=True, check=True)
+    assert _python(host, f"import urllib.request; print(urllib.request.urlopen('{URL}/').status)").stdout.strip() == "200"
