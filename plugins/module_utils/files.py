@@ -11,13 +11,16 @@ import grp
 import os
 import pwd
 import re
+import secrets
 import stat
 import tempfile
+import time
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
 
 _TEMPORARY = ".holdfast-tmp"
+_COPY = r"\.[0-9]+\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~"
 
 
 class Ownership(t.NamedTuple):
@@ -172,6 +175,34 @@ def atomic_write(path: str, content: bytes, ownership: Ownership) -> None:
                 os.unlink(temporary)
 
 
+def atomic_link(path: str, target: str) -> None:
+    """Make path a symbolic link to target in one step, whatever file or link it was before. Raises HoldfastError where it can't be made."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}{_TEMPORARY}")
+    try:
+        os.symlink(target, temporary)
+        os.replace(temporary, path)
+        _sync_directory(directory)
+    except OSError as error:
+        raise HoldfastError(f"{path}: cannot be made a link to {target}: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def back_up(path: str, content: bytes) -> str:
+    """Keep this content of path in a file beside it, named as Ansible's own backups are. Only for the holder of path's lock.
+
+    The copy has the owner, group and mode of path, without what the mode allows to others. Where path is a symbolic
+    link, the copy is beside the file it points to. Returns the copy's path.
+    """
+    target = os.path.realpath(path)
+    status = os.stat(target)
+    copy = f"{target}.{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
+    atomic_write(copy, content, Ownership(stat.S_IMODE(status.st_mode) & 0o770, status.st_uid, status.st_gid))
+    return copy
+
+
 def remove(path: str) -> bool:
     """Remove a file or a symbolic link. Returns whether it was there."""
     try:
@@ -209,11 +240,14 @@ def locked(path: str) -> t.Iterator[int]:
 
 
 def remove_leftovers(path: str) -> None:
-    """Remove the temporary files that killed runs left beside path. Only for the holder of the lock that guards path."""
+    """Remove the temporary files of path and of its copies that killed runs left. Only for the holder of the lock that guards path."""
     directory, name = os.path.split(os.path.realpath(path))
+    own = re.compile(re.escape(name) + f"({_COPY})?")
     for leftover in glob.glob(os.path.join(glob.escape(directory), f".{glob.escape(name)}.*{_TEMPORARY}")):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(leftover)
+        # Not those of a file whose name only begins like this one's: another run may be about to rename them.
+        if own.fullmatch(leftover_of(os.path.basename(leftover)) or ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(leftover)
 
 
 def leftover_of(name: str) -> str | None:

@@ -12,9 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.files import Ownership, atomic_write, locked, read_bytes, set_ownership
+from ansible_collections.holdfast.registry.plugins.module_utils.files import Ownership, atomic_write, back_up, locked, read_bytes, set_ownership
 from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users import User
-from ansible_collections.holdfast.registry.plugins.module_utils.password_hashes import describe, make_hash, same_hash, scheme_of, verify
+from ansible_collections.holdfast.registry.plugins.module_utils.password_hashes import (
+    SHA_ROUNDS,
+    check_library,
+    describe,
+    make_hash,
+    same_hash,
+    scheme_of,
+    verify,
+)
 
 
 @dataclass(frozen=True)
@@ -31,16 +39,17 @@ def parse(content: bytes, path: str) -> list[Line]:
     """The lines of a password file. Raises HoldfastError naming the first line that is none."""
     lines = []
     for number, raw in enumerate(content.split(b"\n"), 1):
-        if not raw.strip() or raw.lstrip().startswith(b"#"):
+        name, colon, value = raw.partition(b":")
+        # For nginx, white space in front makes a comment with a colon an entry.
+        if not raw.strip() or raw.startswith(b"#") or (raw.lstrip().startswith(b"#") and not colon):
             lines.append(Line(raw))
             continue
-        name, colon, value = raw.partition(b":")
         if not colon or not name or name != name.strip():
             # Servers disagree about such a line: whoever wrote it has to say what was meant. Its text may be a secret.
             why = "there is no colon" if not colon else "there is no name before the colon" if not name else "there is white space around the name"
             raise HoldfastError(f"{path}: line {number} is neither 'name:hash' nor a comment: {why}. Nothing was changed")
         hashed, more, rest = value.partition(b":")
-        lines.append(Line(raw, name, hashed.strip(), more + rest))
+        lines.append(Line(raw, name, hashed.removesuffix(b"\r"), more + rest))
     if not lines[-1].raw:
         lines.pop()
     return lines
@@ -59,6 +68,7 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
     file_changes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    backup: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,14 @@ class Policy:
     """How users are written."""
 
     scheme: str = "bcrypt"
-    cost: int = 10
+    bcrypt_cost: int = 10
     exclusive: bool = False
     on_create: bool = False
+
+    @property
+    def cost(self) -> int | None:
+        """What scheme_of() says about a hash written by this policy."""
+        return {"bcrypt": self.bcrypt_cost, "sha512-crypt": SHA_ROUNDS}.get(self.scheme)
 
 
 def make_plan(lines: list[Line], users: list[User], policy: Policy, path: str) -> Plan:
@@ -78,13 +93,10 @@ def make_plan(lines: list[Line], users: list[User], policy: Policy, path: str) -
     current: dict[bytes, Line] = {}
     for number, line in enumerate(lines, 1):
         if line.name is None:
-            if policy.exclusive:
-                plan.file_changes.append(f"line {number} removed: a comment or blank line, and exclusive is true")
-            else:
-                plan.lines.append(line)
+            plan.lines.append(line)
         elif line.name in current:
             plan.file_changes.append(f"line {number} removed: a duplicate of {show(line.name)}")
-            plan.warnings.append(f"{path}: line {number} is a duplicate of {show(line.name)}: servers use the first line, the later one is removed")
+            plan.warnings.append(f"{path}: line {number} is a duplicate of {show(line.name)}: nginx and Apache use the first line, the later one is removed")
         else:
             current[line.name] = line
             user = wanted.get(line.name)
@@ -105,7 +117,7 @@ def make_plan(lines: list[Line], users: list[User], policy: Policy, path: str) -
 
 def render(plan: Plan, policy: Policy) -> bytes:
     """The new content of the file; makes the hashes, on all cores."""
-    made = in_parallel(lambda user: user.password_hash or make_hash(user.password, policy.scheme, policy.cost), list(plan.write.values()))
+    made = in_parallel(lambda user: user.password_hash or make_hash(user.password, policy.scheme, policy.bcrypt_cost), list(plan.write.values()))
     hashes = {user.name: hashed for user, hashed in made}
     result = []
     for line in plan.lines:
@@ -116,7 +128,7 @@ def render(plan: Plan, policy: Policy) -> bytes:
 
 
 def in_parallel(function: t.Callable[[User], t.Any], users: list[User]) -> list[tuple[User, t.Any]]:
-    """Each user with the function's answer, computed on all cores: bcrypt works without Python's global lock."""
+    """Each user with the function's answer, computed on all cores: bcrypt and crypt(3) work without Python's global lock."""
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(lambda user: (user, function(user)), users))
 
@@ -146,23 +158,20 @@ def _reason(user: User, line: Line | None, policy: Policy) -> str | None:
     if verdict is False:
         return "password changed"
     if cost and (verdict is None or cost < policy.cost):
-        return f"cost {cost} -> {policy.cost}"
+        return f"{'cost' if scheme == 'bcrypt' else 'rounds'} {cost} -> {policy.cost}"
     return None
 
 
-def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, check_mode: bool = False) -> Plan:
+def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, check_mode: bool = False, backup: bool = False) -> Plan:
     """Bring the file at path in line with the users and the ownership; in check mode, only say what that would do."""
-    if "\0" in path:
-        raise HoldfastError("path: must not contain a NUL character")
-    directory = os.path.dirname(os.path.realpath(path))
-    in_place = os.path.isdir(directory)
-    if not in_place and not check_mode:
-        raise HoldfastError(f"path: the directory {directory} does not exist: make it first")
+    no_directory = _check_path(path)
+    if no_directory and not check_mode:
+        raise HoldfastError(f"{no_directory}: make it first")
     with contextlib.nullcontext() if check_mode else locked(path):
         content = read_bytes(path)
         plan = make_plan(parse(content or b"", path), users, policy, path)
-        if not in_place:
-            plan.warnings.append(f"path: the directory {directory} does not exist: this fails unless it is made before")
+        if check_mode:
+            plan.warnings += [f"{problem}: this fails unless that is put right before" for problem in (no_directory, _no_library(plan, policy)) if problem]
         if content is None:
             if plan.write:
                 plan.file_changes.append("created")
@@ -170,10 +179,34 @@ def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, c
             plan.file_changes += _ownership_changes(path, ownership)
         if not check_mode:
             if plan.write or plan.lines != plan.before:
-                atomic_write(path, render(plan, policy), ownership)
+                new = render(plan, policy)
+                if backup and content is not None:
+                    plan.backup = back_up(path, content)
+                atomic_write(path, new, ownership)
             elif content is not None:
                 set_ownership(path, ownership)
     return plan
+
+
+def _check_path(path: str) -> str | None:
+    """Refuse a path that no password file can have. Returns what is missing about one that can."""
+    if "\0" in path:
+        raise HoldfastError("path: must not contain a NUL character")
+    target = os.path.realpath(path)
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise HoldfastError(f"path: {target} is not a file")
+    directory = os.path.dirname(target)
+    return None if os.path.isdir(directory) else f"path: the directory {directory} does not exist"
+
+
+def _no_library(plan: Plan, policy: Policy) -> str | None:
+    if all(user.password is None for user in plan.write.values()):
+        return None
+    try:
+        check_library(policy.scheme)
+    except HoldfastError as error:
+        return str(error)
+    return None
 
 
 def diff(plan: Plan, policy: Policy) -> tuple[str, str]:

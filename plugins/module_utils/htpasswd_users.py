@@ -46,7 +46,7 @@ def problems(users: t.Any, scheme: str = "bcrypt", parameter: str = "users", sec
         if name is None:
             found.append(f"{place}.name: is missing")
         else:
-            found += [f"{place}.name: {problem}" for problem in _name_problems(name)]
+            found += [f"{place}.name: {problem}" for problem in name_problems(name)]
             if isinstance(name, str) and seen.setdefault(name, f"{place}.name") != f"{place}.name":
                 found.append(f"{place}.name: {name!r} is listed before as {seen[name]}; list each user once")
         state = user.get("state")
@@ -94,7 +94,8 @@ def _text_problem(value: t.Any) -> str | None:
     return "is not valid Unicode text" if "Cs" in categories else None
 
 
-def _name_problems(name: t.Any) -> list[str]:
+def name_problems(name: t.Any) -> list[str]:
+    """What is wrong with the name of a user."""
     problem = _text_problem(name)
     if problem:
         return [problem]
@@ -124,6 +125,6 @@ def _secret_problems(user: dict[str, t.Any], scheme: str, place: str, required: 
             problem = f"is {length} bytes long in UTF-8, at most {limit} are possible with scheme {scheme}"
     elif not problem:
         found, cost = scheme_of(ready.encode())
-        if found not in SCHEMES or (cost and cost > MAX_COST):
+        if found not in SCHEMES or (found == "bcrypt" and cost > MAX_COST):
             problem = f"is not a hash of bcrypt ($2y$, $2b$ or $2a$, cost at most {MAX_COST}), sha512-crypt ($6$) or apr1 ($apr1$)"
     return [f"{place}.{key}: {problem}"] if problem else []

@@ -11,14 +11,19 @@ author: holdfast.registry contributors (@holdfast)
 description:
   - Adds, updates and removes any number of users of one password file in one call.
   - The file is locked, read once and replaced in one step. Servers see the old file or the new one, also when the run is killed.
-  - Comments, blank lines and users that are not listed stay, unless O(exclusive=true).
-  - A line that is neither an entry nor a comment is an error that names the line. The file then stays as it is.
-  - Where a user has several lines, servers use the first. The module keeps the first, removes the others, and warns.
+    The lock is an empty file beside it, C(.NAME.lock), and stays.
+  - Comments and blank lines stay where they are, and so do users that are not listed, whatever their hashes, unless O(exclusive=true).
+  - A line that is neither an entry nor a comment is an error that names the line, and so is an entry with white space around its name.
+    The file then stays as it is.
+  - Where a user has several lines, nginx and Apache use the first, a registry that reads the file itself the last.
+    The module keeps the first, removes the others, and warns.
+  - Passwords are verified and hashed on all cores.
 options:
   path:
     description:
       - The password file. Its directory must exist.
       - It is made when there is a user to write to it.
+      - Where this is a symbolic link, the file it points to is meant, and the link stays.
     type: path
     required: true
   users:
@@ -28,17 +33,21 @@ options:
     required: true
     suboptions:
       name:
-        description: The user's name. At most 255 bytes; no colon, no control characters, no C(#) in front, no white space around it.
-        type: str
+        description:
+          - The user's name. At most 255 bytes; no colon, no control characters, no C(#) in front, no white space around it.
+          - A number or a boolean is refused, for YAML may read it as another one than was written; put it in quotes.
+        type: raw
         required: true
       password:
         description:
-          - The password. No control characters; at most 72 bytes in UTF-8 with O(scheme=bcrypt), which ignores the rest, else at most 255.
+          - The password, in quotes where YAML would read a number. No control characters; at most 72 bytes in UTF-8
+            with O(scheme=bcrypt), which reads no more, else at most 255.
           - A user with O(users[].state=present) needs either this or O(users[].password_hash).
-        type: str
+        type: raw
       password_hash:
         description:
-          - A ready hash, written as it is. bcrypt (C($2y$), C($2b$), C($2a$)), sha512-crypt (C($6$)) or apr1 (C($apr1$)).
+          - A ready hash as C(htpasswd -nB -C 12 alice) prints it behind the colon, written as it is.
+          - bcrypt (C($2y$), C($2b$), C($2a$)), sha512-crypt (C($6$)) or apr1 (C($apr1$)).
           - A hash that differs from the one in the file only by C($2b$) in place of C($2y$) is the same.
         type: str
       state:
@@ -47,12 +56,15 @@ options:
         choices: [present, absent]
         default: present
   exclusive:
-    description: Whether the file has the listed users and nothing else. Other users, comments and blank lines are removed.
+    description:
+      - Whether users that are not listed are removed.
+      - Comments and blank lines stay, for nobody logs in with one.
     type: bool
     default: false
   update_password:
     description:
-      - V(always) rewrites an entry when its password, its scheme or its hash is another one, or its bcrypt cost is lower than O(bcrypt_cost).
+      - V(always) rewrites an entry when its password, its scheme or its hash is another one, or when it is cheaper to guess than asked.
+        That is a bcrypt cost below O(bcrypt_cost), or fewer than 5000 rounds of sha512-crypt.
       - V(on_create) never touches an entry that exists.
     type: str
     choices: [always, on_create]
@@ -66,8 +78,11 @@ options:
     default: bcrypt
   bcrypt_cost:
     description:
-      - The cost of bcrypt, from 4 to 17. Each step doubles the time of a guess, and of every request too, because nginx verifies the password each time.
-      - The default is the least that OWASP recommends. Raise it where the server remembers verdicts.
+      - The cost of bcrypt, from 4 to 17. Each step doubles the time of a guess, and of every verification by the server.
+      - The default is the least that OWASP recommends. nginx and Apache by themselves verify the password at every request,
+        which takes a core about 50 ms with V(10) and 200 ms with V(12), and that limits how many requests a server answers.
+      - Choose V(12) or more where that happens less often, such as behind nginx with C(auth_request) and C(proxy_cache),
+        which remember a verdict for some seconds.
       - An entry with a higher cost stays as it is until its password changes.
     type: int
     default: 10
@@ -81,6 +96,14 @@ options:
   group:
     description: The group of the file, by name or number. Without it, the group stays. The server's group must be able to read the file.
     type: str
+  backup:
+    description:
+      - Whether to keep the old file beside the new one when its content changes.
+      - The copy has the owner, group and mode of the file, except that others may never read it. It keeps passwords that were changed
+        and users that were removed, so remove it when it is no longer needed.
+      - In check mode there is no copy.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Says what a run would do and writes nothing.
@@ -89,7 +112,8 @@ attributes:
     description: Shows the lines of the file with a description in place of each hash.
     support: full
 requirements:
-  - python3-bcrypt for O(scheme=bcrypt), python3-passlib for the other schemes. Neither when every user comes with O(users[].password_hash).
+  - python3-passlib or libpass for passwords with O(scheme=apr1); they are not used for bcrypt, so they need not fit its version
+  - python3-bcrypt for passwords with O(scheme=bcrypt) where crypt(3) does not know it, as it does since Debian 11, Ubuntu 20.04 and RHEL 8
 """
 
 EXAMPLES = r"""
@@ -110,6 +134,15 @@ EXAMPLES = r"""
     users:
       - name: bob
         state: absent
+
+- name: Stronger hashes for everybody whose password is known, and keep the old file
+  holdfast.registry.htpasswd:
+    path: /etc/nginx/registry.htpasswd
+    bcrypt_cost: 12
+    backup: true
+    users:
+      - name: alice
+        password: "{{ alice_password }}"
 
 - name: A first password that the user may change later
   holdfast.registry.htpasswd:
@@ -158,6 +191,11 @@ file_changes:
   type: list
   elements: str
   sample: [mode 0644 -> 0640]
+backup_file:
+  description: The copy of the old file.
+  returned: when O(backup=true) and the content of a file was changed, not in check mode
+  type: str
+  sample: /etc/nginx/registry.htpasswd.4711.2026-01-31@12:00:00~
 """
 
 import typing as t
@@ -192,14 +230,14 @@ def run(module: SecretModule) -> dict[str, t.Any]:
         ownership = Ownership.of(params["mode"], None, None)
         module.warn(f"{error}: this fails unless it is made before")
 
-    plan = manage(params["path"], users, policy, ownership, module.check_mode)
+    plan = manage(params["path"], users, policy, ownership, module.check_mode, params["backup"])
     for warning in plan.warnings:
         module.warn(warning)
     before, after = diff(plan, policy)
     shown = [{"before_header": params["path"], "after_header": params["path"], "before": before, "after": after}]
     if plan.file_changes:
         shown.append({"prepared": "".join(f"{params['path']}: {change}\n" for change in plan.file_changes)})
-    return {
+    result = {
         "changed": bool(plan.reasons or plan.file_changes),
         "path": params["path"],
         "added": plan.added,
@@ -209,6 +247,9 @@ def run(module: SecretModule) -> dict[str, t.Any]:
         "file_changes": plan.file_changes,
         "diff": shown,
     }
+    if plan.backup:
+        result["backup_file"] = plan.backup
+    return result
 
 
 def main() -> None:
@@ -220,8 +261,8 @@ def main() -> None:
                 "elements": "dict",
                 "required": True,
                 "options": {
-                    "name": {"type": "str", "required": True},
-                    "password": {"type": "str", "no_log": True},
+                    "name": {"type": "raw", "required": True},
+                    "password": {"type": "raw", "no_log": True},
                     "password_hash": {"type": "str", "no_log": True},
                     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                 },
@@ -233,6 +274,7 @@ def main() -> None:
             "mode": {"type": "raw", "default": "0640"},
             "owner": {"type": "str"},
             "group": {"type": "str"},
+            "backup": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -19,10 +19,12 @@ from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users i
 HASH = b"$2y$04$jzs8Lm6Iu1lNvNkDw3SCq.erBMIVakxrdCpZvDil6qMJyr3qsUCj2"
 OTHER_HASH = b"$2y$04$" + b"b" * 53
 APR1 = b"$apr1$DzAYfKnM$RKswUas4LJeEZRy2DUg6A/"
+SHA512_1000 = b"$6$rounds=1000$saltsaltsaltsalt$qrf1Ewh81sF2sEXX/RURuKzE7B9zPYyRBgf69gWBzq63MPKF9bJUwEBp87t01A3stxAp855/9l0UsrHQvJEGN."
+SHA512_9000 = b"$6$rounds=9000$saltsaltsaltsalt$APksrC/AuruomYVg0wcbfYe8WNGYqb.5zLv2KdBxNKhoSCCgetF.DwayZZbHmE7nP0EfJAExmAQQBOXAvW6HZ/"
 SHA1 = b"{SHA}I7dElEdfX4dJgLdnbVEeI9iG2mQ="
 PASSWORD = "pässword"  # fits HASH, APR1 and SHA1
 MODE = Ownership(mode=0o640)
-CHEAP = Policy(cost=4)
+CHEAP = Policy(bcrypt_cost=4)
 
 FORK = multiprocessing.get_context("fork")
 
@@ -169,13 +171,14 @@ def test_a_user_does_not_show_its_secrets_when_printed():
 
 
 @pytest.mark.parametrize(
-    ("content", "line"), [(b"alice:x\nhunter2\n", 2), (b"hunter2", 1), (b"# c\n\n:hunter2\n", 3), (b" alice:hunter2\n", 1), (b"alice :hunter2\n", 1)]
+    ("content", "line"),
+    [(b"alice:x\nhunter2\n", 2), (b"hunter2", 1), (b"# c\n\n:hunter2\n", 3), (b" alice:hunter2\n", 1), (b"alice :hunter2\n", 1), (b" #a:hunter2\n", 1)],
 )
 def test_a_malformed_line_is_named_and_the_file_untouched(path, content, line):
     write(path, content)
     before = read(path)
     with pytest.raises(HoldfastError, match=f"htpasswd: line {line} is neither") as caught:
-        manage(path, users(alice(password="x")), Policy(cost=4, exclusive=True), MODE)
+        manage(path, users(alice(password="x")), Policy(bcrypt_cost=4, exclusive=True), MODE)
     assert read(path) == before
     assert "hunter2" not in str(caught.value)
 
@@ -211,13 +214,13 @@ def test_comments_blank_lines_and_other_users_stay_in_place(path):
     assert (plan.added, plan.updated, plan.removed) == (["carol"], ["alice"], [])
 
 
-def test_exclusive_leaves_the_listed_users_and_nothing_else(path):
-    write(path, b"# first", b"bob:x", b"alice:" + HASH, b"\xff:x")
+def test_exclusive_leaves_the_listed_users_and_the_comments(path):
+    write(path, b"# first", b"bob:x", b"", b"alice:" + HASH, b"\xff:x")
     plan = manage(path, users(alice(password_hash=HASH.decode())), Policy(exclusive=True), MODE)
-    assert read(path) == b"alice:" + HASH + b"\n"
+    assert read(path) == b"# first\n\nalice:" + HASH + b"\n"
     assert plan.removed == ["bob", "\\xff"]
     assert plan.reasons["bob"] == "not listed, and exclusive is true"
-    assert plan.file_changes == ["line 1 removed: a comment or blank line, and exclusive is true"]
+    assert plan.file_changes == []
 
 
 def test_an_absent_user_loses_every_line(path):
@@ -274,19 +277,26 @@ def test_a_wrong_mode_alone_is_corrected_and_reported(path):
 @pytest.mark.parametrize(
     ("line", "entry", "policy", "reason"),
     [
-        (HASH, {"password": PASSWORD}, Policy(cost=4), None),
-        (HASH.replace(b"$2y$", b"$2b$"), {"password": PASSWORD}, Policy(cost=4), None),
-        (HASH, {"password": "other"}, Policy(cost=4), "password changed"),
-        (HASH, {"password": PASSWORD}, Policy(cost=5), "cost 4 -> 5"),
-        (HASH, {"password": "other"}, Policy(cost=5), "password changed"),
-        (b"$2y$31$" + b"a" * 53, {"password": PASSWORD}, Policy(cost=5), "cost 31 -> 5"),
-        (APR1, {"password": PASSWORD}, Policy(cost=4), "scheme apr1 -> bcrypt"),
-        (APR1, {"password": "other"}, Policy(cost=4), "password changed, scheme apr1 -> bcrypt"),
+        (HASH, {"password": PASSWORD}, Policy(bcrypt_cost=4), None),
+        (HASH.replace(b"$2y$", b"$2b$"), {"password": PASSWORD}, Policy(bcrypt_cost=4), None),
+        (HASH, {"password": "other"}, Policy(bcrypt_cost=4), "password changed"),
+        (HASH, {"password": PASSWORD}, Policy(bcrypt_cost=5), "cost 4 -> 5"),
+        (HASH, {"password": "other"}, Policy(bcrypt_cost=5), "password changed"),
+        (b"$2y$31$" + b"a" * 53, {"password": PASSWORD}, Policy(bcrypt_cost=5), "cost 31 -> 5"),
+        (APR1, {"password": PASSWORD}, Policy(bcrypt_cost=4), "scheme apr1 -> bcrypt"),
+        (APR1, {"password": "other"}, Policy(bcrypt_cost=4), "password changed, scheme apr1 -> bcrypt"),
         (APR1, {"password": PASSWORD}, Policy("apr1"), None),
-        (SHA1, {"password": PASSWORD}, Policy(cost=4), "scheme sha1 -> bcrypt"),
-        (b"plain text", {"password": "plain text"}, Policy(cost=4), "scheme unknown -> bcrypt"),
+        (SHA1, {"password": PASSWORD}, Policy(bcrypt_cost=4), "scheme sha1 -> bcrypt"),
+        # nginx does not let anybody in by a hash with a space behind it
+        (HASH + b" ", {"password": PASSWORD}, Policy(bcrypt_cost=4), "scheme unknown -> bcrypt"),
+        (HASH + b" ", {"password_hash": HASH.decode()}, Policy(), "password_hash differs"),
+        (HASH + b"\r", {"password": PASSWORD}, Policy(bcrypt_cost=4), None),
+        (SHA512_1000, {"password": PASSWORD}, Policy("sha512-crypt"), "rounds 1000 -> 5000"),
+        (SHA512_1000, {"password": "other"}, Policy("sha512-crypt"), "password changed"),
+        (SHA512_9000, {"password": PASSWORD}, Policy("sha512-crypt"), None),
+        (b"plain text", {"password": "plain text"}, Policy(bcrypt_cost=4), "scheme unknown -> bcrypt"),
         (HASH, {"password": "other"}, Policy("sha512-crypt", on_create=True), None),
-        (HASH, {"password_hash": HASH.decode()}, Policy(cost=17), None),
+        (HASH, {"password_hash": HASH.decode()}, Policy(bcrypt_cost=17), None),
         (HASH, {"password_hash": HASH.replace(b"$2y$", b"$2b$").decode()}, Policy(), None),
         (HASH, {"password_hash": OTHER_HASH.decode()}, Policy(), "password_hash differs"),
         (HASH, {"password_hash": OTHER_HASH.decode()}, Policy(on_create=True), None),
@@ -307,8 +317,8 @@ def test_an_entry_is_written_again_for_a_reason_only(path, line, entry, policy, 
 
 def test_a_higher_cost_than_asked_stays(path):
     pytest.importorskip("bcrypt")
-    manage(path, users(alice(password="x")), Policy(cost=6), MODE)
-    assert not manage(path, users(alice(password="x")), Policy(cost=5), MODE).reasons
+    manage(path, users(alice(password="x")), Policy(bcrypt_cost=6), MODE)
+    assert not manage(path, users(alice(password="x")), Policy(bcrypt_cost=5), MODE).reasons
 
 
 def test_check_mode_writes_nothing_at_all_not_even_a_lock(tmp_path, path):
@@ -325,15 +335,18 @@ def test_check_mode_on_a_host_without_the_directory_foretells_a_change_and_warns
 
 @pytest.fixture
 def no_library(monkeypatch):
-    def missing(name, scheme):
-        raise HoldfastError(f"scheme {scheme} needs {name}")
+    def missing():
+        raise HoldfastError("scheme bcrypt needs bcrypt")
 
-    monkeypatch.setattr(password_hashes, "_library", missing)
+    monkeypatch.setattr(password_hashes, "_crypt_r", lambda: None)
+    monkeypatch.setattr(password_hashes, "_bcrypt", missing)
 
 
 def test_without_the_library_check_mode_foretells_a_new_user_but_a_run_writes_nothing(path, no_library):
     wanted = users(alice(password="x"), {"name": "bob", "password_hash": HASH.decode()})
-    assert manage(path, wanted, CHEAP, MODE, check_mode=True).added == ["alice", "bob"]
+    forecast = manage(path, wanted, CHEAP, MODE, check_mode=True)
+    assert forecast.added == ["alice", "bob"]
+    assert forecast.warnings == ["scheme bcrypt needs bcrypt: this fails unless that is put right before"]
     with pytest.raises(HoldfastError, match="needs bcrypt"):
         manage(path, wanted, CHEAP, MODE)
     assert not os.path.exists(path)
@@ -347,6 +360,7 @@ def test_without_the_library_an_entry_that_has_to_be_verified_is_an_error(path, 
 
 
 def test_ready_hashes_need_no_library(path, no_library):
+    assert not manage(path, users(alice(password_hash=HASH.decode())), CHEAP, MODE, check_mode=True).warnings
     manage(path, users(alice(password_hash=HASH.decode())), CHEAP, MODE)
     assert read(path) == b"alice:" + HASH + b"\n"
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils import password_hashes
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.password_hashes import SCHEMES, make_hash, same_hash, scheme_of, verify
+from ansible_collections.holdfast.registry.plugins.module_utils.password_hashes import SCHEMES, check_library, make_hash, same_hash, scheme_of, verify
 
 PASSWORD = "pässword".encode()
 # Written by htpasswd(1) of apache2-utils 2.4 and openssl-passwd(1) for "pässword".
@@ -28,10 +31,43 @@ def libraries():
     pytest.importorskip("passlib")
 
 
+@pytest.fixture
+def forget():
+    """Have a library loaded anew, and what the test loads forgotten."""
+    kept = dict(sys.modules)
+
+    def forget_library(library):
+        for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+            del sys.modules[name]
+
+    yield forget_library
+    sys.modules.clear()
+    sys.modules.update(kept)
+
+
+@pytest.fixture
+def without(forget, monkeypatch):
+    """Have a library missing."""
+
+    class Missing:
+        def __init__(self, library):
+            self.library = library
+
+        def find_spec(self, name, _path=None, _target=None):
+            if name == self.library:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    def remove(library):
+        forget(library)
+        monkeypatch.setattr(sys, "meta_path", [Missing(library), *sys.meta_path])
+
+    return remove
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_hash_fits_its_password_only_and_has_its_scheme(scheme):
     hashed = make_hash(PASSWORD, scheme, 4)
-    assert scheme_of(hashed) == (scheme, 4 if scheme == "bcrypt" else None)
+    assert scheme_of(hashed) == (scheme, {"bcrypt": 4, "sha512-crypt": 5000, "apr1": None}[scheme])
     assert verify(PASSWORD, hashed) is True
     assert verify(b"another", hashed) is False
 
@@ -70,8 +106,94 @@ def test_2b_and_2y_are_the_same_but_another_salt_is_not():
     assert not same_hash(b"$2b$10$abc", b"$apr1$abc")
 
 
-@pytest.mark.parametrize(("scheme", "library", "package"), [("bcrypt", "bcrypt", "python3-bcrypt"), ("apr1", "passlib.hash", "python3-passlib")])
-def test_a_missing_library_is_named_with_its_package(monkeypatch, scheme, library, package):
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(HoldfastError, match=f"scheme {scheme} needs .* {package}"):
-        make_hash(PASSWORD, scheme, 4)
+@pytest.fixture(params=[None, lambda *_arguments: None, lambda *_arguments: b"*0"], ids=["no crypt", "an old crypt", "an old crypt with a token"])
+def old_crypt(request, monkeypatch):
+    """A host whose crypt(3) is missing or does not know a scheme."""
+    monkeypatch.setattr(password_hashes, "_crypt_r", lambda: request.param)
+
+
+def test_a_host_with_crypt_needs_no_python_library_but_for_apr1(without):
+    without("bcrypt")
+    without("passlib")
+    for scheme in ("bcrypt", "sha512-crypt"):
+        check_library(scheme)
+        assert verify(PASSWORD, make_hash(PASSWORD, scheme, 4)) is True
+    assert verify(PASSWORD, FOREIGN["sha1"]) is True
+
+
+def test_where_crypt_does_not_know_bcrypt_its_library_gives_the_same_answers(old_crypt):
+    hashed = make_hash(PASSWORD, "bcrypt", 5)
+    assert scheme_of(hashed) == ("bcrypt", 5)
+    assert hashed.startswith(b"$2y$")
+    for candidate in (hashed, FOREIGN["bcrypt"], FOREIGN["bcrypt"].replace(b"$2y$", b"$2b$")):
+        assert verify(PASSWORD, candidate) is True
+        assert verify(b"another", candidate) is False
+    assert verify(b"x" * 80, make_hash(b"x" * 72, "bcrypt", 4)) is True
+
+
+def test_bcrypt_with_a_salt_nobody_makes_fits_no_password():
+    assert verify(PASSWORD, b"$2y$04$" + b"z" * 53) is False
+
+
+def test_bcrypt_with_a_salt_nobody_makes_fits_no_password_without_crypt_either(old_crypt):
+    assert verify(PASSWORD, b"$2y$04$" + b"z" * 53) is False
+
+
+def test_a_scheme_that_crypt_does_not_know_is_named(old_crypt):
+    for use in (lambda: make_hash(PASSWORD, "sha512-crypt", 4), lambda: verify(PASSWORD, FOREIGN["sha512-crypt"])):
+        with pytest.raises(HoldfastError, match="does not know scheme sha512-crypt"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "library", "package"), [("bcrypt", "bcrypt", "python3-bcrypt"), ("apr1", "passlib", "python3-passlib, or with pip libpass")]
+)
+def test_a_missing_library_is_named_with_its_package(old_crypt, without, scheme, library, package):
+    without(library)
+    for use in (check_library, lambda scheme: make_hash(PASSWORD, scheme, 4), lambda scheme: verify(PASSWORD, FOREIGN[scheme])):
+        with pytest.raises(HoldfastError, match=f"scheme {scheme} needs .* {library}, which .* does not have: install the package {package}"):
+            use(scheme)
+
+
+@pytest.mark.parametrize(("scheme", "library"), [("bcrypt", "bcrypt"), ("apr1", "passlib")])
+@pytest.mark.parametrize(
+    "error", ["ImportError('no GLIBC_2.99')", "AttributeError('__about__')", "ValueError('longer than 72 bytes')", "ModuleNotFoundError('x', name='x')"]
+)
+def test_a_library_that_does_not_load_is_told_from_a_missing_one(monkeypatch, forget, tmp_path, scheme, library, error):
+    monkeypatch.setattr(password_hashes, "_crypt_r", lambda: None)
+    forget(library)
+    (tmp_path / f"{library}.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(HoldfastError, match=f"scheme {scheme} needs .* cannot load .{error.partition('(')[0]}: .*: install the package"):
+        check_library(scheme)
+
+
+def test_a_passlib_and_a_bcrypt_that_do_not_fit_each_other_do_no_harm(forget):
+    forget("passlib")
+    for module in ("passlib.apache", "passlib.handlers.bcrypt"):
+        sys.modules[module] = None
+    for scheme in SCHEMES:
+        assert verify(PASSWORD, make_hash(PASSWORD, scheme, 4)) is True
+
+
+def test_a_crypt_of_any_name_is_found_and_its_absence_is_no_error(monkeypatch):
+    load, loaded = ctypes.CDLL, []
+
+    def only_the_second(name):
+        loaded.append(name)
+        if name == "libcrypt.so.2":
+            return load("libcrypt.so.1")
+        raise OSError("cannot open shared object file")
+
+    monkeypatch.setattr("ctypes.CDLL", only_the_second)
+    assert password_hashes._crypt_r.__wrapped__() is not None
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: object())
+    assert password_hashes._crypt_r.__wrapped__() is None
+
+
+def test_threads_do_not_mix_up_their_hashes():
+    passwords = [str(number).encode() for number in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        hashes = list(pool.map(lambda password: make_hash(password, "sha512-crypt", 4), passwords))
+        assert all(pool.map(verify, passwords, hashes))
+        assert not any(pool.map(verify, passwords[1:], hashes))

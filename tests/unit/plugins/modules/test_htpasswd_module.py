@@ -66,6 +66,17 @@ def test_a_new_file_is_readable_for_its_group_only(run, tmp_path):
     assert os.stat(tmp_path / "htpasswd").st_mode & 0o7777 == 0o640
 
 
+def test_the_backup_is_named_when_there_is_one_and_never_in_check_mode(run, tmp_path):
+    users = [{"name": "alice", "password_hash": HASH}]
+    assert "backup_file" not in run(users, backup=True)
+    (tmp_path / "htpasswd").write_text("alice:x\n")
+    assert "backup_file" not in run(users, check_mode=True, backup=True)
+    result = run(users, backup=True)
+    with open(result["backup_file"]) as copy:
+        assert copy.read() == "alice:x\n"
+    assert "backup_file" not in run(users, backup=True)
+
+
 def test_duplicates_in_the_file_are_a_warning(run, tmp_path):
     (tmp_path / "htpasswd").write_text("bob:x\nbob:y\n")
     result = run([])
@@ -82,6 +93,8 @@ def test_duplicates_in_the_file_are_a_warning(run, tmp_path):
         ([{"name": "alice", "password": SECRET, "state": "gone"}], "users[0].state: must be present or absent"),
         ([{"name": "alice"}], "users[0]: needs a password or a password_hash"),
         ([{"name": "alice", "password_hash": SECRET}], "users[0].password_hash: is not a hash"),
+        ([{"name": "alice", "password": 7007007}], "users[0].password: must be a string, not a number: put it in quotes"),
+        ([{"name": True, "password": SECRET}], "users[0].name: must be a string, not a boolean: put it in quotes"),
         ([{"name": "alice", "password": SECRET + "\n"}], "users[0].password: must not contain control characters"),
     ],
 )
@@ -89,6 +102,7 @@ def test_wrong_users_are_refused_with_their_place_before_anything_is_written(run
     result = run(users)
     assert result["failed"]
     assert message in result["msg"]
+    assert "7007007" not in result["msg"]
     assert not list(tmp_path.iterdir())
 
 
@@ -103,6 +117,7 @@ def test_wrong_users_are_refused_with_their_place_before_anything_is_written(run
         ({"owner": "4294967295"}, "owner: 4294967295 is too large"),
         ({"scheme": "md5"}, "scheme: must be one of bcrypt, sha512-crypt, apr1"),
         ({"path": "/tmp/no\0where"}, "path: must not contain a NUL character"),
+        ({"path": "/tmp"}, "path: /tmp is not a file"),
         ({"path": "/dev/null/htpasswd"}, "path: the directory /dev/null does not exist"),
     ],
 )
@@ -131,8 +146,11 @@ def test_no_password_reaches_the_system_log_however_it_is_spelt(tmp_path, monkey
 
 def test_a_missing_library_is_a_message_and_no_traceback(run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bcrypt", None)
+    monkeypatch.setattr("ansible_collections.holdfast.registry.plugins.module_utils.password_hashes._crypt_r", lambda: None)
     result = run([{"name": "alice", "password": SECRET}])
     assert result["failed"]
     assert "python3-bcrypt" in result["msg"]
     assert not (tmp_path / "htpasswd").exists()
-    assert run([{"name": "alice", "password": SECRET}], check_mode=True)["changed"]
+    forecast = run([{"name": "alice", "password": SECRET}], check_mode=True)
+    assert forecast["changed"]
+    assert "python3-bcrypt" in str(forecast["warnings"])
