@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 import sys
 import typing as t
@@ -16,12 +17,23 @@ from ansible_collections.holdfast.registry.plugins.module_utils.x509_names impor
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     HAS_CRYPTOGRAPHY = True
+    # What the library raises for text that is not what it should be. Not all of it is a ValueError.
+    UNREADABLE = (
+        ValueError,
+        TypeError,
+        OverflowError,
+        InternalError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    )
 except ImportError:
     HAS_CRYPTOGRAPHY = False
 
@@ -136,7 +148,7 @@ def key_from_pem(pem: bytes, path: str, passphrase: str | None = None) -> t.Any:
         raise HoldfastError(f"{path}: the private key is encrypted and no passphrase for it was given")
     try:
         return serialization.load_pem_private_key(pem, passphrase.encode() if encrypted and passphrase else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         if encrypted:
             raise HoldfastError(f"passphrase: does not open {path}: the passphrase is wrong, or the file is damaged") from None
         raise HoldfastError(f"{path}: holds no private key in PEM form; it was left as it is: restore it, or move it away") from None
@@ -164,8 +176,35 @@ def serial_number() -> int:
 
 
 def to_pem(certificate: t.Any) -> str:
-    """A certificate or a certificate signing request as PEM text."""
+    """A certificate, a certificate signing request or a CRL as PEM text."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def check_no_key(text: str | bytes, where: str) -> None:
+    """Refuse a private key that was pasted where something public belongs. The text is never repeated."""
+    if (b"PRIVATE KEY" if isinstance(text, bytes) else "PRIVATE KEY") in text:
+        raise HoldfastError(
+            f"{where}: holds a private key, which belongs nowhere but in its own file; leave it out, and make a new key if others have seen this one"
+        )
+
+
+def pem_blocks(pem: bytes, label: str, where: str) -> list[bytes]:
+    """Every block of a kind in pem, of which there must be one at least, and nothing that is cut short."""
+    begin, end = (f"-----{word} {label}-----".encode() for word in ("BEGIN", "END"))
+    blocks = re.findall(re.escape(begin) + b"[^-]*" + re.escape(end), pem)
+    if not blocks or pem.count(begin) != len(blocks):
+        raise HoldfastError(f"{where}: holds no whole block in PEM form ({begin.decode()} ... {end.decode()})")
+    return [block + b"\n" for block in blocks]
+
+
+def certificates_from_pem(pem: bytes, where: str) -> list[t.Any]:
+    """Every certificate in pem, in order."""
+    return [certificate_from_pem(block, where) for block in pem_blocks(pem, "CERTIFICATE", where)]
+
+
+def cas_from_pem(pem: bytes, where: str) -> list[t.Any]:
+    """Every certificate in pem, each of which must be a CA's."""
+    return [ca_from_pem(block, where) for block in pem_blocks(pem, "CERTIFICATE", where)]
 
 
 def certificate_from_pem(pem: bytes, where: str) -> x509.Certificate:
@@ -175,8 +214,9 @@ def certificate_from_pem(pem: bytes, where: str) -> x509.Certificate:
         raise HoldfastError(f"{where}: holds {found} certificates; exactly one is expected")
     try:
         certificate = x509.load_pem_x509_certificate(pem)
-        certificate.extensions, certificate.subject, certificate.public_key()  # read lazily: a broken one shows here
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        # Read lazily: a broken one shows here.
+        certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key(), not_after(certificate)
+    except UNREADABLE:
         raise HoldfastError(f"{where}: is not a certificate in PEM form (-----BEGIN CERTIFICATE-----)") from None
     return certificate
 
@@ -196,6 +236,28 @@ def extension(holder: t.Any, kind: t.Any) -> t.Any:
         return holder.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def serial(certificate: x509.Certificate) -> str:
+    """A serial number as this collection writes it: 32 hexadecimal digits or more."""
+    return f"{certificate.serial_number:032x}"
+
+
+def key_identifier(ca_certificate: x509.Certificate) -> str:
+    """What certificates name a CA's key by, in hexadecimal digits."""
+    return authority_key_identifier_of(ca_certificate).key_identifier.hex()
+
+
+def authority_key_identifier_of(ca_certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """The extension for what this CA signs."""
+    subject_key_identifier = extension(ca_certificate, x509.SubjectKeyIdentifier) or x509.SubjectKeyIdentifier.from_public_key(ca_certificate.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject_key_identifier)
+
+
+def authority_key_identifier(certificate: x509.Certificate) -> str | None:
+    """By which identifier a certificate names its CA's key."""
+    found = extension(certificate, x509.AuthorityKeyIdentifier)
+    return found.key_identifier.hex() if found and found.key_identifier else None
 
 
 def common_name(subject: x509.Name) -> str | None:
@@ -236,17 +298,19 @@ def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return certificate.issuer == issuer.subject and signed_with_key_of(certificate, issuer)
 
 
-def signed_with_key_of(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def signed_with_key_of(signed: t.Any, issuer: x509.Certificate) -> bool:
+    """Whether a certificate or a CRL was signed with the key of issuer."""
     key = issuer.public_key()
-    signature, content = certificate.signature, certificate.tbs_certificate_bytes
+    is_crl = isinstance(signed, x509.CertificateRevocationList)
+    signature, content = signed.signature, signed.tbs_certlist_bytes if is_crl else signed.tbs_certificate_bytes
     try:
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, content)
         elif isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, content, padding.PKCS1v15(), certificate.signature_hash_algorithm)
+            key.verify(signature, content, padding.PKCS1v15(), signed.signature_hash_algorithm)
         else:
-            key.verify(signature, content, ec.ECDSA(certificate.signature_hash_algorithm))
-    except (InvalidSignature, UnsupportedAlgorithm, AttributeError, TypeError, ValueError):
+            key.verify(signature, content, ec.ECDSA(signed.signature_hash_algorithm))
+    except (InvalidSignature, AttributeError, *UNREADABLE):
         return False
     return True
 
@@ -258,7 +322,7 @@ def describe(certificate: x509.Certificate) -> str:
         f"names: {', '.join(alternative_names(certificate)) or '-'}",
         f"usages: {', '.join(usages(certificate)) or '-'}",
         f"key: {key_type_of(certificate.public_key())}",
-        f"serial: {certificate.serial_number:032x}",
+        f"serial: {serial(certificate)}",
         f"not before: {isoformat(not_before(certificate))}",
         f"not after: {isoformat(not_after(certificate))}",
     ]

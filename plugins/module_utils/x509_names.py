@@ -65,6 +65,14 @@ def parse_domain(text: str, where: str) -> str:
     return name
 
 
+def parse_range(text: str, where: str) -> str:
+    """The normal form of a range of IP addresses for a name constraint: an address or a network."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise HoldfastError(f"{where}: {text!r} must be an IP address or a network such as '192.0.2.0/24' or '2001:db8::/32'") from None
+
+
 def parse_pattern(text: str, where: str) -> Pattern:
     """A pattern for names that may be signed: "*.example.org", an exact DNS name, an address or a network."""
     try:
@@ -91,10 +99,33 @@ def matches(name: str, patterns: list[Pattern]) -> bool:
     return any(isinstance(pattern, str) and (name == pattern or (pattern.startswith("*.") and name.endswith(pattern[1:]))) for pattern in patterns)
 
 
-def within(name: str, domains: list[str]) -> bool:
-    """Whether name constraints for these domains permit a name. Constraints for DNS names say nothing about addresses."""
-    host = name.removeprefix("*.")
-    return is_address(name) or any(host == domain or host.endswith(f".{domain}") for domain in domains)
+def covers(pattern: str, name: str) -> bool:
+    """Whether a name in a certificate is good for a server's name (RFC 6125): a wildcard stands for one whole label."""
+    pattern, name = pattern.lower(), name.lower()
+    if is_address(name) or is_address(pattern):
+        return is_address(name) and is_address(pattern) and ipaddress.ip_address(name) == ipaddress.ip_address(pattern)
+    if pattern.startswith("*."):
+        label, dot, rest = name.partition(".")
+        return pattern == name or bool(label and label != "*" and dot and rest == pattern[2:])
+    return pattern == name
+
+
+class Constraints(t.NamedTuple):
+    """What a CA is limited to, each sorted: domains with the names below them, ranges of IP addresses. None of a kind: no limit."""
+
+    domains: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
+
+    def permit(self, name: str) -> bool:
+        """Whether a name that parse_name() has seen lies within. Domains say nothing about addresses, and ranges nothing about domains."""
+        if is_address(name):
+            address = ipaddress.ip_address(name)
+            return not self.ranges or any(address in ipaddress.ip_network(network) for network in self.ranges)
+        host = name.removeprefix("*.")
+        return not self.domains or any(host == domain or host.endswith(f".{domain}") for domain in self.domains)
+
+    def __str__(self) -> str:
+        return ", ".join(self.domains + self.ranges) or "none"
 
 
 def is_host_name(text: str) -> bool:

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ansible_collections.holdfast.registry.plugins.module_utils import files, x509, x509_names
+from ansible_collections.holdfast.registry.plugins.module_utils import files, x509, x509_crl, x509_names
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
 
 if x509.HAS_CRYPTOGRAPHY:
@@ -99,24 +99,38 @@ def _parse_one(entry: dict[str, t.Any], where: str) -> Wanted:
     return Wanted(**{**entry, "names": tuple(dict.fromkeys(names)), "usages": usages})
 
 
-def ensure(directory: str, wanted: list[Wanted], ca_certificate: str, check_mode: bool, now: datetime) -> dict[str, t.Any]:
+class Issuer(t.NamedTuple):
+    """The CA that should have signed (None in a check run that only predicts one), and what has been revoked."""
+
+    certificate: t.Any
+    crls: list[t.Any]
+
+    @classmethod
+    def of(cls, ca_certificate: str, crl: str | None, check_mode: bool) -> Issuer:
+        """Read module parameters."""
+        x509.check_no_key(ca_certificate, "ca_certificate")
+        # A check run on a CA host without the library predicts a CA, but has no certificate of it to show.
+        certificate = None if check_mode and not ca_certificate else x509.ca_from_pem(ca_certificate.encode(), "ca_certificate")
+        return cls(certificate, x509_crl.from_pem(crl.encode(), "crl") if crl else [])
+
+
+def ensure(directory: str, wanted: list[Wanted], ca_certificate: str, check_mode: bool, now: datetime, crl: str | None = None) -> dict[str, t.Any]:
     """Make missing keys and say which certificates need signing. Returns the module's result."""
     if check_mode and not x509.HAS_CRYPTOGRAPHY and all(files.read_bytes(path) is None for entry in wanted for path in Paths.of(directory, entry.name)):
         return _predict_without_library(directory, wanted)
     x509.require_library()
-    # A check run on a CA host without the library predicts a CA, but has no certificate of it to show.
-    ca = None if check_mode and not ca_certificate else x509.ca_from_pem(ca_certificate.encode(), "ca_certificate")
+    issuer = Issuer.of(ca_certificate, crl, check_mode)
     if check_mode:
-        return _result(directory, [(entry, plan(directory, entry, ca, now)) for entry in wanted], now)
+        return _result(directory, [(entry, plan(directory, entry, issuer, now)) for entry in wanted], now)
     files.make_directories(directory, 0o755)
     with files.locked(os.path.join(directory, LOCK)):
-        plans = [(entry, plan(directory, entry, ca, now)) for entry in wanted]
+        plans = [(entry, plan(directory, entry, issuer, now)) for entry in wanted]
         for entry, todo in plans:
             _carry_out(directory, entry.name, todo)
     return _result(directory, plans, now)
 
 
-def plan(directory: str, wanted: Wanted, ca: t.Any, now: datetime) -> Plan:
+def plan(directory: str, wanted: Wanted, issuer: Issuer, now: datetime) -> Plan:
     """Decide for one certificate. Changes nothing."""
     paths = Paths.of(directory, wanted.name)
     key, waiting = _read_key(paths.key), _read_key(paths.waiting)
@@ -124,7 +138,6 @@ def plan(directory: str, wanted: Wanted, ca: t.Any, now: datetime) -> Plan:
     before = _describe(paths, key, waiting, stat.S_IMODE(os.stat(paths.key).st_mode) if key else 0)
     writes: list[tuple[str, bytes | None]] = []
     changes = []
-    needs = []
 
     if waiting and (not key or (facts and facts.public_key == _bits(waiting))):
         if not key or _bits(key) != _bits(waiting):
@@ -136,12 +149,12 @@ def plan(directory: str, wanted: Wanted, ca: t.Any, now: datetime) -> Plan:
         writes.append((paths.key, x509.key_to_pem(key)))
         changes.append(f"{paths.key}: mode set to 0600")
 
+    why_new_key = _why_new_key(wanted, key, facts, issuer)
     if not key:
         key = x509.generate_key(wanted.key_type)
         writes.append((paths.key, x509.key_to_pem(key)))
         changes.append(f"{paths.key}: made, {wanted.key_type}")
-    elif _type(key) != wanted.key_type:
-        needs.append(f"key type changed from {_type(key)} to {wanted.key_type}")
+    elif why_new_key:
         if not waiting or _type(waiting) != wanted.key_type:
             waiting = x509.generate_key(wanted.key_type)
             writes.append((paths.waiting, x509.key_to_pem(waiting)))
@@ -152,16 +165,26 @@ def plan(directory: str, wanted: Wanted, ca: t.Any, now: datetime) -> Plan:
         waiting = None
     after = _describe(paths, key, waiting, x509.PRIVATE)
     key = waiting or key
-    return Plan(writes, changes, before, after, key, facts, _needs(paths, wanted, facts, key, needs, ca, now))
+    return Plan(writes, changes, before, after, key, facts, _needs(paths, wanted, facts, key, why_new_key, issuer, now))
 
 
-def _needs(paths: Paths, wanted: Wanted, facts: Facts | None, key: t.Any, key_type_changed: list[str], ca: t.Any, now: datetime) -> list[str]:
+def _why_new_key(wanted: Wanted, key: t.Any, facts: Facts | None, issuer: Issuer) -> list[str]:
+    """Why the key in use has to give way to another one, which is always a reason to sign as well."""
+    reasons = []
+    if key and _type(key) != wanted.key_type:
+        reasons.append(f"key type changed from {_type(key)} to {wanted.key_type}")
+    if key and facts and facts.public_key == _bits(key) and x509_crl.lists(issuer.crls, facts.certificate):
+        reasons.append("revoked")
+    return reasons
+
+
+def _needs(paths: Paths, wanted: Wanted, facts: Facts | None, key: t.Any, why_new_key: list[str], issuer: Issuer, now: datetime) -> list[str]:
     """Why the certificate has to be signed (again)."""
     if facts is None:
-        return key_type_changed + ["missing" if files.read_bytes(paths.certificate) is None else "unreadable"]
-    needs = list(key_type_changed)
-    if not key_type_changed and facts.public_key != _bits(key):
-        needs.append("key changed")
+        return why_new_key + ["missing" if files.read_bytes(paths.certificate) is None else "unreadable"]
+    ca, needs = issuer.certificate, list(why_new_key)
+    if not why_new_key and facts.public_key != _bits(key):
+        needs += ["key changed"] + (["revoked"] if x509_crl.lists(issuer.crls, facts.certificate) else [])
     if ca is None or not x509.signed_by(facts.certificate, ca):
         needs.append("signed by another CA")
     due = x509.expiry(facts.not_after, wanted.renew_before_days, now)
@@ -174,8 +197,9 @@ def _needs(paths: Paths, wanted: Wanted, facts: Facts | None, key: t.Any, key_ty
         needs.append(f"common name changed from {facts.common_name or 'none'} to {wanted.common_name}")
     if set(facts.usages) != set(wanted.usages):
         needs.append(f"usages changed from {', '.join(facts.usages) or 'none'} to {', '.join(wanted.usages)}")
-    lifetime = facts.not_after - facts.not_before - x509.BACKDATED
-    if lifetime > timedelta(days=wanted.lifetime_days):
+    lifetime, asked = facts.not_after - facts.not_before - x509.BACKDATED, timedelta(days=wanted.lifetime_days)
+    # Shorter than asked for, and ending together with its CA, is as long as it gets.
+    if lifetime > asked or (lifetime < asked and (ca is None or facts.not_after != x509.not_after(ca))):
         needs.append(f"lifetime changed from {lifetime.days} to {wanted.lifetime_days} days")
     return needs
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make and renew a certification authority."""
+"""Make, renew and replace a certification authority."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ DOCUMENTATION = r"""
 module: ca
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Make and renew a certification authority
+short_description: Make, renew and replace a certification authority
 description:
-  - Keeps a certification authority (CA) of your own in one directory of one host, as C(ca.key) and C(ca.crt).
+  - Keeps a certification authority (CA) of your own in one directory of one host, as C(ca.key), C(ca.crt) and its
+    certificate revocation list (CRL) C(ca.crl).
   - A renewal keeps the key, so certificates signed before stay valid as long as O(common_name) stays the same.
+  - A replacement makes a new key, when O(generation) is raised. For an overlap the CA before stays in C(ca-bundle.crt), the CAs that
+    clients have to trust, until none of its certificates in the record (C(issued.jsonl)) is good any more.
+    First have clients trust RV(bundle), then sign with the new CA.
   - Sign certificates with M(holdfast.registry.certificate_sign); have hosts trust the CA with M(holdfast.registry.ca_trust).
 requirements:
   - python3-cryptography (3.4 or newer) on the host
@@ -26,15 +30,29 @@ options:
     description: Name of the CA, 1 to 64 characters. A new name issues the CA's certificate again, and every certificate signed by it has to be signed again.
     type: str
     default: Holdfast registry CA
+  generation:
+    description:
+      - Raise it to replace the CA by one with a new key. There is no way back.
+      - From the second generation on, the name of the CA ends with it, as in C(Holdfast registry CA G2).
+    type: int
+    default: 1
+  keep_previous:
+    description:
+      - Whether clients go on trusting the CAs before, as long as certificates of theirs are in use.
+      - V(false) ends the overlap at once. Use it when a key may have been stolen.
+    type: bool
+    default: true
   key_type:
-    description: Type of the key. The key of a CA that is there is never replaced; another type is refused then.
+    description: Type of the key. A CA keeps its key; another type is refused unless O(generation) is raised with it.
     type: str
     choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
     default: ec-p256
   passphrase:
     description:
       - Encrypts the key. A key that is there and is not encrypted gets encrypted.
-      - To change the passphrase of an encrypted key use C(openssl pkey -aes256).
+    type: str
+  new_passphrase:
+    description: Encrypts the key with this passphrase from now on. Where it does already, O(passphrase) is not looked at.
     type: str
   lifetime_days:
     description: Days from now that a new CA certificate is valid. Must be greater than O(renew_before_days).
@@ -50,6 +68,29 @@ options:
       - Left out or empty, the CA may sign every name. IP addresses are not limited by this.
     type: list
     elements: str
+  permitted_ip_ranges:
+    description:
+      - Addresses and networks the CA is limited to, such as C(192.0.2.0/24), in the same way. DNS names are not limited by this.
+      - Ranges of one IP version only exclude all addresses of the other.
+    type: list
+    elements: str
+  path_length:
+    description: How many CAs may follow below this one in a chain.
+    type: int
+    default: 0
+  crl_lifetime_days:
+    description:
+      - Days from now that a new CRL is good. Must be greater than O(crl_renew_before_days).
+      - Long by default, since servers refuse every client certificate once the CRL they were given has expired, and a new CRL reaches them by
+        your next run, not by waiting for the old one to expire.
+    type: int
+    default: 825
+  crl_renew_before_days:
+    description:
+      - Renew the CRL when it has this many days left, or fewer, also when nothing was revoked.
+      - By default more than a certificate lasts, so that the CRL does not expire before the certificates signed in the same run.
+    type: int
+    default: 400
 attributes:
   check_mode:
     support: full
@@ -60,6 +101,8 @@ attributes:
 seealso:
   - module: holdfast.registry.certificate_request
   - module: holdfast.registry.certificate_sign
+  - module: holdfast.registry.certificate_revoke
+  - module: holdfast.registry.ca_trust
 """
 
 EXAMPLES = r"""
@@ -74,6 +117,19 @@ EXAMPLES = r"""
     passphrase: "{{ ca_passphrase }}"
     permitted_dns_domains: [example.org]
   register: ca
+
+- name: Replace the CA by one with another kind of key
+  holdfast.registry.ca:
+    directory: /etc/holdfast/ca
+    generation: 2
+    key_type: ec-p384
+  register: ca
+
+- name: Have clients trust both during the overlap
+  holdfast.registry.ca_trust:
+    name: example
+    content: "{{ ca.bundle }}"
+  delegate_to: client.example.org
 """
 
 RETURN = r"""
@@ -83,16 +139,41 @@ needs:
   elements: str
   returned: success
   sample: [expires in 89 days]
+generation:
+  description: Generation of the CA.
+  type: int
+  returned: success
+  sample: 1
 certificate:
   description: The CA's certificate in PEM form. Empty in check mode where both the CA and python3-cryptography are missing.
   type: str
   returned: success
   sample: "-----BEGIN CERTIFICATE-----\nMIIBmj...\n-----END CERTIFICATE-----\n"
+bundle:
+  description: Certificates of all CAs that clients have to trust, in PEM form, the CA's own first. As RV(certificate) in check mode.
+  type: str
+  returned: success
+  sample: "-----BEGIN CERTIFICATE-----\nMIIBmj...\n-----END CERTIFICATE-----\n"
+crl:
+  description: The CA's CRL in PEM form, and behind it the last one of each CA before it in RV(bundle). As RV(certificate) in check mode.
+  type: str
+  returned: success
+  sample: "-----BEGIN X509 CRL-----\nMIHkMI...\n-----END X509 CRL-----\n"
 path:
   description: Path of the CA's certificate.
   type: str
   returned: success
   sample: /etc/holdfast/ca/ca.crt
+bundle_path:
+  description: Path of RV(bundle).
+  type: str
+  returned: success
+  sample: /etc/holdfast/ca/ca-bundle.crt
+crl_path:
+  description: Path of RV(crl).
+  type: str
+  returned: success
+  sample: /etc/holdfast/ca/ca.crl
 fingerprint_sha256:
   description: SHA-256 fingerprint of the certificate, in lower-case hexadecimal digits.
   type: str
@@ -111,7 +192,7 @@ days_left:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_ca
+from ansible_collections.holdfast.registry.plugins.module_utils import x509_ca, x509_ca_certificate
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, current_time
 
@@ -121,16 +202,23 @@ def main() -> None:
         argument_spec={
             "directory": {"type": "path", "required": True},
             "common_name": {"type": "str", "default": "Holdfast registry CA"},
+            "generation": {"type": "int", "default": 1},
+            "keep_previous": {"type": "bool", "default": True},
             "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
             "passphrase": {"type": "str", "no_log": True},
+            "new_passphrase": {"type": "str", "no_log": True},
             "lifetime_days": {"type": "int", "default": 3650},
             "renew_before_days": {"type": "int", "default": 90},
             "permitted_dns_domains": {"type": "list", "elements": "str"},
+            "permitted_ip_ranges": {"type": "list", "elements": "str"},
+            "path_length": {"type": "int", "default": 0},
+            "crl_lifetime_days": {"type": "int", "default": 825},
+            "crl_renew_before_days": {"type": "int", "default": 400},
         },
         supports_check_mode=True,
     )
     try:
-        result = x509_ca.ensure(x509_ca.Wanted.of(module.params), module.check_mode, current_time())
+        result = x509_ca.ensure(x509_ca_certificate.Wanted.of(module.params), module.check_mode, current_time())
     except HoldfastError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -12,7 +12,7 @@ author: holdfast.registry contributors (@holdfast)
 short_description: Install signed certificates beside their keys
 description:
   - Runs on the host that uses the certificates. Writes what M(holdfast.registry.certificate_sign) returned as C(NAME.crt), mode 0644,
-    and the CA's certificate as C(ca.crt), mode 0644.
+    the CA's certificate as C(ca.crt) and its CRL as C(ca.crl), mode 0644.
   - Refuses a certificate that does not match its key on this host or was not signed by the CA; then nothing is installed.
   - Where the certificate is for the key waiting as C(NAME.key.new), that key takes the place of C(NAME.key) with it.
 requirements:
@@ -23,11 +23,16 @@ options:
     type: path
     required: true
   ca_certificate:
-    description: Certificate of the CA that signed, in PEM form.
+    description: Certificate of the CA that signed, in PEM form, or of several CAs that this host and its clients trust.
     type: str
     required: true
+  crl:
+    description: CRLs of these CAs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. Left out or empty, C(ca.crl) stays as it is.
+    type: str
   certificates:
-    description: The certificates, as RV(holdfast.registry.certificate_sign#module:certificates) holds them. None in the list, only C(ca.crt) is kept right.
+    description:
+      - The certificates, as RV(holdfast.registry.certificate_sign#module:certificates) holds them.
+      - None in the list, only C(ca.crt) and C(ca.crl) are kept right.
     type: list
     elements: dict
     required: true
@@ -62,7 +67,8 @@ EXAMPLES = r"""
 - name: Install what was signed
   holdfast.registry.certificate_install:
     directory: /etc/holdfast/tls
-    ca_certificate: "{{ ca.certificate }}"
+    ca_certificate: "{{ ca.bundle }}"
+    crl: "{{ ca.crl }}"
     certificates: "{{ signed.certificates }}"
   notify: Reload nginx
 """
@@ -76,29 +82,30 @@ changes:
   sample: ["/etc/holdfast/tls/ca.crt: made", "/etc/holdfast/tls/registry.crt: made"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.registry.plugins.module_utils import x509_install
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
 
 
 def main() -> None:
     certificate = {
         "name": {"type": "str", "required": True},
-        "certificate": {"type": "str", "required": True},
+        "certificate": {"type": "str", "required": True, "no_log": True},  # a private key may have been pasted here by mistake
         "serial": {"type": "str"},
         "not_after": {"type": "str"},
     }
-    module = AnsibleModule(
+    module = SecretModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
-            "ca_certificate": {"type": "str", "required": True},
+            "ca_certificate": {"type": "str", "required": True, "no_log": True},
+            "crl": {"type": "str", "no_log": True},
             "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
         },
         supports_check_mode=True,
     )
     params = module.params
     try:
-        result = x509_install.ensure(params["directory"], params["certificates"], params["ca_certificate"], module.check_mode)
+        result = x509_install.ensure(params["directory"], params["certificates"], params["ca_certificate"], module.check_mode, params["crl"])
     except HoldfastError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -15,7 +15,8 @@ description:
     and returns certificate signing requests for those that need one, with the reasons.
   - Hand RV(requests) to M(holdfast.registry.certificate_sign) on the CA's host and what that returns to M(holdfast.registry.certificate_install) on this one.
   - A certificate C(NAME) is C(NAME.crt) with the key C(NAME.key), mode 0600. Private keys never leave the host.
-  - A key of another type waits as C(NAME.key.new) until its certificate is installed, so the pair in use always matches.
+  - A key of another type, or in place of one whose certificate was revoked, waits as C(NAME.key.new) until its certificate is installed,
+    so the pair in use always matches.
 requirements:
   - python3-cryptography (3.4 or newer) on the host
 options:
@@ -27,6 +28,9 @@ options:
     description: Certificate of the CA that should have signed, in PEM form. A CA renewed with the same key and name is no reason to sign again.
     type: str
     required: true
+  crl:
+    description: CRLs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. A certificate that one of them lists gets a new key and a new certificate.
+    type: str
   certificates:
     description: The certificates this host uses.
     type: list
@@ -57,7 +61,9 @@ options:
         choices: [server, client]
         default: [server]
       lifetime_days:
-        description: Days a new certificate is valid. Must be greater than O(certificates[].renew_before_days).
+        description:
+          - Days a new certificate is valid. Must be greater than O(certificates[].renew_before_days).
+          - Another number than the certificate was signed with is a reason to sign again, unless it ends with its CA.
         type: int
         default: 397
       renew_before_days:
@@ -124,7 +130,7 @@ requests:
       sample: "-----BEGIN CERTIFICATE REQUEST-----\nMIHz...\n-----END CERTIFICATE REQUEST-----\n"
     needs:
       description:
-        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(signed by another CA), C(key changed),
+        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(signed by another CA), C(key changed), C(revoked),
           or C(... changed from ... to ...) with the names, common name, usages, key type or lifetime.
       type: list
       elements: str
@@ -171,9 +177,9 @@ certificates:
       sample: []
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.registry.plugins.module_utils import x509_request
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
 from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, USAGES, check_directory, current_time
 
 
@@ -187,10 +193,11 @@ def main() -> None:
         "lifetime_days": {"type": "int", "default": 397},
         "renew_before_days": {"type": "int", "default": 30},
     }
-    module = AnsibleModule(
+    module = SecretModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
-            "ca_certificate": {"type": "str", "required": True},
+            "ca_certificate": {"type": "str", "required": True, "no_log": True},  # a private key may have been pasted here by mistake
+            "crl": {"type": "str", "no_log": True},
             "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
         },
         supports_check_mode=True,
@@ -199,7 +206,7 @@ def main() -> None:
     try:
         check_directory(params["directory"])
         wanted = x509_request.parse(params["certificates"])
-        result = x509_request.ensure(params["directory"], wanted, params["ca_certificate"], module.check_mode, current_time())
+        result = x509_request.ensure(params["directory"], wanted, params["ca_certificate"], module.check_mode, current_time(), params["crl"])
     except HoldfastError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -12,7 +12,8 @@ author: holdfast.registry contributors (@holdfast)
 short_description: Sign certificate signing requests with a CA
 description:
   - Runs on the host that holds the CA of M(holdfast.registry.ca). Signs every request it is given, or, where one is refused, none.
-  - A request is refused where its signature is wrong, where it asks for too long, or for names outside O(allowed_names) or the CA's name constraints.
+  - A request is refused where its signature is wrong, where it asks for too long, for a kind of key or a usage that is
+    not allowed, or for names outside O(allowed_names) or the CA's name constraints.
   - A certificate never outlives its CA; the module warns where it is cut short for that.
   - Every certificate signed is recorded as a line of JSON in C(issued.jsonl) in the CA's directory.
 requirements:
@@ -60,9 +61,22 @@ options:
   allowed_names:
     description:
       - Names to sign. C(*.example.org) for every name below a domain, an exact DNS name, an IP address or a network such as C(192.0.2.0/24).
+      - The common name is held to it as well where the certificate is for a client, or where it could be the name of a host.
       - Left out or empty, every name is signed.
     type: list
     elements: str
+  allowed_key_types:
+    description: Types of keys to sign. Left out, all of them.
+    type: list
+    elements: str
+    choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
+    default: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
+  allowed_usages:
+    description: Usages to sign.
+    type: list
+    elements: str
+    choices: [server, client]
+    default: [server, client]
 attributes:
   check_mode:
     support: full
@@ -77,6 +91,7 @@ seealso:
   - module: holdfast.registry.ca
   - module: holdfast.registry.certificate_request
   - module: holdfast.registry.certificate_install
+  - module: holdfast.registry.certificate_revoke
 """
 
 EXAMPLES = r"""
@@ -85,6 +100,7 @@ EXAMPLES = r"""
     directory: /etc/holdfast/ca
     requests: "{{ requested.requests }}"
     allowed_names: ["*.example.org", 192.0.2.0/24]
+    allowed_usages: [server]
   delegate_to: ca.example.org
   register: signed
 """
@@ -114,33 +130,35 @@ certificates:
       sample: "2027-03-04T12:00:00Z"
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.registry.plugins.module_utils import x509_sign
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.x509 import USAGES, current_time
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
+from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, USAGES, current_time
 
 
 def main() -> None:
     request = {
         "name": {"type": "str", "required": True},
-        "csr": {"type": "str", "required": True},
+        "csr": {"type": "str", "required": True, "no_log": True},  # a private key may have been pasted here by mistake
         "needs": {"type": "list", "elements": "str"},
         "lifetime_days": {"type": "int", "default": 397},
         "usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": ["server"]},
     }
-    module = AnsibleModule(
+    module = SecretModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
             "passphrase": {"type": "str", "no_log": True},
             "requests": {"type": "list", "elements": "dict", "options": request, "required": True},
             "max_lifetime_days": {"type": "int", "default": 825},
             "allowed_names": {"type": "list", "elements": "str"},
+            "allowed_key_types": {"type": "list", "elements": "str", "choices": list(KEY_TYPES), "default": list(KEY_TYPES), "no_log": False},
+            "allowed_usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": list(USAGES)},
         },
         supports_check_mode=True,
     )
     params = module.params
     try:
-        policy = x509_sign.Policy.of(params["max_lifetime_days"], params["allowed_names"])
+        policy = x509_sign.Policy.of(params["max_lifetime_days"], params["allowed_names"], params["allowed_key_types"], params["allowed_usages"])
         result = x509_sign.sign(params["directory"], params["passphrase"], params["requests"], policy, module.check_mode, current_time())
     except HoldfastError as error:
         module.fail_json(msg=str(error))

@@ -1,10 +1,42 @@
 """Role pki alone: certificates that openssl accepts, keys that stay where they were made."""
 
+import json
+import os
+import pathlib
+import re
+import subprocess
+
 import pytest
 import testinfra
 
 testinfra_hosts = ["ansible://alone-pki"]
 DIRECTORY = "/etc/ssl/holdfast"
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def ca(request):
+    inventory = request.config.option.ansible_inventory
+    return testinfra.get_host(f"ansible://alone-ca?ansible_inventory={inventory}")
+
+
+def converge(*arguments, **answers):
+    """Run the scenario's playbook with other answers. Returns how many tasks changed something."""
+    done = subprocess.run(
+        ["ansible-playbook", "-i", ROOT / "molecule/inventory.yml", ROOT / "molecule/pki/converge.yml", *arguments, "-e", json.dumps(answers)],
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "PRIVATE KEY" not in done.stdout
+    return sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout))
+
+
+def verifies(host, trusted, certificate, *options):
+    return host.run(f"openssl verify -x509_strict -no-CApath {' '.join(options)} -CAfile {trusted} {certificate}").rc == 0
 
 
 @pytest.mark.parametrize(("name", "purpose", "wrong_purpose"), [("web", "sslserver", "sslclient"), ("builder", "sslclient", "sslserver")])
@@ -20,8 +52,45 @@ def test_names_and_addresses_are_in_the_certificate(host, option):
     assert host.run(f"openssl verify {option} -CAfile {DIRECTORY}/ca.crt {DIRECTORY}/builder.crt").rc != 0
 
 
-def test_private_keys_stay_on_their_hosts(host):
-    ca = testinfra.get_host("ansible://alone-ca?ansible_inventory=" + host.backend.ansible_inventory)
+def test_private_keys_stay_on_their_hosts(host, ca):
     assert host.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %m\\n' | sort").splitlines() == ["builder.key 600", "web.key 600"]
     assert ca.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %m\\n'").splitlines() == ["ca.key 600"]
-    assert ca.check_output("wc -l </etc/ssl/holdfast-ca/issued.jsonl") == "2"
+    assert int(ca.check_output("wc -l </etc/ssl/holdfast-ca/issued.jsonl")) >= 2
+
+
+# Below, each test starts from what the one before has left.
+
+
+def test_a_revoked_client_gets_a_new_key_and_the_crl_lists_the_old_certificate(host, ca):
+    old, key = host.check_output(f"openssl x509 -noout -serial -in {DIRECTORY}/builder.crt").partition("=")[2], host.file(f"{DIRECTORY}/builder.key").md5sum
+    host.check_output(f"cp {DIRECTORY}/builder.crt /root/old-builder.crt")
+    revoked = [{"serial": old, "reason": "keyCompromise"}]
+    assert converge("--check", revoked=revoked) == converge(revoked=revoked) == 4
+    assert converge(revoked=revoked) == 0
+    assert host.file(f"{DIRECTORY}/builder.key").md5sum != key
+    check = ("-crl_check", f"-CRLfile {DIRECTORY}/ca.crl", "-purpose sslclient")
+    assert not verifies(host, f"{DIRECTORY}/ca.crt", "/root/old-builder.crt", *check)
+    assert verifies(host, f"{DIRECTORY}/ca.crt", f"{DIRECTORY}/builder.crt", *check)
+    listed = host.check_output(f"openssl crl -noout -text -in {DIRECTORY}/ca.crl -CAfile {DIRECTORY}/ca.crt 2>&1")
+    assert old in listed
+    assert "Key Compromise" in listed
+    assert "verify OK" in listed
+    assert ca.check_output("grep -c keyCompromise /etc/ssl/holdfast-ca/issued.jsonl") == "1"
+
+
+def test_a_replaced_ca_overlaps_with_the_one_before(host):
+    host.check_output(f"cp {DIRECTORY}/web.crt /root/old-web.crt && cp {DIRECTORY}/ca.crt /root/old-ca.crt")
+    assert converge("--check", generation=2) == converge(generation=2) == 3
+    assert converge(generation=2) == 0
+    for trusted, certificate, expected in (
+        (f"{DIRECTORY}/ca.crt", "/root/old-web.crt", True),
+        (f"{DIRECTORY}/ca.crt", f"{DIRECTORY}/web.crt", True),
+        ("/root/old-ca.crt", "/root/old-web.crt", True),
+        ("/root/old-ca.crt", f"{DIRECTORY}/web.crt", False),
+    ):
+        assert verifies(host, trusted, certificate, "-purpose sslserver") is expected, (trusted, certificate)
+    # A server that checks client certificates needs a CRL of every CA, and still refuses what was revoked before.
+    check = ("-crl_check", f"-CRLfile {DIRECTORY}/ca.crl")
+    assert verifies(host, f"{DIRECTORY}/ca.crt", "/root/old-web.crt", *check)
+    assert verifies(host, f"{DIRECTORY}/ca.crt", f"{DIRECTORY}/builder.crt", *check)
+    assert not verifies(host, f"{DIRECTORY}/ca.crt", "/root/old-builder.crt", *check)

@@ -1,0 +1,244 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read certificates and CRLs, and say what is wrong with them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_info
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+short_description: Read certificates and CRLs, and say what is wrong with them
+description:
+  - Reads certificates and certificate revocation lists (CRLs) in PEM form, whoever made them, and changes nothing.
+  - What is wrong is returned in RV(problems), for a task that asserts there is nothing, or for monitoring. The module does not fail for it.
+  - It reads the key beside a certificate to tell whether the two belong together. It never returns a key.
+requirements:
+  - python3-cryptography (3.4 or newer) on the host
+options:
+  certificates:
+    description: Where to look, and what to look for.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description:
+          - Absolute path of a file with a certificate, or with a certificate and its chain, or with CRLs.
+          - Of a directory, every file in it whose name ends in C(.crt), C(.pem), C(.cer) or C(.crl).
+        type: path
+        required: true
+      key:
+        description: Absolute path of the certificate's private key. Left out, it is the file beside it with C(.key) at the end, where there is one.
+        type: path
+      server_names:
+        description: DNS names and IP addresses under which clients reach the server. The certificate has to be for all of them and for servers.
+        type: list
+        elements: str
+      ca_certificates:
+        description: Certificates of CAs in PEM form, one of which has to be the end of the chain. Left out, any will do.
+        type: str
+  warn_days:
+    description: What has this many days left, or fewer, is a problem already.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: N/A
+    description: Changes nothing.
+seealso:
+  - module: holdfast.registry.certificate_request
+"""
+
+EXAMPLES = r"""
+- name: Look at a certificate that somebody else made
+  holdfast.registry.certificate_info:
+    certificates:
+      - path: /etc/nginx/registry.crt
+        key: /etc/nginx/registry.key
+        server_names: [registry.example.org]
+  register: brought
+
+- name: Refuse it where clients would
+  ansible.builtin.assert:
+    that: brought.problems | length == 0
+    fail_msg: "{{ brought.problems | join('; ') }}"
+
+- name: See whether something expires in the next two weeks
+  holdfast.registry.certificate_info:
+    certificates:
+      - path: /etc/holdfast/ca
+      - path: /etc/holdfast/tls
+    warn_days: 14
+  register: monitored
+  failed_when: monitored.problems | length > 0
+"""
+
+RETURN = r"""
+problems:
+  description: Everything that is wrong, with the path in front.
+  type: list
+  elements: str
+  returned: success
+  sample: ["/etc/nginx/registry.crt: expires in 9 days", "/etc/nginx/registry.crt: is not for registry.example.org, only for www.example.org"]
+certificates:
+  description: The certificates, one for each file. Of a file with several it is the first. All but its path and problems is null where it cannot be read.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    path:
+      description: Path of the file.
+      type: str
+      sample: /etc/nginx/registry.crt
+    subject:
+      description: Subject, as RFC 4514 writes it.
+      type: str
+      sample: CN=registry.example.org
+    issuer:
+      description: Subject of the CA that signed it.
+      type: str
+      sample: CN=Holdfast registry CA
+    common_name:
+      description: Common name in the subject, or null.
+      type: str
+      sample: registry.example.org
+    names:
+      description: Subject alternative names.
+      type: list
+      elements: str
+      sample: [registry.example.org, 192.0.2.10]
+    serial:
+      description: Serial number, 32 hexadecimal digits.
+      type: str
+      sample: 5b2f9c0de1a34f7788d0c6ab9e31f542
+    not_before:
+      description: Start of its validity, UTC.
+      type: str
+      sample: "2026-01-31T12:00:00Z"
+    not_after:
+      description: End of its validity, UTC.
+      type: str
+      sample: "2027-03-04T12:00:00Z"
+    days_left:
+      description: Whole days until then, below zero once it has expired.
+      type: int
+      sample: 396
+    expired:
+      description: Whether it has expired.
+      type: bool
+      sample: false
+    is_ca:
+      description: Whether it is a CA's.
+      type: bool
+      sample: false
+    self_signed:
+      description: Whether it was signed with its own key.
+      type: bool
+      sample: false
+    key_type:
+      description: Type of its key.
+      type: str
+      sample: ec-p256
+    usages:
+      description: Extended key usages, server and client by these words, any other by its number.
+      type: list
+      elements: str
+      sample: [server]
+    fingerprint_sha256:
+      description: SHA-256 fingerprint in lower-case hexadecimal digits.
+      type: str
+      sample: 1f3d7a0c5be8842b6bd5f1c2b1e5a95b0f4a3f1ee7e7f6fbb0e3c0ad4f8a9d21
+    chain:
+      description: Subjects of the certificates behind it in the file.
+      type: list
+      elements: str
+      sample: [CN=Example intermediate CA]
+    key_path:
+      description: Path of its private key, or null where there is none.
+      type: str
+      sample: /etc/nginx/registry.key
+    key_matches:
+      description: Whether that is its key; null where there is none, or where it is encrypted.
+      type: bool
+      sample: true
+    problems:
+      description: What is wrong.
+      type: list
+      elements: str
+      sample: [expires in 9 days]
+crls:
+  description: The CRLs.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    path:
+      description: Path of the file.
+      type: str
+      sample: /etc/holdfast/ca/ca.crl
+    issuer:
+      description: Subject of the CA that signed it.
+      type: str
+      sample: CN=Holdfast registry CA
+    number:
+      description: CRL number, or null.
+      type: int
+      sample: 1777623000
+    last_update:
+      description: Start of its validity, UTC.
+      type: str
+      sample: "2026-05-01T07:30:00Z"
+    next_update:
+      description: End of its validity, UTC; null where it has none.
+      type: str
+      sample: "2028-08-03T08:30:00Z"
+    days_left:
+      description: Whole days until then, below zero once it has expired.
+      type: int
+      sample: 824
+    revoked:
+      description: Serial numbers of the revoked certificates.
+      type: list
+      elements: str
+      sample: [5b2f9c0de1a34f7788d0c6ab9e31f542]
+    problems:
+      description: What is wrong.
+      type: list
+      elements: str
+      sample: []
+"""
+
+from ansible_collections.holdfast.registry.plugins.module_utils import x509_inspect
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
+from ansible_collections.holdfast.registry.plugins.module_utils.x509 import current_time
+
+
+def main() -> None:
+    certificate = {
+        "path": {"type": "path", "required": True},
+        "key": {"type": "path", "no_log": False},
+        "server_names": {"type": "list", "elements": "str"},
+        "ca_certificates": {"type": "str", "no_log": True},  # a private key may have been pasted here by mistake
+    }
+    module = SecretModule(
+        argument_spec={
+            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
+            "warn_days": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = x509_inspect.inspect(module.params["certificates"], module.params["warn_days"], current_time())
+    except HoldfastError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

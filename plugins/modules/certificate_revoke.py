@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Revoke certificates."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificate_revoke
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+short_description: Revoke certificates
+description:
+  - Runs on the host that holds the CA of M(holdfast.registry.ca). Marks certificates as revoked in the CA's record C(issued.jsonl) and
+    lists them in its certificate revocation list (CRL) C(ca.crl). There is no way back.
+  - Servers refuse them once they have the new CRL. Hand RV(crl) to M(holdfast.registry.certificate_install) and to
+    M(holdfast.registry.certificate_request), which replaces the keys and certificates that are revoked.
+  - The CRL lasts as long as M(holdfast.registry.ca) made it to, and that module renews it.
+requirements:
+  - python3-cryptography (3.4 or newer) on the host
+options:
+  directory:
+    description: Absolute path of the CA's directory.
+    type: path
+    required: true
+  passphrase:
+    description: Opens the CA's key where it is encrypted.
+    type: str
+  certificates:
+    description: What to revoke. Each is named by exactly one of O(certificates[].serial), O(certificates[].name) and O(certificates[].certificate).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      serial:
+        description: Serial number in hexadecimal digits, with or without colons.
+        type: str
+      name:
+        description:
+          - Common name or one of the names. Revokes every certificate with it that has not expired, and those signed since whenever the task runs again.
+          - Use the serial number where the same name is to get a new certificate.
+        type: str
+      certificate:
+        description: The certificate in PEM form. It may be one that the record lacks.
+        type: str
+      reason:
+        description: Why, in the words of RFC 5280. The first reason stays.
+        type: str
+        choices: [unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn]
+        default: unspecified
+attributes:
+  check_mode:
+    support: full
+    description: Says what a run would do and writes nothing. Where the CA is missing, it predicts a change and returns an empty CRL.
+  diff_mode:
+    support: full
+    description: Shows the lines of the record that change.
+seealso:
+  - module: holdfast.registry.ca
+  - module: holdfast.registry.certificate_request
+  - module: holdfast.registry.certificate_install
+"""
+
+EXAMPLES = r"""
+- name: Revoke a certificate whose key was seen by others
+  holdfast.registry.certificate_revoke:
+    directory: /etc/holdfast/ca
+    certificates:
+      - serial: 5b2f9c0de1a34f7788d0c6ab9e31f542
+        reason: keyCompromise
+  register: revocation
+
+- name: Keep bob out
+  holdfast.registry.certificate_revoke:
+    directory: /etc/holdfast/ca
+    certificates:
+      - name: bob
+        reason: cessationOfOperation
+  register: revocation
+
+- name: Let the server know
+  holdfast.registry.certificate_install:
+    directory: /etc/holdfast/tls
+    ca_certificate: "{{ ca.bundle }}"
+    crl: "{{ revocation.crl }}"
+    certificates: []
+  delegate_to: registry.example.org
+  notify: Reload nginx
+"""
+
+RETURN = r"""
+changes:
+  description: What was revoked and which files changed. Empty where nothing did.
+  type: list
+  elements: str
+  returned: success
+  sample: ["5b2f9c0de1a34f7788d0c6ab9e31f542 (bob): revoked, cessationOfOperation", "/etc/holdfast/ca/ca.crl: replaced"]
+crl:
+  description: The CRL in PEM form, and behind it the last ones of CAs that have been replaced.
+  type: str
+  returned: success
+  sample: "-----BEGIN X509 CRL-----\nMIHkMI...\n-----END X509 CRL-----\n"
+revoked:
+  description: Every revoked certificate in the record.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    serial:
+      description: Serial number, 32 hexadecimal digits.
+      type: str
+      sample: 5b2f9c0de1a34f7788d0c6ab9e31f542
+    subject:
+      description: Common name, or null.
+      type: str
+      sample: bob
+    names:
+      description: DNS names and IP addresses.
+      type: list
+      elements: str
+      sample: [bob.example.org]
+    not_after:
+      description: End of the certificate's validity, UTC.
+      type: str
+      sample: "2027-03-04T12:00:00Z"
+    revoked:
+      description: When it was revoked, UTC.
+      type: str
+      sample: "2026-05-01T08:30:00Z"
+    reason:
+      description: Why.
+      type: str
+      sample: cessationOfOperation
+"""
+
+from ansible_collections.holdfast.registry.plugins.module_utils import x509_revoke
+from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
+from ansible_collections.holdfast.registry.plugins.module_utils.x509 import current_time
+from ansible_collections.holdfast.registry.plugins.module_utils.x509_crl import REASONS
+
+
+def main() -> None:
+    certificate = {
+        "serial": {"type": "str"},
+        "name": {"type": "str"},
+        "certificate": {"type": "str", "no_log": True},  # a private key may have been pasted here by mistake
+        "reason": {"type": "str", "choices": list(REASONS), "default": "unspecified"},
+    }
+    module = SecretModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "passphrase": {"type": "str", "no_log": True},
+            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        wanted = x509_revoke.parse(params["certificates"])
+        result = x509_revoke.revoke(params["directory"], params["passphrase"], wanted, module.check_mode, current_time())
+    except HoldfastError as error:
+        module.fail_json(msg=str(error))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
