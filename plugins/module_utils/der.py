@@ -17,7 +17,8 @@ _UTF8_STRING, _SEQUENCE, _SET = 0x0C, 0x30, 0x31
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _VERSION, _EXTENSIONS = 0xA0, 0xA3
 
-_BASIC_CONSTRAINTS = bytes.fromhex("551d13")
+_BASIC_CONSTRAINTS, _EXTENDED_KEY_USAGE = bytes.fromhex("551d13"), bytes.fromhex("551d25")
+_CLIENT_AUTH = bytes.fromhex("2b06010505070302")
 _ATTRIBUTES = {
     bytes.fromhex("550403"): "CN",
     bytes.fromhex("550405"): "serialNumber",
@@ -35,13 +36,17 @@ _ENCODINGS = {0x0C: "utf-8", 0x13: "latin-1", 0x14: "latin-1", 0x16: "latin-1", 
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
-    """An X.509 certificate. subject_hash is what OpenSSL names the links in a certificate directory after."""
+    """An X.509 certificate. subject_hash is what OpenSSL names the links in a certificate directory after.
+
+    is_for_clients: no extended key usage forbids to log in to a server with it.
+    """
 
     der: bytes
     subject: str
     subject_hash: str
     not_after: datetime.datetime
     is_ca: bool
+    is_for_clients: bool
 
     @property
     def fingerprint_sha256(self) -> str:
@@ -75,14 +80,15 @@ def _read_certificate(der: bytes) -> Certificate:
     not_after = _time(next(validity, None))
     subject = _next(fields, _SEQUENCE)
     _next(fields, _SEQUENCE)  # public key
-    extensions = next((field.value for field in fields if field.tag == _EXTENSIONS), None)
+    extensions = _extensions(next((field.value for field in fields if field.tag == _EXTENSIONS), None))
     name = _name(subject)
     return Certificate(
         der=bytes(der),
         subject=", ".join("+".join(f"{_ATTRIBUTES.get(oid, _dotted(oid))}={_display(value)}" for oid, value in part) for part in name) or "(no subject)",
         subject_hash=_subject_hash(name),
         not_after=not_after,
-        is_ca=extensions is not None and _is_ca(_only(extensions, _SEQUENCE)),
+        is_ca=_is_ca(extensions.get(_BASIC_CONSTRAINTS)),
+        is_for_clients=_is_for_clients(extensions.get(_EXTENDED_KEY_USAGE)),
     )
 
 
@@ -191,12 +197,23 @@ def _encode(tag: int, value: bytes) -> bytes:
     return bytes([tag, 0x80 | len(octets)]) + octets + value
 
 
-def _is_ca(extensions: bytes) -> bool:
-    for extension in _elements(extensions):
+def _extensions(data: bytes | None) -> dict[bytes, bytes]:
+    """The value of each extension by its object identifier."""
+    found: dict[bytes, bytes] = {}
+    for extension in _elements(_only(data, _SEQUENCE)) if data is not None else ():
         fields = list(_elements(extension.value))
         if len(fields) < 2 or fields[0].tag != _OID or fields[-1].tag != _OCTET_STRING:
             raise ValueError("it has a malformed extension")
-        if fields[0].value == _BASIC_CONSTRAINTS:
-            constraint = next(_elements(_only(fields[-1].value, _SEQUENCE)), None)
-            return constraint is not None and constraint.tag == _BOOLEAN and constraint.value not in (b"", b"\0")
-    return False
+        found.setdefault(fields[0].value, fields[-1].value)
+    return found
+
+
+def _is_ca(constraints: bytes | None) -> bool:
+    if constraints is None:
+        return False
+    ca = next(_elements(_only(constraints, _SEQUENCE)), None)
+    return ca is not None and ca.tag == _BOOLEAN and ca.value not in (b"", b"\0")
+
+
+def _is_for_clients(usages: bytes | None) -> bool:
+    return usages is None or _Element(_OID, _CLIENT_AUTH) in _elements(_only(usages, _SEQUENCE))

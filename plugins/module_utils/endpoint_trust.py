@@ -1,21 +1,33 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""CA certificates in the stores that keep them by registry: certs.d of Docker, of podman and its kin, and of containerd."""
+"""What is trusted by registry: certs.d of Docker, of podman and its kin, and of containerd.
+
+In a registry's directory NAME.crt holds the CA certificates, NAME.cert and NAME.key point to the client's own. NAME.crt says
+whether it is this module's, and the pair with it: it is written before them and removed after them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import files
+from ansible_collections.holdfast.registry.plugins.module_utils.client_certificate import CERTIFICATE, KEY, ClientCertificate
 from ansible_collections.holdfast.registry.plugins.module_utils.der import Certificate
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.file_changes import FileChange, to_remove, to_write
+from ansible_collections.holdfast.registry.plugins.module_utils.file_changes import (
+    MARK,
+    FileChange,
+    is_marked,
+    link_target,
+    to_link,
+    to_remove,
+    to_write,
+)
 from ansible_collections.holdfast.registry.plugins.module_utils.pem import certificates_in, to_pem
 
-_MARK = "# Managed by the Ansible module holdfast.registry.ca_trust\n"
+_PAIR_MARK = b"# So are the links of the same name to a client's certificate and key.\n"
 _HOSTS = "hosts.toml"
 
 
@@ -27,68 +39,139 @@ class EndpointStore:
     with_hosts: bool
 
 
-def plan(store: EndpointStore, name: str, certificates: list[Certificate], endpoints: t.Sequence[str]) -> list[FileChange]:
-    """What it takes for these certificates to be trusted at these endpoints under name, and nowhere else under it.
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing."""
 
-    Without certificates: for none to be trusted at these endpoints, or without endpoints at any. Nothing is changed.
+    name: str
+    certificates: list[Certificate]
+    endpoints: list[str]
+    client: ClientCertificate | None = None
+    exclusive: bool = False
+
+
+def plan(store: EndpointStore, wanted: Wanted) -> list[FileChange]:
+    """What it takes for the certificates to be kept at these endpoints under the name, and nowhere else under it.
+
+    Without certificates: for none to be kept at these endpoints, or without endpoints at any. Nothing is changed.
     """
-    directories = [os.path.join(store.base, endpoint) for endpoint in endpoints]
+    directories = [os.path.join(store.base, endpoint) for endpoint in wanted.endpoints]
     changes = []
-    if certificates:
+    if wanted.certificates:
         for directory in directories:
-            changes += _plan_endpoint(store, directory, name, certificates)
+            changes += _plan_directory(store, directory, wanted, keep=True)
         given = {os.path.realpath(directory) for directory in directories}
         others = [directory for directory in _directories(store.base) if os.path.realpath(directory) not in given]
     else:
         others = [directory for directory in directories if os.path.isdir(directory)] if directories else _directories(store.base)
     for directory in others:
-        removals = _plan_removal(store, directory, name)
+        removals = _plan_directory(store, directory, wanted, keep=False)
         changes += removals
         gone = {os.path.basename(change.path) for change in removals if change.after is None}
-        # An empty directory is in the way: podman looks no further than the first directory of the registry's name.
-        if (removals or not certificates) and gone == set(_entries(directory)) and not os.path.islink(directory):
+        # An empty directory, which a killed run may have left, is in the way: podman looks no further than the first of the registry's name.
+        if gone == set(_entries(directory)) and not os.path.islink(directory):
             changes.append(FileChange(directory, None, None, "empty directory removed", directory=True))
     return changes
 
 
-def apply(store: EndpointStore, name: str, certificates: list[Certificate], endpoints: t.Sequence[str]) -> list[FileChange]:
+def apply(store: EndpointStore, wanted: Wanted) -> list[FileChange]:
     """Make what plan() says, one run at a time. Returns what was made."""
     files.make_directories(os.path.dirname(store.base), 0o755)
     with files.locked(store.base):
-        changes = plan(store, name, certificates, endpoints)
+        changes = plan(store, wanted)
         for change in changes:
             change.make()
     return changes
 
 
-def _plan_endpoint(store: EndpointStore, directory: str, name: str, certificates: list[Certificate]) -> list[FileChange]:
-    path = os.path.join(directory, f"{name}.crt")
-    before = files.read_bytes(path)
-    if before is not None and not _is_ours(before) and certificates_in(before) != {certificate.der for certificate in certificates}:
-        raise HoldfastError(f"{path}: exists, holds other certificates and was not written by this module; remove it or choose another name")
-    content = _MARK + "".join(to_pem(certificate) for certificate in certificates)
-    changes = _plan_leftovers(directory, name) + to_write(path, content.encode())
-    if store.with_hosts:
+def _plan_directory(store: EndpointStore, directory: str, wanted: Wanted, keep: bool) -> list[FileChange]:
+    written, removed = _plan_kept(directory, wanted) if keep else ([], [])
+    for name in _kept_names(directory):
+        if (wanted.exclusive and name != wanted.name) or (not keep and name == wanted.name):
+            removed += [*_plan_removal_of_pair(directory, name), to_remove(os.path.join(directory, f"{name}.crt"))]
+    hosts = []
+    if store.with_hosts and keep:
         _refuse_hidden(directory)
-        changes += _plan_hosts(directory, _authorities(directory) | {f"{name}.crt"})
-    return changes
+    if store.with_hosts and (keep or is_marked(os.path.join(directory, _HOSTS))):
+        stay = {os.path.basename(change.path) for change in written}
+        go = {os.path.basename(change.path) for change in removed if change.after is None}
+        # In the middle: containerd refuses a hosts.toml that names a missing file.
+        hosts = _plan_hosts(directory, (set(_entries(directory)) | stay) - go)
+    return _plan_leftovers(directory, wanted.name) + written + hosts + removed
 
 
-def _plan_removal(store: EndpointStore, directory: str, name: str) -> list[FileChange]:
-    path = os.path.join(directory, f"{name}.crt")
-    changes = _plan_leftovers(directory, name)
-    gone = {f"{name}.crt"} if _is_ours(files.read_bytes(path)) else set()
-    # hosts.toml first: containerd refuses one that names a missing file.
-    if store.with_hosts and _is_ours(files.read_bytes(os.path.join(directory, _HOSTS))):
-        changes += _plan_hosts(directory, _authorities(directory) - gone)
-    if gone:
-        changes.append(to_remove(path))
-    return changes
+def _plan_kept(directory: str, wanted: Wanted) -> tuple[list[FileChange], list[FileChange]]:
+    """What the wanted name takes: what may be named in hosts.toml once it is there, and what only after nothing there names it."""
+    path = os.path.join(directory, f"{wanted.name}.crt")
+    before = files.read_bytes(path)
+    if before is not None and not before.startswith(MARK) and certificates_in(before) != {certificate.der for certificate in wanted.certificates}:
+        raise HoldfastError(f"{path}: exists, holds other certificates and was not written by this module; remove it or choose another name")
+    content = MARK + (_PAIR_MARK if wanted.client else b"") + "".join(to_pem(certificate) for certificate in wanted.certificates).encode()
+    if wanted.client is None:
+        pair = _plan_removal_of_pair(directory, wanted.name)
+        return ([], pair + to_write(path, content)) if pair else (to_write(path, content), [])
+    written = to_write(path, content)
+    # The key first: Docker refuses a registry with a certificate that has no key.
+    for parameter, target, kind in ((KEY, wanted.client.key, "key"), (CERTIFICATE, wanted.client.certificate, "cert")):
+        written += _plan_link(os.path.join(directory, f"{wanted.name}.{kind}"), target, parameter, ours=_has_pair(before))
+    return written, []
+
+
+def _plan_link(path: str, target: str, parameter: str, ours: bool) -> list[FileChange]:
+    if _place(target) == _place(path):
+        raise HoldfastError(f"{parameter}: {target} is where this module puts its link; right would be a file outside of the stores")
+    if os.path.lexists(path) and link_target(path) != target and not (ours and os.path.islink(path)):
+        raise HoldfastError(f"{path}: exists and was not put there by this module; remove it or choose another name")
+    return to_link(path, target)
+
+
+def _place(path: str) -> str:
+    """One spelling for a path, which may be a link itself."""
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def _plan_removal_of_pair(directory: str, name: str) -> list[FileChange]:
+    """The removal of links alone: a file in their place holds a key that somebody may have nowhere else."""
+    if not _has_pair(files.read_bytes(os.path.join(directory, f"{name}.crt"))):
+        return []
+    links = [os.path.join(directory, f"{name}.{kind}") for kind in ("cert", "key")]
+    return [to_remove(link) for link in links if os.path.islink(link)]
+
+
+def _has_pair(content: bytes | None) -> bool:
+    return content is not None and content.startswith(MARK + _PAIR_MARK)
+
+
+def _kept_names(directory: str) -> list[str]:
+    """The names under which this module keeps something in a registry's directory."""
+    return [entry[: -len(".crt")] for entry in _entries(directory) if entry.endswith(".crt") and is_marked(os.path.join(directory, entry))]
 
 
 def _plan_leftovers(directory: str, name: str) -> list[FileChange]:
-    leftovers = [entry for entry in _entries(directory) if files.leftover_of(entry) in (f"{name}.crt", _HOSTS)]
+    made_for = [f"{name}.crt", f"{name}.cert", f"{name}.key", _HOSTS]
+    leftovers = [entry for entry in _entries(directory) if files.leftover_of(entry) in made_for]
     return [to_remove(os.path.join(directory, entry), "left by a run that was killed, removed") for entry in leftovers]
+
+
+def _plan_hosts(directory: str, entries: set[str]) -> list[FileChange]:
+    """The hosts.toml that names the CA files and pairs among these entries, whatever they were put there for."""
+    path = os.path.join(directory, _HOSTS)
+    if os.path.lexists(path) and not is_marked(path):
+        raise HoldfastError(f"{path}: exists and was not written by this module; add the CA to it by hand, or remove it, or leave containerd out of stores")
+    authorities = [os.path.join(directory, entry) for entry in sorted(entries) if entry.endswith(".crt")]
+    stems = [os.path.join(directory, entry[: -len(".key")]) for entry in sorted(entries) if entry.endswith(".key") and f"{entry[:-4]}.cert" in entries]
+    if not authorities:
+        return [to_remove(path)]
+    # No table [host]: containerd asks the server after every host, and would ask it without a host's ca.
+    lines = [
+        f"server = {json.dumps(f'https://{os.path.basename(directory)}')}",
+        'capabilities = ["pull", "resolve", "push"]',
+        f"ca = {json.dumps(authorities)}",
+    ]
+    if stems:
+        lines.append(f"client = {json.dumps([[f'{stem}.cert', f'{stem}.key'] for stem in stems])}")
+    return to_write(path, MARK + "".join(f"{line}\n" for line in lines).encode())
 
 
 def _refuse_hidden(directory: str) -> None:
@@ -97,29 +180,6 @@ def _refuse_hidden(directory: str) -> None:
     preferred = os.path.join(base, f"{host}_{port}_")
     if host and os.path.exists(preferred):
         raise HoldfastError(f"{preferred}: exists, and containerd would read it instead of {directory}; remove it or leave containerd out of stores")
-
-
-def _authorities(directory: str) -> set[str]:
-    return {entry for entry in _entries(directory) if entry.endswith(".crt")}
-
-
-def _plan_hosts(directory: str, authorities: set[str]) -> list[FileChange]:
-    """The hosts.toml that names these CA files of its directory, whatever they were put there for."""
-    path = os.path.join(directory, _HOSTS)
-    before = files.read_bytes(path)
-    if before is not None and not _is_ours(before):
-        raise HoldfastError(f"{path}: exists and was not written by this module; add the CA to it by hand, or remove it, or leave containerd out of stores")
-    if not authorities:
-        return [to_remove(path)]
-    url = json.dumps(f"https://{os.path.basename(directory)}")
-    paths = json.dumps([os.path.join(directory, entry) for entry in sorted(authorities)])
-    # No table [host]: containerd asks the server after every host, and would ask it without a host's ca.
-    content = f'{_MARK}server = {url}\ncapabilities = ["pull", "resolve", "push"]\nca = {paths}\n'
-    return to_write(path, content.encode())
-
-
-def _is_ours(content: bytes | None) -> bool:
-    return content is not None and content.startswith(_MARK.encode())
 
 
 def _directories(base: str) -> list[str]:

@@ -13,17 +13,22 @@ import stat
 from ansible_collections.holdfast.registry.plugins.module_utils import files
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
 
+MARK = b"# Managed by the Ansible module holdfast.registry.ca_trust\n"
 _OWNERSHIP = files.Ownership(mode=0o644)
 
 
 @dataclasses.dataclass(frozen=True)
 class FileChange:
-    """One file, world-readable, to be written (after is its content) or removed (after is None), or a directory to be removed."""
+    """One path: a world-readable file or a symbolic link to be written, or a file, link or empty directory to be removed.
+
+    before and after are what the path holds, None where there is nothing. What a link holds is said, not what is behind it.
+    """
 
     path: str
     before: bytes | None
     after: bytes | None
     why: str
+    link: str | None = None
     directory: bool = False
 
     @property
@@ -50,12 +55,22 @@ class FileChange:
             files.set_ownership(self.path, _OWNERSHIP)
         else:
             files.make_directories(os.path.dirname(self.path), 0o755)
-            files.atomic_write(self.path, self.after, _OWNERSHIP)
+            if self.link is None:
+                files.atomic_write(self.path, self.after, _OWNERSHIP)
+            else:
+                files.atomic_link(self.path, self.link)
+
+
+def is_marked(path: str) -> bool:
+    """Whether a file says that this module wrote it. A symbolic link is not followed."""
+    return os.path.isfile(path) and not os.path.islink(path) and (files.read_bytes(path) or b"").startswith(MARK)
 
 
 def to_write(path: str, content: bytes) -> list[FileChange]:
     """What it takes for path to be a file with this content and mode 0644. Raises HoldfastError where it is a symbolic link."""
-    before = _read(path)
+    if os.path.islink(path):
+        raise HoldfastError(f"{path}: is a symbolic link, and what it points to is not this module's to change; remove the link or choose another name")
+    before = files.read_bytes(path)
     if before is None:
         return [FileChange(path, None, content, "added")]
     if before != content:
@@ -64,15 +79,31 @@ def to_write(path: str, content: bytes) -> list[FileChange]:
     return [] if mode == 0o644 else [FileChange(path, before, content, f"mode changed from {mode:04o} to 0644")]
 
 
+def to_link(path: str, target: str) -> list[FileChange]:
+    """What it takes for path to be a symbolic link to target. It must be a link already or not exist."""
+    before = link_target(path)
+    if before == target:
+        return []
+    why = "added" if before is None else f"points to {target} instead of {before}"
+    return [FileChange(path, None if before is None else _shown(before), _shown(target), why, link=target)]
+
+
 def to_remove(path: str, why: str = "removed") -> FileChange:
     """The removal of a file, or of a symbolic link whatever it points to."""
-    return FileChange(path, b"" if os.path.islink(path) else files.read_bytes(path), None, why)
+    target = link_target(path)
+    return FileChange(path, files.read_bytes(path) if target is None else _shown(target), None, why)
 
 
-def _read(path: str) -> bytes | None:
-    if os.path.islink(path):
-        raise HoldfastError(f"{path}: is a symbolic link, and what it points to is not this module's to change; remove the link or choose another name")
-    return files.read_bytes(path)
+def link_target(path: str) -> str | None:
+    """What a symbolic link holds, or None where there is none: another run may be making it anew."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _shown(target: str) -> bytes:
+    return os.fsencode(f"link to {target}\n")
 
 
 def _mode(path: str) -> int:

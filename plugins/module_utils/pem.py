@@ -21,23 +21,30 @@ def read_ca_certificates(text: str, *, parameter: str, now: datetime.datetime) -
     Raises HoldfastError naming the parameter and the place when there is none, or when there is anything else:
     a private key, another kind of block, a certificate that is broken, expired or no CA's. The text is never repeated.
     """
+    certificates: dict[bytes, Certificate] = {}
+    for number, certificate in enumerate(read_certificates(text, parameter=parameter), start=1):
+        place = f"{parameter}: certificate {number} ({certificate.subject})"
+        if not certificate.is_ca:
+            raise HoldfastError(f"{place} is no CA's: its basicConstraints are not CA:TRUE; right would be the certificate of the CA")
+        if certificate.not_after <= now:
+            raise HoldfastError(f"{place} expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC; right would be the CA's current one")
+        certificates[certificate.der] = certificate
+    return list(certificates.values())
+
+
+def read_certificates(text: str, *, parameter: str) -> list[Certificate]:
+    """The certificates in a PEM text, whatever they are for. Raises HoldfastError when there is none, anything else or one that is broken."""
     if "PRIVATE KEY" in text:
-        raise HoldfastError(f"{parameter}: holds a private key; only CA certificates belong here, and the key belongs to nobody but the CA")
+        raise HoldfastError(f"{parameter}: holds a private key; right would be certificates only")
     blocks = _BEGIN.split(text)[1:]
     if not blocks:
         raise HoldfastError(f"{parameter}: holds no certificate; right would be PEM text that starts with -----BEGIN CERTIFICATE-----")
-    certificates: dict[bytes, Certificate] = {}
+    certificates = []
     for number, (label, rest) in enumerate(zip(blocks[::2], blocks[1::2]), start=1):
-        place = f"{parameter}: certificate {number}"
         if label != "CERTIFICATE":
             raise HoldfastError(f"{parameter}: block {number} is a {label[:40]!r}; right would be CERTIFICATE blocks only")
-        certificate = _read_block(rest, place)
-        if not certificate.is_ca:
-            raise HoldfastError(f"{place} ({certificate.subject}) is no CA's: its basicConstraints are not CA:TRUE; right would be the certificate of the CA")
-        if certificate.not_after <= now:
-            raise HoldfastError(f"{place} ({certificate.subject}) expired on {certificate.not_after:%Y-%m-%d %H:%M} UTC; right would be the CA's current one")
-        certificates[certificate.der] = certificate
-    return list(certificates.values())
+        certificates.append(_read_block(rest, f"{parameter}: certificate {number}"))
+    return certificates
 
 
 def _read_block(text: str, place: str) -> Certificate:

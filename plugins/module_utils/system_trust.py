@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils import files
 from ansible_collections.holdfast.registry.plugins.module_utils.der import Certificate
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.file_changes import FileChange, to_remove, to_write
+from ansible_collections.holdfast.registry.plugins.module_utils.file_changes import MARK, FileChange, is_marked, link_target, to_remove, to_write
 from ansible_collections.holdfast.registry.plugins.module_utils.pem import certificates_in, to_pem
 
 _SPLIT = r"(?:-[0-9a-f]{16})?"
@@ -35,19 +35,21 @@ class SystemStore:
     refreshes: t.Sequence[t.Sequence[str]] = ((),)
 
     @classmethod
-    def of_this_host(cls, anchors: str | None) -> SystemStore:
-        path = os.pathsep.join(["/usr/sbin", "/usr/bin", "/sbin", "/bin", os.environ.get("PATH", "")])
-        if os.path.isdir("/etc/pki/ca-trust/source"):
+    def of_this_host(cls, anchors: str | None, root: str = "/") -> SystemStore:
+        """The store of the host whose files begin at root."""
+        programs = [os.path.join(root, directory) for directory in ("usr/sbin", "usr/bin", "sbin", "bin")]
+        path = os.pathsep.join([*programs, os.environ.get("PATH", "")])
+        if os.path.isdir(os.path.join(root, "etc/pki/ca-trust/source")):
             return cls(
-                anchors=anchors or "/etc/pki/ca-trust/source/anchors",
-                bundle="/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+                anchors=anchors or os.path.join(root, "etc/pki/ca-trust/source/anchors"),
+                bundle=os.path.join(root, "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"),
                 hashes=None,
                 command=shutil.which("update-ca-trust", path=path),
             )
         return cls(
-            anchors=anchors or "/usr/local/share/ca-certificates",
-            bundle="/etc/ssl/certs/ca-certificates.crt",
-            hashes="/etc/ssl/certs",
+            anchors=anchors or os.path.join(root, "usr/local/share/ca-certificates"),
+            bundle=os.path.join(root, "etc/ssl/certs/ca-certificates.crt"),
+            hashes=os.path.join(root, "etc/ssl/certs"),
             command=shutil.which("update-ca-certificates", path=path),
             # --fresh takes every link away for a moment, so it comes second: most changes do without.
             refreshes=((), ("--fresh",)),
@@ -70,44 +72,52 @@ class SystemPlan:
         return [change.diff for change in self.changes] or [{"prepared": f"{reason}\n"} for reason in self.stale]
 
 
-def plan(store: SystemStore, name: str, certificates: list[Certificate]) -> SystemPlan:
-    """What it takes for exactly these certificates to be trusted under name. Nothing is changed."""
+def plan(store: SystemStore, name: str, certificates: list[Certificate], exclusive: bool) -> SystemPlan:
+    """What it takes for exactly these certificates to be trusted under name, and with exclusive nothing under another. Nothing is changed."""
     wanted = _anchors(store, name, certificates)
+    ours = re.compile(rf"{re.escape(name)}{_SPLIT}\.crt")
     changes = []
     for path, certificate in wanted.items():
         _refuse_clash(store, path)
-        changes += to_write(path, to_pem(certificate).encode())
-    ours = re.compile(rf"{re.escape(name)}{_SPLIT}\.crt")
-    changes += [to_remove(path) for path in _entries(store.anchors) if ours.fullmatch(os.path.basename(path)) and path not in wanted]
+        changes += to_write(path, MARK + to_pem(certificate).encode())
     for path in _entries(store.anchors):
         leftover = files.leftover_of(os.path.basename(path))
         if leftover and ours.fullmatch(leftover):
             changes.append(to_remove(path, "left by a run that was killed, removed"))
-    stale = [f"{store.bundle}: an earlier run did not finish its refresh"] if os.path.exists(_pending(store, name)) else []
-    return SystemPlan(changes, stale + _stale(store, name, certificates))
+        elif path not in wanted and (ours.fullmatch(os.path.basename(path)) or (exclusive and path.endswith(".crt") and is_marked(path))):
+            changes.append(to_remove(path))
+    stale = [f"{store.bundle}: an earlier run did not finish its refresh"] if os.path.exists(_pending(store)) else []
+    return SystemPlan(changes, stale + _stale(store, certificates))
 
 
-def apply(store: SystemStore, name: str, certificates: list[Certificate]) -> SystemPlan:
+def apply(store: SystemStore, name: str, certificates: list[Certificate], exclusive: bool) -> SystemPlan:
     """Make what plan() says, one run at a time. Returns what was made.
 
     A file beside the anchors' directory stands for a refresh that has begun and has not been seen to succeed.
     """
     files.make_directories(store.anchors, 0o755)
     with files.locked(store.anchors) as lock:
-        todo = plan(store, name, certificates)
+        files.remove_leftovers(_pending(store))
+        todo = plan(store, name, certificates, exclusive)
         if not todo.reasons:
             return todo
         command = require_command(store)
-        files.atomic_write(_pending(store, name), b"", files.Ownership(mode=0o600))
+        refreshes = store.refreshes
+        if os.path.exists(_pending(store)):
+            # update-ca-certificates would append to the half bundle of a killed run, and make no links anew that it took away.
+            files.remove(f"{store.bundle}.new")
+            refreshes = refreshes[-1:]
+        files.remove_leftovers(_pending(store))
+        files.atomic_write(_pending(store), b"", files.Ownership(mode=0o600))
         for change in todo.changes:
             change.make()
         left: list[str] = []
-        for arguments in store.refreshes:
+        for arguments in refreshes:
             # The command inherits the lock: should this process be killed, the next one waits for it to end.
             _run([command, *arguments], lock)
-            left = _stale(store, name, certificates)
+            left = _stale(store, certificates)
             if not left:
-                files.remove(_pending(store, name))
+                files.remove(_pending(store))
                 return todo
     raise HoldfastError(f"{command} ran without an error, but {'; '.join(left)}; does it read {store.anchors}?")
 
@@ -131,11 +141,11 @@ def _refuse_clash(store: SystemStore, anchor: str) -> None:
     if store.hashes is None:
         return
     link = os.path.join(store.hashes, os.path.basename(anchor)[: -len(".crt")] + ".pem")
-    if os.path.exists(link) and _target(link) != anchor:
+    if os.path.exists(link) and link_target(link) != anchor:
         raise HoldfastError(f"name: {link} already belongs to another certificate; choose another name")
 
 
-def _stale(store: SystemStore, name: str, certificates: list[Certificate]) -> list[str]:
+def _stale(store: SystemStore, certificates: list[Certificate]) -> list[str]:
     """Why the store as clients see it does not agree with the anchors."""
     stale = []
     bundle = certificates_in(files.read_bytes(store.bundle)) if certificates else set()
@@ -144,11 +154,15 @@ def _stale(store: SystemStore, name: str, certificates: list[Certificate]) -> li
             stale.append(f"{store.bundle}: lacks {certificate.subject}")
         if store.hashes is not None and not _is_linked(store.hashes, certificate):
             stale.append(f"{store.hashes}: has no link {certificate.subject_hash}.N for {certificate.subject}")
-    ours = re.compile(rf"{re.escape(name)}{_SPLIT}\.(?:crt|pem)")
     for path in _entries(store.hashes) if store.hashes else []:
-        if ours.fullmatch(os.path.basename(_target(path))) and not os.path.exists(path):
+        # What has no target is a link, or was a temporary file of another run.
+        if not os.path.exists(path) and os.path.islink(path) and os.path.dirname(os.path.realpath(path)) in _places(store):
             stale.append(f"{path}: points to a certificate that is gone")
     return stale
+
+
+def _places(store: SystemStore) -> list[str]:
+    return [os.path.realpath(directory) for directory in (store.anchors, store.hashes) if directory]
 
 
 def _is_linked(directory: str, certificate: Certificate) -> bool:
@@ -163,14 +177,6 @@ def _is_linked(directory: str, certificate: Certificate) -> bool:
         number += 1
 
 
-def _target(path: str) -> str:
-    """What a symbolic link holds, or nothing where there is none: another run may be making them anew."""
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
-
-
 def _entries(directory: str) -> list[str]:
     try:
         return sorted(os.path.join(directory, entry) for entry in os.listdir(directory))
@@ -180,15 +186,24 @@ def _entries(directory: str) -> list[str]:
         raise HoldfastError(f"{directory}: cannot be read: {error.strerror}") from error
 
 
-def _pending(store: SystemStore, name: str) -> str:
+def _pending(store: SystemStore) -> str:
     parent, directory = os.path.split(os.path.realpath(store.anchors))
-    return os.path.join(parent, f"{directory}.{name}.pending")
+    return os.path.join(parent, f"{directory}.pending")
 
 
 def _run(command: list[str], lock: int) -> None:
-    result = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "LC_ALL": "C"}, pass_fds=(lock,), check=False
-    )
+    try:
+        result = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LC_ALL": "C"},
+            pass_fds=(lock,),
+            check=False,
+        )
+    except OSError as error:
+        raise HoldfastError(f"{command[0]} cannot be run: {error.strerror}") from error
     if result.returncode:
         output = result.stdout.decode("utf-8", errors="replace").strip()
         raise HoldfastError(f"{' '.join(command)} failed with exit code {result.returncode}: {output[-500:]}")

@@ -12,6 +12,7 @@ author:
   - holdfast.registry contributors (@holdfast)
 description:
   - Puts CA certificates into every store the programs of a host read, replaces them and removes them, in one call.
+    Beside them, where a registry asks its clients for a certificate (mutual TLS), the certificate and key to show.
   - Says for each store whether and why it changed, so that a daemon is restarted only where it must be.
   - Needs nothing on the host but Python, and for the system's store the package C(ca-certificates).
 options:
@@ -38,6 +39,7 @@ options:
       - V(system) is what curl, Python and most programs read.
         One certificate becomes C(NAME.crt) in O(anchors_directory), replacing a file of that name;
         several become a file each, C(NAME-FINGERPRINT.crt), for a file with several is not found by programs that read C(/etc/ssl/certs).
+        It has no place for a client certificate.
       - V(docker) is read by Docker at each connection, V(containers) by podman, buildah and skopeo,
         V(containerd) by containerd at each pull if its C(config_path) names O(containerd_directory).
         There the certificates are in C(ENDPOINT/NAME.crt), for each of O(endpoints), and trusted for that registry only.
@@ -45,11 +47,33 @@ options:
     elements: str
     choices: [system, docker, containers, containerd]
     default: [system, docker]
+  client_certificate_path:
+    description:
+      - The certificate this host shows to the registries in O(endpoints), as the absolute path of a PEM file on the host.
+        Those of intermediate CAs may follow in it. Needs O(client_key_path).
+      - The stores V(docker), V(containers) and V(containerd) get symbolic links C(NAME.cert) and C(NAME.key) to the two files, which stay where they are.
+        A renewed certificate is used at once, without another call, and the key lies in one place, with the mode it has there.
+      - Refused, before anything is changed, are a certificate that is broken, expired or not for clients (C(clientAuth)),
+        and a key that is another's, encrypted or open to every user. Check mode accepts files that are not there yet, with a warning.
+      - Left out, links that an earlier call made are removed.
+    type: path
+  client_key_path:
+    description:
+      - The key of O(client_certificate_path), as the absolute path of a PEM file on the host, mode 0600.
+      - Ordinary users who run podman, buildah or skopeo must be able to read it, or these refuse the registry. Give it a group and mode 0640.
+    type: path
+  exclusive:
+    description:
+      - Also remove from O(stores) what this module keeps there under other names. What others put there stays. Only with O(state=present).
+      - The module knows its own by the first line of their files.
+    type: bool
+    default: false
   endpoints:
     description:
       - The registries the certificates are trusted for, as C(HOST), C(HOST:PORT), C([IPv6]) or C([IPv6]:PORT). The store V(system) has no use for them.
       - Write them as image references do. Docker, podman and containerd look for a directory of exactly that name,
         so C(registry.example.com) and C(registry.example.com:443) are two endpoints. List both if images are named both ways.
+        Docker takes registries at C(127.0.0.0/8) for insecure and reads nothing here for them.
         An IPv6 address keeps its brackets, for Docker and containerd; podman, buildah and skopeo may accept no such image reference.
       - With O(state=present) this is the whole list for O(name). The certificates are removed from endpoints that are no longer in it.
       - With O(state=absent) the certificates are removed from these endpoints only, or from all if there are none.
@@ -82,7 +106,7 @@ attributes:
     description: Says what a real run would change, and changes nothing.
     support: full
   diff_mode:
-    description: Shows every file before and after. Certificates are no secrets.
+    description: Shows every file before and after, of a key only where its link points.
     support: full
 """
 
@@ -101,6 +125,21 @@ EXAMPLES = r"""
     endpoints:
       - registry.example.com
       - "[2001:db8::5]:5000"
+
+- name: Trust it, and show the registry this host's own certificate
+  holdfast.registry.ca_trust:
+    name: registry.example.com
+    content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
+    endpoints: [registry.example.com]
+    client_certificate_path: /etc/holdfast/tls/client.crt
+    client_key_path: /etc/holdfast/tls/client.key
+
+- name: Trust it, and no CA that this module put there under another name
+  holdfast.registry.ca_trust:
+    name: registry.example.com
+    content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
+    endpoints: [registry.example.com]
+    exclusive: true
 
 - name: Trust it for every program, and restart Docker only where it has to notice
   holdfast.registry.ca_trust:
@@ -146,8 +185,8 @@ stores:
       reasons: ["/etc/docker/certs.d/registry.example.com/registry.example.com.crt: added"]
 restart:
   description:
-    - The daemons that must be restarted to notice the change.
-    - It is V(docker) when the system's store changed and the store V(docker), which needs no restart, is not in O(stores). Otherwise empty.
+    - The daemons that must be restarted to notice the change, where they run. Empty when the system's store did not change.
+    - V(docker) and V(containerd) read that store when they start. Neither is listed when the store of its name, which needs no restart, is in O(stores).
   returned: success
   type: list
   elements: str
@@ -191,6 +230,10 @@ def main() -> None:
             "content": {"type": "str", "no_log": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "stores": {"type": "list", "elements": "str", "choices": ["system", "docker", "containers", "containerd"], "default": ["system", "docker"]},
+            "client_certificate_path": {"type": "path"},
+            # A path is no secret.
+            "client_key_path": {"type": "path", "no_log": False},
+            "exclusive": {"type": "bool", "default": False},
             "endpoints": {"type": "list", "elements": "str", "default": []},
             "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
             "containers_directory": {"type": "path", "default": "/etc/containers/certs.d"},
@@ -198,15 +241,18 @@ def main() -> None:
             "anchors_directory": {"type": "path"},
         },
         required_if=[("state", "present", ["content"])],
+        required_together=[("client_certificate_path", "client_key_path")],
         supports_check_mode=True,
     )
     try:
-        request = Request.of(module.params, datetime.datetime.now(datetime.timezone.utc))
-        if request.certificates:
+        request = Request.of(module.params, datetime.datetime.now(datetime.timezone.utc), check_mode=module.check_mode)
+        if request.wanted.certificates:
             module.no_log_values.discard(module.params["content"])
         result = trust(request, check_mode=module.check_mode)
     except HoldfastError as error:
         module.fail_json(msg=str(error))
+    for warning in request.warnings:
+        module.warn(warning)
     if not module._diff:
         del result["diff"]
     module.exit_json(**result)

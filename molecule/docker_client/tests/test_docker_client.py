@@ -28,3 +28,10 @@ def test_the_credentials_are_the_users_own(host):
     assert (config.user, config.mode) == ("alice", 0o600)
     assert "images.holdfast.test:5000" in json.loads(config.content_string)["auths"]
     assert host.run("setpriv --reuid=nobody --regid=nogroup --clear-groups cat /home/alice/.docker/config.json").rc != 0
+
+
+def test_docker_shows_the_clients_certificate_to_a_registry_that_asks_for_one(host):
+    directory = "/etc/docker/certs.d/images.holdfast.test:5000"
+    assert host.file(f"{directory}/holdfast-images.holdfast.test.key").linked_to == "/root/build.key"
+    assert host.file("/root/build.key").mode == 0o600
+    assert host.run("openssl verify -purpose sslclient -CAfile /root/ca.crt %s/*.cert", directory).rc == 0

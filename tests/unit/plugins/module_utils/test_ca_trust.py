@@ -4,103 +4,35 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
 import os
-import shutil
-import ssl
 import stat
 import threading
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils import files, system_trust
 from ansible_collections.holdfast.registry.plugins.module_utils.ca_trust import Request, trust
-from ansible_collections.holdfast.registry.plugins.module_utils.endpoint_trust import EndpointStore
 from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.pem import read_ca_certificates, to_pem
-from ansible_collections.holdfast.registry.plugins.module_utils.system_trust import SystemStore
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
-NOW = datetime.datetime.now(datetime.timezone.utc)
-UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
-needs_update = pytest.mark.skipif(not (UPDATE and shutil.which("openssl")), reason="needs update-ca-certificates")
-ENDPOINTS = ["registry.example.com", "[2001:db8::5]:5000"]
-ALL = ("system", "docker", "containers", "containerd")
-
-
-def make_ca(name):
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(7)
-    builder = builder.not_valid_before(datetime.datetime(2000, 1, 1)).not_valid_after((NOW + datetime.timedelta(days=1)).replace(tzinfo=None))
-    signed = builder.add_extension(x509.BasicConstraints(True, None), critical=True).sign(key, hashes.SHA256())
-    return read_ca_certificates(signed.public_bytes(serialization.Encoding.PEM).decode(), parameter="content", now=NOW)[0]
-
-
-FIRST, SECOND, THIRD = make_ca("First"), make_ca("Second"), make_ca("Third")
+from ansible_collections.holdfast.registry.plugins.module_utils.pem import to_pem
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.ca_trust_steps import (
+    ENDPOINTS,
+    FIRST,
+    NOW,
+    SECOND,
+    THIRD,
+    absent,
+    make_ca,
+    make_host,
+    needs_update,
+    present,
+    request,
+    snapshot,
+    system_trusts,
+)
 
 
 @pytest.fixture
 def host(tmp_path):
-    """The real update-ca-certificates on directories of its own, which hold one certificate already."""
-    for directory in ("share", "local", "certs", "hooks"):
-        (tmp_path / directory).mkdir()
-    (tmp_path / "share/Public_Root.crt").write_text(to_pem(THIRD))
-    (tmp_path / "conf").write_text("Public_Root.crt\n")
-    command = tmp_path / "update"
-    command.write_text(
-        f'#!/bin/sh\necho "run $*" >>{tmp_path}/log\nexec {UPDATE} --certsconf {tmp_path}/conf --certsdir {tmp_path}/share'
-        f' --localcertsdir {tmp_path}/local --etccertsdir {tmp_path}/certs --hooksdir {tmp_path}/hooks "$@"\n'
-    )
-    command.chmod(0o755)
-    return tmp_path
-
-
-def request(host, certificates=(), stores=ALL, endpoints=(), name="corp"):
-    system = dataclasses.replace(
-        SystemStore.of_this_host(str(host / "local")), bundle=str(host / "certs/ca-certificates.crt"), hashes=str(host / "certs"), command=str(host / "update")
-    )
-    return Request(
-        name=name,
-        certificates=list(certificates),
-        endpoints=list(endpoints),
-        system=system if "system" in stores else None,
-        by_endpoint={store: EndpointStore(str(host / store / "certs.d"), store == "containerd") for store in stores if store != "system"},
-    )
-
-
-def present(host, *certificates, **keywords):
-    return trust(request(host, certificates, **{"endpoints": ENDPOINTS, **keywords}), check_mode=False)
-
-
-def absent(host, **keywords):
-    return trust(request(host, **keywords), check_mode=False)
-
-
-def snapshot(host):
-    """Everything below a directory: kind, mode, time and content."""
-    found = {}
-    for directory, _names, names in os.walk(host):
-        found[directory] = os.lstat(directory).st_mode
-        for name in names:
-            path = os.path.join(directory, name)
-            status = os.lstat(path)
-            content = os.readlink(path) if stat.S_ISLNK(status.st_mode) else open(path, "rb").read()  # noqa: SIM115
-            found[path] = (status.st_mode, status.st_mtime_ns, content)
-    return found
-
-
-def system_trusts(host):
-    """Who is trusted by the bundle and, which must be the same, by the links in the directory."""
-    bundle = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    bundle.load_verify_locations(cafile=str(host / "certs/ca-certificates.crt"))
-    in_bundle = {certificate["subject"][0][0][1] for certificate in bundle.get_ca_certs()}
-    for certificate in (FIRST, SECOND, THIRD):
-        links = [path.read_text() for path in (host / "certs").glob(f"{certificate.subject_hash}.*")]
-        assert (to_pem(certificate) in links) is (certificate.subject[3:] in in_bundle)
-    assert not [path for path in (host / "certs").iterdir() if not path.exists()]
-    return in_bundle - {"Third"}
+    return make_host(tmp_path)
 
 
 @needs_update
@@ -148,7 +80,7 @@ class TestSystemStore:
         elif damage == "mode":
             anchor.chmod(0o600)
         elif damage == "pending":
-            (host / "local.corp.pending").touch()
+            (host / "local.pending").touch()
         elif damage == "leftover":
             (host / "local/.corp.crt.abcd1234.holdfast-tmp").write_text("half")
         wanted = request(host, [FIRST], stores=["system"])
@@ -278,6 +210,11 @@ class TestEndpointStores:
         assert all(os.listdir(tmp_path / store / "certs.d") == [] for store in self.STORES)
         assert not absent(tmp_path, stores=self.STORES)["changed"]
 
+    def test_an_empty_directory_that_a_killed_run_left_goes(self, tmp_path):
+        (tmp_path / "containers/certs.d" / ENDPOINTS[1]).mkdir(parents=True)
+        present(tmp_path, FIRST, stores=["containers"], endpoints=ENDPOINTS[:1])
+        assert os.listdir(tmp_path / "containers/certs.d") == ENDPOINTS[:1]
+
     def test_what_is_not_ours_stays(self, tmp_path):
         directory = tmp_path / "docker/certs.d" / ENDPOINTS[0]
         directory.mkdir(parents=True)
@@ -391,14 +328,14 @@ def test_a_run_ended_before_any_one_change_is_finished_by_the_next(host, monkeyp
     assert system_trusts(host) == {"Second"}
     assert os.listdir(host / "docker/certs.d") == ENDPOINTS[1:]
     assert not present(host, SECOND, endpoints=ENDPOINTS[1:])["changed"]
-    assert not (host / "local.corp.pending").exists()
+    assert not (host / "local.pending").exists()
 
 
 @needs_update
-def test_docker_must_restart_only_when_the_system_store_changed_and_certs_d_does_not_serve_it(host):
-    assert present(host, FIRST, stores=["system"])["restart"] == ["docker"]
+def test_a_daemon_must_restart_only_when_the_system_store_changed_and_its_own_does_not_serve_it(host):
+    assert present(host, FIRST, stores=["system"])["restart"] == ["docker", "containerd"]
     assert present(host, FIRST, stores=["system"])["restart"] == []
-    assert present(host, SECOND, stores=["system", "docker"])["restart"] == []
+    assert present(host, SECOND, stores=["system", "docker", "containerd"])["restart"] == []
     assert present(host, SECOND, stores=["containers", "containerd"])["restart"] == []
 
 
@@ -425,6 +362,9 @@ PARAMETERS = {
     "containers_directory": "/etc/containers/certs.d",
     "containerd_directory": "/etc/containerd/certs.d",
     "anchors_directory": None,
+    "client_certificate_path": None,
+    "client_key_path": None,
+    "exclusive": False,
 }
 
 
@@ -439,15 +379,15 @@ PARAMETERS = {
         ({"stores": []}, "stores: is empty"),
         ({"endpoints": []}, "endpoints: is empty, but the stores docker keep"),
         ({"endpoints": ["ok", "https://registry.example.com"]}, r"endpoints\[1\]: "),
-        ({"docker_directory": "certs.d"}, "docker_directory: 'certs.d' is not the absolute path"),
+        ({"docker_directory": "certs.d"}, "docker_directory: 'certs.d' is not an absolute path"),
         ({"content": base64.b64encode(FIRST.der).decode()}, "content: holds no certificate"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(parameters, message):
     with pytest.raises(HoldfastError, match=f"^{message}"):
-        Request.of({**PARAMETERS, **parameters}, NOW)
+        Request.of({**PARAMETERS, **parameters}, NOW, check_mode=False)
 
 
 def test_an_endpoint_given_twice_is_one_and_absent_needs_neither_content_nor_endpoints():
-    assert Request.of({**PARAMETERS, "endpoints": ENDPOINTS * 2}, NOW).endpoints == ENDPOINTS
-    assert Request.of({**PARAMETERS, "state": "absent", "content": None, "endpoints": []}, NOW).certificates == []
+    assert Request.of({**PARAMETERS, "endpoints": ENDPOINTS * 2}, NOW, check_mode=False).wanted.endpoints == ENDPOINTS
+    assert Request.of({**PARAMETERS, "state": "absent", "content": None, "endpoints": []}, NOW, check_mode=False).wanted.certificates == []
