@@ -66,6 +66,7 @@ class Request:
     method: str = "GET"
     headers: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     connect_to: Endpoint | None = None
+    unix_socket: str | None = None
     context: ssl.SSLContext | None = None
     timeout: int = 10
 
@@ -199,9 +200,19 @@ class _Exchange(threading.Thread):
         return error
 
     def _sentence(self, what: str) -> str:
-        return f"{self.request.url.text} (at {self.server}): {what}"
+        return f"{self.request.url.text} (at {self.request.unix_socket or self.server}): {what}"
 
     def _connect(self) -> socket.socket:
+        if self.request.unix_socket:
+            self.doing = "connect"
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(self.request.timeout)
+            try:
+                connection.connect(self.request.unix_socket)
+            except OSError:
+                connection.close()
+                raise
+            return self._secured(connection)
         addresses = socket.getaddrinfo(self.server.host, self.server.port, type=socket.SOCK_STREAM)
         self.doing = "connect"
         failure: OSError | None = None

@@ -25,6 +25,10 @@ options:
       - The address, V(ADDRESS:PORT) or V([IPv6]:PORT) to connect to, instead of the host and port of O(url).
       - The certificate is verified for the host of O(url), and the C(Host) header stays that of O(url).
     type: str
+  unix_socket:
+    description:
+      - The path of a unix socket to connect to, instead of the host and port of O(url).
+    type: path
   ca_file:
     description:
       - A file on the host with the PEM certificates of the only CAs to trust.
@@ -272,6 +276,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils.registry_info im
 ARGUMENT_SPEC = {
     "url": {"type": "str", "required": True},
     "connect_to": {"type": "str"},
+    "unix_socket": {"type": "path"},
     "ca_file": {"type": "path"},
     "ca_certificate": {"type": "str"},
     "username": {"type": "str"},
@@ -308,6 +313,7 @@ def build_request(module: AnsibleModule) -> Request:
         method=params["method"],
         headers=headers,
         connect_to=None if params["connect_to"] is None else parse_endpoint(params["connect_to"], parameter="connect_to"),
+        unix_socket=params["unix_socket"],
         context=context if url.scheme == "https" else None,
         timeout=params["timeout"],
     )
@@ -316,7 +322,7 @@ def build_request(module: AnsibleModule) -> Request:
 def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENT_SPEC,
-        mutually_exclusive=[("ca_file", "ca_certificate")],
+        mutually_exclusive=[("ca_file", "ca_certificate"), ("connect_to", "unix_socket")],
         required_together=[("username", "password")],
         supports_check_mode=True,
     )

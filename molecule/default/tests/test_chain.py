@@ -69,8 +69,11 @@ def test_the_registry_and_its_cache_cannot_be_reached_around_nginx(registry, cli
     address = registry.interface("eth0").addresses[0]
     for port in (5000, 6380):
         assert client.run(f"timeout 5 bash -c '</dev/tcp/{address}/{port}'").rc != 0
-        assert registry.run(f"timeout 5 bash -c '</dev/tcp/127.0.0.1/{port}'").rc == 0
     assert client.run(f"timeout 5 bash -c '</dev/tcp/{address}/{PORT}'").rc == 0
+    assert registry.run("timeout 5 bash -c '</dev/tcp/127.0.0.1/6380'").rc == 0
+    ask = "curl -sS --unix-socket /run/docker-registry/registry.sock http://localhost/v2/"
+    assert registry.check_output(ask) == "{}"
+    assert registry.run(f"setpriv --reuid nobody --regid nogroup --clear-groups {ask}").rc != 0
 
 
 def _statuses(host, *paths, options=""):

@@ -79,18 +79,71 @@ def test_a_path_outside_the_api_is_not_passed_on(ask):
     assert ask(TLS, "/_ping")[2] == "true"
 
 
-def test_a_certificate_its_owner_replaced_is_served_after_the_next_run_and_only_that_run_changes_something(host):
-    converge = ["ansible-playbook", "-i", os.environ["MOLECULE_PROJECT_DIRECTORY"] + "/molecule/inventory.yml", "../converge.yml"]
-    here = pathlib.Path(__file__).parent
+def test_the_log_says_who_did_what_and_holds_no_query(ask, host):
+    _status, headers, _body = ask(TLS, "/v2/logged/app/blobs/uploads/?digest=sha256:" + 64 * "0", method="POST", password="alice:alice has a password")
+    ask(TLS, dict(headers)["location"], password="alice:alice has a password")
+    log = host.file("/var/log/nginx/holdfast-registry.access.log").content_string
+    assert "_state" not in log
+    assert "digest=" not in log
+    entry = [json.loads(line) for line in log.splitlines() if "/logged/app/" in line][0]
+    expected = {"user": "alice", "action": "push", "repository": "logged/app", "method": "POST", "path": "/v2/logged/app/blobs/uploads/", "status": 202}
+    assert {key: entry[key] for key in expected} == expected
+    assert {"time", "address", "bytes", "seconds", "agent"} < set(entry)
+    assert "/var/log/nginx/*.log" in host.file("/etc/logrotate.d/nginx").content_string
 
+
+def test_nginx_starts_again_after_it_was_killed(ask, host):
+    host.check_output("systemctl kill --signal=KILL nginx; sleep 0.5; systemctl start nginx")
+    assert ask(TLS, "/v2/", password="alice:alice has a password")[0] == 200
+
+
+@pytest.fixture
+def converge():
+    inventory = os.environ["MOLECULE_PROJECT_DIRECTORY"] + "/molecule/inventory.yml"
+
+    def converge(**variables):
+        command = ["ansible-playbook", "-i", inventory, "../converge.yml", "-e", json.dumps(variables)]
+        return subprocess.run(command, cwd=pathlib.Path(__file__).parent, capture_output=True, text=True, check=False)
+
+    return converge
+
+
+def _virtual_host(host):
+    return host.file("/etc/nginx/sites-available/holdfast-registry.conf").content_string
+
+
+def test_a_certificate_that_clients_would_refuse_is_refused(ask, host, converge):
+    before = _virtual_host(host)
+    refused = converge(nginx_auth_server_name="other.holdfast.test")
+    assert refused.returncode != 0
+    assert "nginx_auth_certificate: /etc/ssl/own.crt: is not for other.holdfast.test" in refused.stdout
+    assert _virtual_host(host) == before
+    assert ask(TLS, "/v2/", password="alice:alice has a password")[0] == 200
+
+
+def test_a_configuration_that_nginx_refuses_never_becomes_live(ask, host, converge):
+    before = _virtual_host(host)
+    host.check_output("echo 'upstream holdfast_registry { server 127.0.0.1:1; }' >/etc/nginx/conf.d/somebody.conf")
+    try:
+        refused = converge(nginx_auth_realm="Another")
+        assert refused.returncode != 0
+        assert "duplicate upstream" in refused.stdout
+        assert _virtual_host(host) == before
+        assert ask(TLS, "/v2/", password="alice:alice has a password")[0] == 200
+    finally:
+        host.check_output("rm /etc/nginx/conf.d/somebody.conf")
+
+
+def test_a_certificate_its_owner_replaced_is_served_after_the_next_run_and_only_that_run_changes_something(host, converge):
     def served():
         return host.check_output("openssl s_client -connect 127.0.0.1:443 </dev/null 2>/dev/null | openssl x509 -noout -serial")
 
     host.check_output("openssl req -x509 -key /etc/ssl/own.key -days 30 -subj /CN=new -addext subjectAltName=DNS:images.holdfast.test -out /etc/ssl/own.crt")
     renewed = host.check_output("openssl x509 -noout -serial -in /etc/ssl/own.crt")
     assert served() != renewed
-    first = subprocess.run(converge, cwd=here, capture_output=True, text=True, check=True).stdout
+    first = converge()
     assert served() == renewed
-    second = subprocess.run(converge, cwd=here, capture_output=True, text=True, check=True).stdout
-    assert "changed=0" not in first
-    assert "changed=0" in second
+    second = converge()
+    assert first.returncode == second.returncode == 0
+    assert "changed=0" not in first.stdout
+    assert "changed=0" in second.stdout

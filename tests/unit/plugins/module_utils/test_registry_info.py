@@ -10,6 +10,7 @@ import ipaddress
 import json
 import pathlib
 import socket
+import socketserver
 import ssl
 import threading
 import time
@@ -211,6 +212,21 @@ def test_a_connect_to_without_a_port_keeps_the_port_of_the_url(serve: Serve) -> 
     port = serve()
     assert get(f"http://registry.test:{port}/", connect_to=Endpoint("127.0.0.1"))["status"] == 200
     assert Answers.last["host"] == f"registry.test:{port}"
+
+
+def test_a_unix_socket_is_asked_and_one_that_is_not_there_is_named(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "socket")
+    server = socketserver.UnixStreamServer(path, Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        assert get("http://registry.test/long", unix_socket=path)["status"] == 200
+        assert Answers.last["host"] == "registry.test"
+    finally:
+        server.shutdown()
+        server.server_close()
+    error = refused("http://registry.test/v2/", unix_socket=path + "2")
+    assert error.kind == "connect"
+    assert f"(at {path}2)" in str(error)
 
 
 def test_the_certificate_is_described(serve: Serve, authority: Authority) -> None:
