@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 INVENTORY ?= inventories/demo
 PYTHON ?= python3
+KILLS ?= 200
 DEMO := holdfast-demo-registry holdfast-demo-client
 
 venv := .venv
@@ -15,7 +16,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  INVENTORY=$(INVENTORY)  the hosts that 'make site' serves; inventories/example is there to be copied"
 	@echo "  HOLDFAST_PLATFORM=auto  what throw-away hosts run: ubuntu-24.04, ubuntu-22.04, debian-13, debian-12"
@@ -45,7 +46,8 @@ clean: ## Remove the demonstration: its containers, their data and passwords
 	rm -rf .cache/demo .cache/summary
 
 .PHONY: test
-test: lint sanity units scenarios ## Check everything: lint, sanity, unit tests, scenarios on real hosts
+test: KILLS := 25
+test: lint sanity units faults integration scenarios ## Check everything: lint, sanity, unit tests, faults, modules and scenarios on real hosts
 
 .PHONY: lint
 lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
@@ -67,6 +69,21 @@ units: $(venv)/test.done ## ansible-test units
 .PHONY: units-all
 units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.13 that is installed
 	tests/ansible-test units-all
+
+.PHONY: faults
+faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once, and see that nothing is lost
+	$(bin)/python tests/faults/main.py --kills $(KILLS)
+
+.PHONY: integration
+integration: $(venv)/test.done ## ansible-test integration: the modules on a throw-away host (TARGET=htpasswd for one)
+	tests/ansible-test integration $(TARGET)
+
+.PHONY: bench bench-modules bench-nginx
+bench: bench-modules bench-nginx ## Measure everything (twenty minutes)
+bench-modules: $(venv)/test.done ## Measure our modules side by side with those people use today (ten minutes)
+	$(bin)/python tests/bench/modules.py $(ARGS)
+bench-nginx: $(venv)/test.done ## Measure the registry behind nginx, beside no password and auth_basic (eight minutes)
+	$(bin)/python tests/bench/nginx.py $(ARGS)
 
 .PHONY: scenarios
 scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts

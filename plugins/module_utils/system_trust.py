@@ -97,7 +97,6 @@ def apply(store: SystemStore, name: str, certificates: list[Certificate], exclus
     """
     files.make_directories(store.anchors, 0o755)
     with files.locked(store.anchors) as lock:
-        files.remove_leftovers(_pending(store))
         todo = plan(store, name, certificates, exclusive)
         if not todo.reasons:
             return todo

@@ -85,7 +85,7 @@ def test_the_log_says_who_did_what_and_holds_no_query(ask, host):
     log = host.file("/var/log/nginx/holdfast-registry.access.log").content_string
     assert "_state" not in log
     assert "digest=" not in log
-    entry = [json.loads(line) for line in log.splitlines() if "/logged/app/" in line][0]
+    entry = next(json.loads(line) for line in log.splitlines() if "/logged/app/" in line)
     expected = {"user": "alice", "action": "push", "repository": "logged/app", "method": "POST", "path": "/v2/logged/app/blobs/uploads/", "status": 202}
     assert {key: entry[key] for key in expected} == expected
     assert {"time", "address", "bytes", "seconds", "agent"} < set(entry)

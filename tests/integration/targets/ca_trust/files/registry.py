@@ -8,7 +8,8 @@ import sys
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    extensions_map = {"": "application/vnd.oci.image.manifest.v1+json"}
+    def guess_type(self, path):
+        return "application/vnd.oci.image.manifest.v1+json"
 
 
 directory, port = sys.argv[1:]

@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is killed: for each module some starting states and the run that changes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import pwd
+import shutil
+import typing as t
+
+from harness import run
+
+PASSPHRASE = "correct horse"
+HASH = "$2y$04$jzs8Lm6Iu1lNvNkDw3SCq.erBMIVakxrdCpZvDil6qMJyr3qsUCj2"
+UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
+
+Arguments = dict[str, t.Any]
+
+
+class Case(t.NamedTuple):
+    """A module, a starting state that prepare() makes below a directory, and the arguments it returns for the run."""
+
+    module: str
+    title: str
+    prepare: t.Callable[[pathlib.Path], Arguments]
+    idempotent: bool = True
+
+
+def succeed(module: str, arguments: Arguments) -> Arguments:
+    outcome = run(module, arguments)
+    if not outcome.succeeded:
+        raise RuntimeError(f"{module}: {outcome.result}")
+    return outcome.result
+
+
+# htpasswd
+
+
+def _users(directory: pathlib.Path, *users: Arguments, **more: t.Any) -> Arguments:
+    return {"path": str(directory / "htpasswd"), "bcrypt_cost": 4, "users": list(users), **more}
+
+
+def _new_file(directory: pathlib.Path) -> Arguments:
+    return _users(directory, *({"name": f"user{number}", "password_hash": HASH} for number in range(20)))
+
+
+def _changed_file(directory: pathlib.Path) -> Arguments:
+    (directory / "htpasswd").write_text(f"# by hand\nbob:{HASH}\nmallory:{HASH}\n")
+    users = [{"name": "alice", "password": PASSPHRASE}, {"name": "bob", "password": PASSPHRASE}, {"name": "mallory", "state": "absent"}]
+    return _users(directory, *users, exclusive=True, backup=True)
+
+
+def _other_mode(directory: pathlib.Path) -> Arguments:
+    (directory / "htpasswd").write_text(f"bob:{HASH}\n")
+    return _users(directory, {"name": "bob", "password_hash": HASH}, mode="0600")
+
+
+# CA and certificates
+
+
+def authority(directory: pathlib.Path, **more: t.Any) -> Arguments:
+    return {"directory": str(directory / "ca"), **more}
+
+
+def _certificates(directory: pathlib.Path, issuer: Arguments, *names: str, crl: str | None = None, **more: t.Any) -> Arguments:
+    certificates = [{"name": name, "names": [f"{name}.example.org"], **more} for name in names]
+    return {"directory": str(directory / "tls"), "ca_certificate": issuer["certificate"], "crl": crl, "certificates": certificates}
+
+
+def _renewed_ca(directory: pathlib.Path) -> Arguments:
+    succeed("ca", authority(directory))
+    return authority(directory, common_name="Another name", passphrase=PASSPHRASE)
+
+
+def _replaced_ca(directory: pathlib.Path) -> Arguments:
+    _issued(directory, passphrase=PASSPHRASE)
+    return authority(directory, passphrase=PASSPHRASE, generation=2)
+
+
+def _revocation(directory: pathlib.Path) -> Arguments:
+    _issued(directory)
+    return authority(directory, certificates=[{"name": "one.example.org"}, {"name": "two.example.org"}])
+
+
+def _revoked_keys(directory: pathlib.Path) -> Arguments:
+    revocation = _revocation(directory)
+    crl = succeed("certificate_revoke", revocation)["crl"]
+    return _certificates(directory, {"certificate": (directory / "ca/ca.crt").read_text()}, "one", "two", crl=crl)
+
+
+def _first_keys(directory: pathlib.Path) -> Arguments:
+    return _certificates(directory, succeed("ca", authority(directory)), "one", "two", "three")
+
+
+def _issued(directory: pathlib.Path, usages: t.Sequence[str] = ("server",), **more: t.Any) -> Arguments:
+    """A CA and two certificates signed and installed. Returns the CA's result."""
+    issuer = succeed("ca", authority(directory, **more))
+    requested = succeed("certificate_request", _certificates(directory, issuer, "one", "two", usages=list(usages)))
+    signed = succeed("certificate_sign", {**authority(directory, **more), "requests": requested["requests"]})
+    installed = {"directory": str(directory / "tls"), "ca_certificate": issuer["certificate"]}
+    succeed("certificate_install", {**installed, "certificates": signed["certificates"]})
+    return issuer
+
+
+def _other_keys(directory: pathlib.Path) -> Arguments:
+    return _certificates(directory, _issued(directory), "one", "two", key_type="ec-p384")
+
+
+def _first_signing(directory: pathlib.Path) -> Arguments:
+    return {**authority(directory), "requests": succeed("certificate_request", _first_keys(directory))["requests"]}
+
+
+def _further_signing(directory: pathlib.Path) -> Arguments:
+    return {**authority(directory), "requests": succeed("certificate_request", _other_keys(directory))["requests"]}
+
+
+def _signed(directory: pathlib.Path, signing: Arguments) -> Arguments:
+    certificates = succeed("certificate_sign", signing)["certificates"]
+    return {"directory": str(directory / "tls"), "ca_certificate": (directory / "ca/ca.crt").read_text(), "certificates": certificates}
+
+
+# Trust
+
+
+def trust(directory: pathlib.Path, *authorities: str, **more: t.Any) -> Arguments:
+    content = "".join(succeed("ca", {"directory": str(directory / name), "common_name": name})["certificate"] for name in authorities)
+    endpoints = ["registry.example.org", "[2001:db8::5]:5000"]
+    directories = {f"{store}_directory": str(directory / store / "certs.d") for store in ("docker", "containers", "containerd")}
+    return {"name": "corp", "content": content, "endpoints": endpoints, "stores": ["docker", "containers", "containerd"], **directories, **more}
+
+
+def _trusted(directory: pathlib.Path, **more: t.Any) -> Arguments:
+    before = trust(directory, "first", "second", **more)
+    succeed("ca_trust", before)
+    return before
+
+
+def _removed_trust(directory: pathlib.Path) -> Arguments:
+    return {**_trusted(directory), "state": "absent"}
+
+
+def _changed_trust(directory: pathlib.Path) -> Arguments:
+    return {**_trusted(directory), **trust(directory, "third"), "endpoints": ["registry.example.org"]}
+
+
+def _mutual(directory: pathlib.Path) -> Arguments:
+    _issued(directory, usages=["client"])
+    pair = {"client_certificate_path": str(directory / "tls/one.crt"), "client_key_path": str(directory / "tls/one.key")}
+    return {**_trusted(directory), **pair, "exclusive": True}
+
+
+def _system(directory: pathlib.Path) -> Arguments:
+    """The real update-ca-certificates, on directories of its own that hold nothing yet."""
+    for name in ("share", "local", "certs", "hooks"):
+        (directory / name).mkdir()
+    (directory / "conf").write_text("")
+    command = directory / "update"
+    options = f"--certsconf {directory}/conf --certsdir {directory}/share --localcertsdir {directory}/local --etccertsdir {directory}/certs"
+    command.write_text(f'#!/bin/sh\nexec {UPDATE} {options} --hooksdir {directory}/hooks "$@"\n')
+    command.chmod(0o755)
+    return {"stores": ["system"], "anchors_directory": str(directory / "local")}
+
+
+def _first_system(directory: pathlib.Path) -> Arguments:
+    return trust(directory, "first", **_system(directory))
+
+
+def _changed_system(directory: pathlib.Path) -> Arguments:
+    store = _system(directory)
+    return {**_trusted(directory, **store), **trust(directory, "third", **store)}
+
+
+def _removed_system(directory: pathlib.Path) -> Arguments:
+    return {**_trusted(directory, **_system(directory)), "state": "absent"}
+
+
+# Logins
+
+
+def logins(*registries: str) -> Arguments:
+    return {"logins": [{"user": "alice", "registry": registry, "username": "alice", "password": PASSPHRASE} for registry in registries]}
+
+
+def _first_login(directory: pathlib.Path) -> Arguments:
+    return logins("registry.example.org", "registry.example.org:5000")
+
+
+def _further_login(directory: pathlib.Path) -> Arguments:
+    (directory / ".docker").mkdir()
+    (directory / ".docker/config.json").write_text('{"auths": {"old.example.org": {"auth": "eDp5"}}, "detachKeys": "ctrl-x"}')
+    gone = {"user": "alice", "registry": "old.example.org", "state": "absent"}
+    return {"logins": [*logins("registry.example.org")["logins"], gone]}
+
+
+CASES = [
+    Case("htpasswd", "a new file with 20 users", _new_file),
+    Case("htpasswd", "users added, changed and removed", _changed_file),
+    Case("htpasswd", "another mode only", _other_mode),
+    Case("ca", "a new CA", authority),
+    Case("ca", "another name, and the key encrypted", _renewed_ca),
+    Case("ca", "replaced by one with a new key", _replaced_ca),
+    Case("certificate_revoke", "two certificates", _revocation),
+    Case("certificate_request", "three new keys", _first_keys),
+    Case("certificate_request", "two keys of another type", _other_keys),
+    Case("certificate_request", "two revoked certificates", _revoked_keys),
+    Case("certificate_sign", "three certificates", _first_signing, idempotent=False),
+    Case("certificate_sign", "two more certificates", _further_signing, idempotent=False),
+    Case("certificate_install", "three certificates", lambda directory: _signed(directory, _first_signing(directory))),
+    Case("certificate_install", "two certificates and their new keys", lambda directory: _signed(directory, _further_signing(directory))),
+    Case("ca_trust", "new, three stores by registry", lambda directory: trust(directory, "first", "second")),
+    Case("ca_trust", "other certificates, one registry less", _changed_trust),
+    Case("ca_trust", "removed", _removed_trust),
+    Case("ca_trust", "a client's certificate added", _mutual),
+    Case("ca_trust", "new, the system's store", _first_system),
+    Case("ca_trust", "another certificate, the system's store", _changed_system),
+    Case("ca_trust", "removed, the system's store", _removed_system),
+    Case("registry_login", "a new file", _first_login),
+    Case("registry_login", "a login added, another removed", _further_login),
+]
+
+
+def pretend_host(directory: pathlib.Path) -> None:
+    """Let modules find alice's home and the system's store below a directory."""
+    from ansible_collections.holdfast.registry.plugins.module_utils import registry_login, system_trust
+
+    account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(directory), "/bin/sh"))
+    registry_login.pwd.getpwnam = {"alice": account}.__getitem__  # type: ignore[assignment]
+    real = system_trust.SystemStore.of_this_host
+
+    def of_this_host(anchors: str | None) -> t.Any:
+        paths = {"bundle": str(directory / "certs/ca-certificates.crt"), "hashes": str(directory / "certs"), "command": str(directory / "update")}
+        return dataclasses.replace(real(anchors), **paths)
+
+    system_trust.SystemStore.of_this_host = staticmethod(of_this_host)  # type: ignore[method-assign]

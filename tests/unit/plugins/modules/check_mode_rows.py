@@ -1,0 +1,531 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The table of test_check_mode_table.py: starting states, arguments, and words the result must hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pathlib
+import shutil
+import typing as t
+
+MODULES = pathlib.Path(__file__).parents[4] / "plugins/modules"
+UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
+
+# BOB, COST_5 and APR1 are hashes of PASSWORD.
+BOB = "$2y$04$FXtit3vFM.kOtHdcLNpnoOXiz8ltA9kGBakpq62gdEiN/xXb9mJZm"
+COST_5 = "$2y$05$7LjuuEoYDh2qPiJNEv79JehlmmihIM.Cnhy1h/7lJEIhspSPDNEai"
+OTHER = "$2y$10$K7dXsHgJjtJlQF8mmnWwO.AvT3EaAM0EfvYFhEJSrESSit3N//gp."
+APR1 = "$apr1$pK3ZZAJY$Nuk/ULU66dudcJNB9VZgd1"
+PASSWORD, OLD, PASSPHRASE = "correct-horse", "old-battery", "correct horse"
+SECRETS = [PASSWORD, OLD, PASSPHRASE, BOB, COST_5, OTHER, APR1, "PRIVATE KEY"]
+SECRETS += [base64.b64encode(f"alice:{word}".encode()).decode() for word in (PASSWORD, OLD)]
+
+
+class Row(t.NamedTuple):
+    """prepare() makes the starting state on a host and returns the arguments. repeats: a second run does it again, on purpose."""
+
+    module: str
+    title: str
+    says: str
+    prepare: t.Callable[[t.Any], dict[str, t.Any]]
+    refused: bool = False
+    repeats: bool = False
+
+
+ROWS: list[Row] = []
+
+
+# htpasswd: the file before, the users, further parameters
+
+
+def htpasswd(title: str, content: str | None, users: list[t.Any], says: str, *, mode: int = 0o640, refused: bool = False, **parameters: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        if content is not None:
+            host.write("htpasswd", content, mode)
+        return {"path": str(host.path / "htpasswd"), "users": users, "bcrypt_cost": 4, **parameters}
+
+    ROWS.append(Row("htpasswd", title, says, prepare, refused))
+
+
+def user(name: str, **values: str) -> dict[str, str]:
+    return {"name": name, **values}
+
+
+ALICE, BOB_USER, GONE = user("alice", password=PASSWORD), user("bob", password_hash=BOB), user("mallory", state="absent")
+
+htpasswd("no file, a user", None, [ALICE], "created")
+htpasswd("no file, a ready hash", None, [BOB_USER], "created")
+htpasswd("no file, no users", None, [], '"changed": false')
+htpasswd("no file, only an absent user", None, [GONE], '"changed": false')
+htpasswd("an empty file", "", [ALICE], "missing")
+htpasswd("the same hash", f"bob:{BOB}\n", [BOB_USER], '"changed": false')
+htpasswd("the same hash under its other name", f"bob:{BOB.replace('$2y$', '$2b$')}\n", [BOB_USER], '"changed": false')
+htpasswd("another hash", f"bob:{OTHER}\n", [BOB_USER], "password_hash differs")
+htpasswd("the same password", f"alice:{BOB}\n", [ALICE], '"changed": false')
+htpasswd("another password", f"alice:{BOB}\n", [user("alice", password=OLD)], "password changed")
+htpasswd("a lower cost", f"alice:{BOB}\n", [ALICE], "cost 4 -> 5", bcrypt_cost=5)
+htpasswd("a higher cost", f"alice:{COST_5}\n", [ALICE], '"changed": false')
+htpasswd("a higher cost and another password", f"alice:{COST_5}\n", [user("alice", password=OLD)], "password changed")
+htpasswd("an older scheme", f"alice:{APR1}\n", [ALICE], "scheme apr1 -> bcrypt")
+htpasswd("text in clear", "alice:in-clear\n", [ALICE], "scheme unknown -> bcrypt")
+htpasswd("another scheme asked for", f"alice:{BOB}\n", [ALICE], "scheme bcrypt -> sha512-crypt", scheme="sha512-crypt")
+htpasswd("apr1 asked for", None, [ALICE], "missing", scheme="apr1")
+htpasswd("on_create leaves a user alone", f"alice:{APR1}\n", [ALICE], '"changed": false', update_password="on_create")
+htpasswd("on_create adds a user", f"bob:{BOB}\n", [ALICE], "missing", update_password="on_create")
+htpasswd("an absent user", f"bob:{BOB}\nmallory:{BOB}\n", [GONE], "state is absent")
+htpasswd("an absent user who is not there", f"bob:{BOB}\n", [GONE], '"changed": false')
+htpasswd("the last user absent", f"mallory:{BOB}\n", [GONE], "state is absent")
+htpasswd("exclusive removes others", f"bob:{BOB}\nmallory:{BOB}\n", [BOB_USER], "exclusive is true", exclusive=True)
+htpasswd("exclusive without users", f"bob:{BOB}\n", [], "exclusive is true", exclusive=True)
+htpasswd("exclusive with comments", f"# by hand\n\nbob:{BOB}\n", [BOB_USER], "", exclusive=True)
+htpasswd("comments and blank lines", f"# by hand\n\nbob:{OTHER}\n  # more\n", [ALICE, BOB_USER, GONE], "password_hash differs")
+htpasswd("a duplicate", f"bob:{BOB}\nbob:{OTHER}\n", [BOB_USER], "duplicate of bob")
+htpasswd("a duplicate of a user who is not listed", f"bob:{BOB}\nbob:{OTHER}\n", [ALICE], "duplicate of bob")
+htpasswd("no new line at the end", f"bob:{BOB}", [ALICE], "missing")
+htpasswd("text after a second colon", f"bob:{OTHER}:Bob\n", [BOB_USER], "password_hash differs")
+htpasswd("another mode", f"bob:{BOB}\n", [BOB_USER], "mode 0644 -> 0640", mode=0o644)
+htpasswd("another mode and another user", f"bob:{BOB}\n", [ALICE], "mode 0640 -> 0600", mode=0o640)
+ROWS.pop()
+htpasswd("a backup", f"bob:{OTHER}\n", [BOB_USER], "password_hash differs", backup=True)
+htpasswd("a backup of nothing", None, [BOB_USER], "created", backup=True)
+htpasswd("a backup of what stays", f"bob:{BOB}\n", [BOB_USER], '"changed": false', backup=True)
+htpasswd("a name with a space and an umlaut", None, [user("Alice Müller", password=PASSWORD)], "missing")
+htpasswd("a malformed line", f"bob:{BOB}\nrubbish\n", [ALICE], "line 2 is neither", refused=True)
+htpasswd("a user twice", None, [BOB_USER, BOB_USER], "users[1].name", refused=True)
+htpasswd("a user without a password", None, [user("alice")], "users[0]: needs a password", refused=True)
+htpasswd("a hash that is none", None, [user("alice", password_hash="x")], "users[0].password_hash", refused=True)
+htpasswd("a cost too high", None, [ALICE], "bcrypt_cost: 18", refused=True, bcrypt_cost=18)
+
+
+# CA: what was done before, the arguments
+
+
+def ca(title: str, before: dict[str, t.Any] | None, arguments: dict[str, t.Any], says: str, *, day: int = 0, refused: bool = False, harm: t.Any = None) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        directory = str(host.path / "ca")
+        if before is not None:
+            host.done("ca", directory=directory, **before)
+        if harm:
+            harm(host.path / "ca")
+        host.day = day
+        return {"directory": directory, **arguments}
+
+    ROWS.append(Row("ca", title, says, prepare, refused))
+
+
+SECRET = {"passphrase": PASSPHRASE}
+ca("no directory", None, {}, "missing")
+ca("no directory, an encrypted key", None, SECRET, "missing")
+ca("no directory, a limited CA", None, {"permitted_dns_domains": ["example.org"]}, "missing")
+ca("no directory, Ed25519", None, {"key_type": "ed25519"}, "missing")
+ca("as it should be", {}, {}, '"changed": false')
+ca("as it should be, encrypted", SECRET, SECRET, '"changed": false')
+ca("about to expire", {}, {}, "expires in 50 days", day=3600)
+ca("expired", {}, {}, "expired", day=4000)
+ca("another name", {}, {"common_name": "Another"}, "common name changed from Holdfast registry CA to Another")
+ca("a new limit", {}, {"permitted_dns_domains": ["example.org"]}, "name constraints changed")
+ca("no limit any more", {"permitted_dns_domains": ["example.org"]}, {}, "name constraints changed")
+ca("a passphrase for an open key", {}, SECRET, "key not encrypted")
+ca("another lifetime changes nothing by itself", {}, {"lifetime_days": 1000}, '"changed": false')
+ca("a key that everybody can read", {}, {}, "key not mode 0600", harm=lambda directory: (directory / "ca.key").chmod(0o644))
+ca("a lost certificate", {}, {}, "missing", harm=lambda directory: (directory / "ca.crt").unlink())
+ca("a lost key", {}, {}, "is there without its key", harm=lambda directory: (directory / "ca.key").unlink(), refused=True)
+ca("a damaged key", {}, {}, "holds no private key", harm=lambda directory: (directory / "ca.key").write_text("x"), refused=True)
+ca("the wrong passphrase", SECRET, {"passphrase": "wrong"}, "passphrase: does not open", refused=True)
+ca("no passphrase for an encrypted key", SECRET, {}, "encrypted", refused=True)
+ca("a lifetime shorter than the time to renew", None, {"lifetime_days": 10}, "lifetime_days: 10 must be greater", refused=True)
+ca("a new key", {}, {"generation": 2}, "generation changed from 1 to 2")
+ca("a new key of another type, encrypted", SECRET, {**SECRET, "generation": 2, "key_type": "ec-p384"}, "generation changed from 1 to 2")
+ca("a new key, and no overlap", {}, {"generation": 2, "keep_previous": False}, "generation changed from 1 to 2")
+ca("the overlap ends", {"generation": 2}, {"generation": 2, "keep_previous": False}, '"changed"')
+ca("an older generation", {"generation": 2}, {}, "generation: the CA in", refused=True)
+ca("another passphrase", SECRET, {**SECRET, "new_passphrase": "correct horse 2"}, "passphrase changed")
+ca("limited to addresses", {}, {"permitted_ip_ranges": ["192.0.2.0/24"]}, "name constraints changed")
+ca("another path length", {}, {"path_length": 1}, "path length changed from 0 to 1")
+ca("an old CRL", {}, {}, "ca.crl", day=500)
+ca("a lost CRL", {}, {}, "ca.crl", harm=lambda directory: (directory / "ca.crl").unlink())
+ca("a range that is none", None, {"permitted_ip_ranges": ["192.0.2.300/24"]}, "permitted_ip_ranges[0]", refused=True)
+
+
+# Certificates: what was done before, then a request
+
+
+def entry(name: str = "registry", **values: t.Any) -> dict[str, t.Any]:
+    return {"name": name, "names": [f"{name}.example.org", "192.0.2.10"], **values}
+
+
+def issue(host: t.Any, *entries: dict[str, t.Any], **authority: t.Any) -> dict[str, t.Any]:
+    """A CA and certificates that it signed, put in place. Returns what certificate_request and certificate_install share."""
+    made = host.done("ca", directory=str(host.path / "ca"), **authority)
+    tls = {"directory": str(host.path / "tls"), "ca_certificate": made["certificate"]}
+    if entries:
+        requested = host.done("certificate_request", certificates=list(entries), **tls)
+        signed = host.done("certificate_sign", directory=str(host.path / "ca"), requests=requested["requests"])
+        host.done("certificate_install", certificates=signed["certificates"], **tls)
+    return tls
+
+
+def request(title: str, before: list[t.Any], entries: list[t.Any], says: str, *, day: int = 0, refused: bool = False, harm: t.Any = None) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        tls = issue(host, *before)
+        if harm:
+            harm(host.path / "tls")
+        host.day = day
+        return {**tls, "certificates": entries}
+
+    ROWS.append(Row("certificate_request", title, says, prepare, refused))
+
+
+def other_ca(host: t.Any) -> dict[str, t.Any]:
+    tls = issue(host, entry())
+    return {**tls, "ca_certificate": host.done("ca", directory=str(host.path / "other"))["certificate"], "certificates": [entry()]}
+
+
+def replace_key(directory: pathlib.Path) -> None:
+    (directory / "registry.key").unlink()
+
+
+def stop_before_the_swap(directory: pathlib.Path) -> None:
+    """As a run that was killed leaves it: the certificate is for the waiting key already."""
+    (directory / "registry.key").rename(directory / "registry.key.new")
+
+
+request("nothing there", [], [entry()], "registry.key: made, ec-p256")
+request("nothing there, two of two types", [], [entry(), entry("mirror", key_type="ed25519")], "mirror.key: made, ed25519")
+request("nothing asked for", [entry()], [], '"changed": false')
+request("as it should be", [entry()], [entry()], '"changed": false')
+request("another name", [entry()], [entry(names=["new.example.org"])], "names changed from registry.example.org, 192.0.2.10 to new.example.org")
+request("names in another order", [entry()], [entry(names=["192.0.2.10", "registry.example.org"])], '"requests": []')
+request("a client's certificate now", [entry()], [entry(usages=["client"])], "usages changed from server to client")
+request("another common name", [entry()], [entry(common_name="Registry")], "common name changed")
+request("another key type", [entry()], [entry(key_type="ec-p384")], "registry.key.new: made, ec-p384")
+request("about to expire", [entry()], [entry()], "expires in 7 days", day=390)
+request("expired", [entry()], [entry()], "expired", day=400)
+request("a shorter lifetime", [entry()], [entry(lifetime_days=90)], "lifetime changed from 397 to 90 days")
+request("a lost key", [entry()], [entry()], "key changed", harm=replace_key)
+request("a lost certificate", [entry()], [entry()], '"missing"', harm=lambda directory: (directory / "registry.crt").unlink())
+request("an unreadable certificate", [entry()], [entry()], '"unreadable"', harm=lambda directory: (directory / "registry.crt").write_text("x"))
+request("a key that everybody can read", [entry()], [entry()], "mode set to 0600", harm=lambda directory: (directory / "registry.key").chmod(0o644))
+request("killed before the swap", [entry()], [entry()], "took the place of the key before", harm=stop_before_the_swap)
+request(
+    "a waiting key nobody wants",
+    [entry()],
+    [entry()],
+    "removed, no longer wanted",
+    harm=lambda directory: shutil.copy(directory / "../ca/ca.key", directory / "registry.key.new"),
+)
+request("a damaged key", [entry()], [entry()], "holds no private key", harm=lambda directory: (directory / "registry.key").write_text("x"), refused=True)
+request("a name that is none", [], [entry(names=["bad name"])], "certificates[0].names[0]", refused=True)
+request("a file name that leads elsewhere", [], [entry(name="../registry")], "certificates[0].name", refused=True)
+
+
+def revoked(host: t.Any) -> dict[str, t.Any]:
+    tls = issue(host, entry())
+    host.done("certificate_revoke", **revoke_registry(host))
+    return {**tls, "certificates": [entry()], "crl": (host.path / "ca/ca.crl").read_text()}
+
+
+def revoke_registry(host: t.Any, **values: t.Any) -> dict[str, t.Any]:
+    return {"directory": str(host.path / "ca"), "certificates": [{"name": "registry.example.org", **values}]}
+
+
+ROWS.append(Row("certificate_request", "another CA", "signed by another CA", other_ca))
+ROWS.append(Row("certificate_request", "revoked", "revoked", revoked))
+
+
+# Signing and installing: the certificates there, those asked for, further parameters
+
+
+def sign(title: str, entries: list[t.Any], says: str, *, refused: bool = False, authority: dict[str, t.Any] | None = None, **parameters: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        tls = issue(host, **(authority or {}))
+        requests = host.done("certificate_request", certificates=entries, **tls)["requests"]
+        return {"directory": tls["directory"].replace("tls", "ca"), "requests": requests, **parameters}
+
+    ROWS.append(Row("certificate_sign", title, says, prepare, refused, repeats=bool(entries)))
+
+
+sign("nothing", [], '"changed": false')
+sign("one", [entry()], "registry")
+sign("two", [entry(), entry("client", usages=["client"], lifetime_days=60)], "client")
+sign("with the CA's passphrase", [entry()], "registry", authority=SECRET, **SECRET)
+sign("an allowed name", [entry()], "registry", allowed_names=["*.example.org", "192.0.2.0/24"])
+sign("longer than the CA lives", [entry()], "ends with the CA", authority={"lifetime_days": 100})
+sign("a name that is not allowed", [entry()], "is not among allowed_names", allowed_names=["*.example.com"], refused=True)
+sign("too long a lifetime", [entry(lifetime_days=900)], "max_lifetime_days (825)", refused=True)
+sign("the wrong passphrase", [entry()], "passphrase: does not open", authority=SECRET, passphrase="wrong", refused=True)
+sign("a key type that is not allowed", [entry()], "ec-p256", allowed_key_types=["ed25519"], refused=True)
+sign("a usage that is not allowed", [entry(usages=["client"])], "client", allowed_usages=["server"], refused=True)
+
+
+def install(title: str, before: list[t.Any], entries: list[t.Any], says: str, *, refused: bool = False, harm: t.Any = None) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        tls = issue(host, *before)
+        requests = host.done("certificate_request", certificates=entries, **tls)["requests"]
+        signed = host.done("certificate_sign", directory=str(host.path / "ca"), requests=requests)["certificates"]
+        if harm:
+            harm(host.path / "tls")
+        return {**tls, "certificates": signed}
+
+    ROWS.append(Row("certificate_install", title, says, prepare, refused))
+
+
+install("the CA's certificate only", [], [], "ca.crt: made")
+install("a first certificate", [], [entry()], "registry.crt: made")
+install("two certificates, one new", [entry()], [entry(), entry("mirror")], "mirror.crt: made")
+install("another certificate", [entry()], [entry(names=["new.example.org"])], "registry.crt: replaced")
+install("another certificate and its key", [entry()], [entry(key_type="ec-p384")], "registry.key: replaced by the new key")
+install("as it should be", [entry()], [entry()], '"changed": false')
+install("a lost CA certificate", [entry()], [], "ca.crt: made", harm=lambda directory: (directory / "ca.crt").unlink())
+install(
+    "a damaged certificate",
+    [entry()],
+    [entry(names=["new.example.org"])],
+    "registry.crt: replaced",
+    harm=lambda directory: (directory / "registry.crt").write_text("x"),
+)
+
+
+def rubbish(host: t.Any) -> dict[str, t.Any]:
+    return {**issue(host, entry()), "certificates": [{"name": "registry", "certificate": "rubbish"}]}
+
+
+ROWS.append(Row("certificate_install", "something else", "certificates[0].certificate (registry)", rubbish, refused=True))
+
+
+def first_crl(host: t.Any) -> dict[str, t.Any]:
+    return {**issue(host, entry()), "certificates": [], "crl": (host.path / "ca/ca.crl").read_text()}
+
+
+def revoked_and_signed_again(host: t.Any) -> dict[str, t.Any]:
+    arguments = revoked(host)
+    requests = host.done("certificate_request", **arguments)["requests"]
+    signed = host.done("certificate_sign", directory=str(host.path / "ca"), requests=requests)["certificates"]
+    return {**arguments, "certificates": signed}
+
+
+ROWS.append(Row("certificate_install", "a first CRL", "ca.crl: made", first_crl))
+ROWS.append(Row("certificate_install", "a revoked one's successor and its key", "registry.key: replaced by the new key", revoked_and_signed_again))
+
+
+# Revocation: the certificates there, what is revoked
+
+
+def revoke(title: str, wanted: list[dict[str, t.Any]], says: str, *, refused: bool = False, before: bool = False, harm: t.Any = None) -> None:
+    """before: it was revoked already."""
+
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        issue(host, entry(), entry("mirror"))
+        arguments = {"directory": str(host.path / "ca"), "certificates": wanted}
+        if before:
+            host.done("certificate_revoke", **arguments)
+        if harm:
+            harm(host.path / "ca")
+        return arguments
+
+    ROWS.append(Row("certificate_revoke", title, says, prepare, refused))
+
+
+def by_serial(host: t.Any) -> dict[str, t.Any]:
+    issue(host, entry())
+    serial = json.loads((host.path / "ca/issued.jsonl").read_text())["serial"]
+    return {"directory": str(host.path / "ca"), "certificates": [{"serial": serial, "reason": "keyCompromise"}]}
+
+
+def by_certificate(host: t.Any) -> dict[str, t.Any]:
+    issue(host, entry())
+    return {"directory": str(host.path / "ca"), "certificates": [{"certificate": (host.path / "tls/registry.crt").read_text()}]}
+
+
+ROWS.append(Row("certificate_revoke", "by serial number", "revoked, keyCompromise", by_serial))
+ROWS.append(Row("certificate_revoke", "by certificate", "revoked, unspecified", by_certificate))
+revoke("by name", [{"name": "registry.example.org"}], "revoked, unspecified")
+revoke("two", [{"name": "registry.example.org"}, {"name": "mirror.example.org"}], "revoked, unspecified")
+revoke("nothing", [], '"changed": false')
+revoke("revoked already", [{"name": "registry.example.org"}], '"changed": false', before=True)
+revoke("revoked already, another reason", [{"name": "registry.example.org", "reason": "superseded"}], '"changed": false', before=True)
+revoke(
+    "revoked, and then the CRL lost", [{"name": "registry.example.org"}], "ca.crl: made", before=True, harm=lambda directory: (directory / "ca.crl").unlink()
+)
+revoke("a serial number that is none", [{"serial": "xyz"}], "certificates[0].serial", refused=True)
+revoke("named in two ways", [{"serial": "12", "name": "registry.example.org"}], "certificates[0]", refused=True)
+
+
+# Trust: what was trusted before, what shall be
+
+
+def authority(host: t.Any, *names: str) -> str:
+    return "".join(host.done("ca", directory=str(host.path / "authorities" / name), common_name=name)["certificate"] for name in names)
+
+
+def store_directories(host: t.Any) -> dict[str, str]:
+    return {f"{store}_directory": str(host.path / store) for store in ("docker", "containers", "containerd")}
+
+
+def trust(
+    title: str,
+    before: str | None,
+    after: str | None,
+    says: str,
+    *,
+    stores: str = "docker containers containerd",
+    refused: bool = False,
+    harm: t.Any = None,
+    **parameters: t.Any,
+) -> None:
+    """before and after are common names of CAs; none for a name that shall be absent."""
+
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        common = {"name": "corp", "stores": stores.split(), "endpoints": ["registry.example.org", "[2001:db8::5]:5000"], **store_directories(host)}
+        if "system" in stores:
+            common["anchors_directory"] = system_store(host)
+        if before is not None:
+            host.done("ca_trust", content=authority(host, *before.split()), **common)
+        if harm:
+            harm(host.path)
+        wanted = {"state": "absent", "endpoints": []} if after is None else {"content": authority(host, *after.split())}
+        return {**common, **wanted, **parameters}
+
+    ROWS.append(Row("ca_trust", title, says, prepare, refused))
+
+
+def system_store(host: t.Any) -> str:
+    """The real update-ca-certificates, on directories of its own."""
+    for name in ("share", "local", "certs", "hooks"):
+        (host.path / name).mkdir()
+    options = f"--certsconf {host.path}/conf --certsdir {host.path}/share --localcertsdir {host.path}/local --etccertsdir {host.path}/certs"
+    host.write("conf", "")
+    host.write("update", f'#!/bin/sh\nexec {UPDATE} {options} --hooksdir {host.path}/hooks "$@"\n', 0o755)
+    return str(host.path / "local")
+
+
+ONE = "docker/registry.example.org/corp.crt"
+trust("nothing there", None, "first", "corp.crt: added")
+trust("nothing there, two certificates", None, "first second", "corp.crt: added")
+trust("as it should be", "first", "first", '"changed": false')
+trust("another certificate", "first", "second", "corp.crt: content changed")
+trust("one certificate more", "first", "first second", "corp.crt: content changed")
+trust("one registry less", "first", "first", "corp.crt: removed", endpoints=["registry.example.org"])
+trust("one registry more", "first", "first", "corp.crt: added", endpoints=["registry.example.org", "[2001:db8::5]:5000", "more.example.org"])
+trust("another mode", "first", "first", "mode changed from 0600 to 0644", harm=lambda path: (path / ONE).chmod(0o600))
+trust("changed by hand", "first", "first", "corp.crt: content changed", harm=lambda path: (path / ONE).write_text((path / ONE).read_text() + "\n"))
+trust("a directory gone", "first", "first", "corp.crt: added", harm=lambda path: shutil.rmtree(path / "docker"))
+trust("absent", "first", None, "corp.crt: removed")
+trust("absent at one registry", "first", None, "corp.crt: removed", endpoints=["registry.example.org"])
+trust("absent already", None, None, '"changed": false')
+trust(
+    "somebody else's hosts.toml",
+    None,
+    "first",
+    "hosts.toml: exists",
+    refused=True,
+    harm=lambda path: theirs(path / "containerd/registry.example.org/hosts.toml"),
+)
+trust("somebody else's certificate", None, "first", "corp.crt: ", refused=True, harm=lambda path: theirs(path / ONE))
+trust("no certificate", None, "", "content: ", refused=True)
+trust("no registry", None, "first", "endpoints", refused=True, endpoints=[])
+trust("a name that is a path", None, "first", "name: ", refused=True, name="../corp")
+
+
+def others(path: pathlib.Path) -> None:
+    """What the module keeps under another name, and what somebody else does."""
+    (path / "docker/registry.example.org/old.crt").write_bytes((path / ONE).read_bytes())
+    (path / "docker/registry.example.org/theirs.crt").write_text("theirs\n")
+
+
+trust("exclusive", "first", "first", "old.crt: ", harm=others, exclusive=True)
+trust("exclusive, nothing else there", "first", "first", '"changed": false', exclusive=True)
+
+
+def client(
+    title: str, says: str, *, refused: bool = False, usages: t.Sequence[str] = ("client",), mode: int = 0o600, before: bool = False, **after: t.Any
+) -> None:
+    """before: the client's certificate was there before. after: its parameters now."""
+
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        tls = issue(host, entry("alice", usages=list(usages)))
+        (host.path / "tls/alice.key").chmod(mode)
+        common = {
+            "name": "corp",
+            "stores": ["docker", "containerd"],
+            "endpoints": ["registry.example.org"],
+            "content": tls["ca_certificate"],
+            **store_directories(host),
+        }
+        pair = {"client_certificate_path": str(host.path / "tls/alice.crt"), "client_key_path": str(host.path / "tls/alice.key")}
+        if before:
+            host.done("ca_trust", **common, **pair)
+        return {**common, **pair, **after}
+
+    ROWS.append(Row("ca_trust", f"a client's certificate, {title}", says, prepare, refused))
+
+
+client("new", "corp.cert: ")
+client("as it should be", '"changed": false', before=True)
+client("no longer", "corp.cert: ", before=True, client_certificate_path=None, client_key_path=None)
+client("absent", "corp.cert: ", before=True, state="absent", content=None, client_certificate_path=None, client_key_path=None)
+client("a server's", "is not for clients", usages=["server"], refused=True)
+client("an open key", "is open to every user", mode=0o644, refused=True)
+if UPDATE:
+    trust("the system's store, nothing there", None, "first", '"restart": ["docker", "containerd"]', stores="system")
+    trust("the system's store, two certificates", None, "first second", "added", stores="system docker")
+    trust("the system's store, as it should be", "first", "first", '"changed": false', stores="system")
+    trust("the system's store, another certificate", "first", "second", "corp.crt: content changed", stores="system")
+    trust("the system's store, one certificate more", "first", "first second", "corp.crt: removed", stores="system")
+    trust(
+        "the system's store, a lost bundle",
+        "first",
+        "first",
+        "lacks CN=first",
+        stores="system",
+        harm=lambda path: (path / "certs/ca-certificates.crt").unlink(),
+    )
+    trust("the system's store, absent", "first second", None, "removed", stores="system")
+
+
+def theirs(path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("theirs\n")
+
+
+# Logins: the file before, the logins
+
+
+def login(title: str, content: str | None, logins: list[dict[str, t.Any]], says: str, *, mode: int = 0o600, refused: bool = False) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        if content is not None:
+            host.write(".docker/config.json", content, mode)
+        return {"logins": logins}
+
+    ROWS.append(Row("registry_login", title, says, prepare, refused))
+
+
+def to(registry: str = "registry.example.org", **values: str) -> dict[str, str]:
+    return {"user": "alice", "registry": registry, "username": "alice", "password": PASSWORD, **values}
+
+
+def auths(password: str, registry: str = "registry.example.org", more: str = "") -> str:
+    return f'{{"auths": {{"{registry}": {{"auth": "{base64.b64encode(f"alice:{password}".encode()).decode()}"{more}}}}}, "detachKeys": "ctrl-x"}}'
+
+
+OUT = {"user": "alice", "registry": "registry.example.org", "state": "absent"}
+login("no file", None, [to()], "added")
+login("no file, two registries", None, [to(), to("docker.io")], "added")
+login("no logins", None, [], '"changed": false')
+login("no file, absent", None, [OUT], "not logged in")
+login("an empty file", "", [to()], "added")
+login("as it should be", auths(PASSWORD), [to()], "up to date")
+login("another password", auths(OLD), [to()], "password changed")
+login("another username", auths(PASSWORD), [to(username="bob")], "credentials changed")
+login("a token instead", auths(PASSWORD, more=', "identitytoken": "x"'), [to()], "identitytoken removed")
+login("a wide mode", auths(PASSWORD), [to()], "file mode 0644 tightened to 0600", mode=0o644)
+login("absent", auths(PASSWORD), [OUT], "removed")
+login("absent, written by an old client", auths(PASSWORD, "https://registry.example.org/v1/"), [OUT], "removed")
+login("one of two", auths(PASSWORD, "other.example.org"), [to(), {**OUT, "registry": "other.example.org"}], "removed")
+login("a credential helper", '{"credsStore": "pass"}', [to()], "credsStore names the credential helper", refused=True)
+login("no JSON", "{", [to()], "is not valid JSON", refused=True)
+login("no password", None, [{"user": "alice", "registry": "registry.example.org", "username": "alice"}], "logins[0].password", refused=True)
+login("a registry with a path", None, [to("registry.example.org/path")], "logins[0].registry", refused=True)
+login("a login twice", None, [to(), to()], "logins[1]", refused=True)
