@@ -1,0 +1,90 @@
+"""Whatever is tried is refused, and nothing has changed or been told. attacks.py and protocol_attacks.py have the attempts."""
+
+import base64
+import re
+
+import protocol_attacks  # noqa: F401 adds to ATTACKS
+import pytest
+from attacks import ATTACKS
+
+TOLD = re.compile(r"for team-b[^ ]* only|untold-tag|team-b/holder")
+OWN = {"alice": "team-a", "bob": "team-b"}
+
+
+def encoded(text):
+    return base64.b64encode(text.encode("latin-1")).decode()
+
+
+FORGED = {
+    "nobody": encoded(":a password"),
+    "bob-alone": encoded("bob"),
+    "bob-empty": encoded("bob:"),
+    "bob-guessed": encoded("bob:a guess"),
+    "bob-hash": encoded("bob:$2y$05$0123456789012345678901"),
+    "bob-as-alice": encoded("bob:the password of alice"),
+    "line-break": encoded("nobody\nbob:the password of bob"),
+    "line-behind": encoded("bob\n:the password of bob"),
+    "nul": encoded("bob\0:the password of bob"),
+    "pattern": encoded(".*:.*"),
+    "comment": encoded("#:the password of bob"),
+    "robot": encoded("robot:"),
+}
+# What the same users may do, in the same way.
+PERMITTED = [
+    {
+        "name": "mount between two repositories",
+        "user": "alice",
+        "request": "POST /v2/team-a/mounted/blobs/uploads/?mount=<shared>&from=team-a/shared",
+        "status": 201,
+    },
+    {"name": "mount with escapes", "user": "alice", "request": "POST /v2/team-a/mounted/blobs/uploads/?from=team-a%2Fapp&mount=<own>", "status": 201},
+    {"name": "pull what was mounted", "user": "alice", "request": "GET /v2/team-a/mounted/blobs/<shared>", "status": 200},
+    {"name": "pull a part", "user": "alice", "request": "GET /v2/team-a/mounted/blobs/<own>", "headers": ["Range: bytes=0-9"], "status": 206},
+    {"name": "mount what all may pull", "user": "bob", "request": "POST /v2/team-b/mounted/blobs/uploads/?mount=<base>&from=library/base", "status": 201},
+    {"name": "an encoded slash", "user": "bob", "request": "GET /v2/team-b%2Fsecret/manifests/hidden-tag", "status": 200},
+    {"name": "tags of one's own", "user": "bob", "request": "GET /v2/team-b/secret/tags/list", "status": 200},
+    {"name": "pull what all may without a password", "user": "", "request": "GET /v2/public/hello/manifests/1", "status": 200},
+    {"name": "list as one who may", "user": "alice", "request": "GET /v2/_catalog?n=1", "status": 200},
+    {"name": "delete as one who may", "user": "bob", "request": "DELETE /v2/team-b/mounted/blobs/<base>", "status": 202},
+]
+
+
+@pytest.fixture(scope="module")
+def outcomes(play):
+    # every attack from an address of its own, so that no refusal is due to those before
+    numbered = [{**attack, "address": f"127.1.{number // 200}.{number % 200 + 1}"} for number, attack in enumerate([*ATTACKS, *PERMITTED])]
+    played = play(numbered, seed=True, values=FORGED)
+    assert len(played["outcomes"]) == len(numbered)
+    return {attack["name"]: {**outcome, "values": played["values"]} for attack, outcome in zip(numbered, played["outcomes"])}
+
+
+def test_there_are_enough_attacks_and_each_has_a_name_of_its_own():
+    assert len({attack["name"] for attack in [*ATTACKS, *PERMITTED]}) == len([*ATTACKS, *PERMITTED])
+    assert len(ATTACKS) >= 60
+
+
+@pytest.mark.parametrize("permitted", PERMITTED, ids=lambda permitted: permitted["name"])
+def test_what_is_permitted_succeeds(outcomes, permitted):
+    outcome = outcomes[permitted["name"]]
+    assert outcome["statuses"] == [permitted["status"]], outcome["received"]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack["name"])
+def test_attack_is_refused(outcomes, attack):
+    outcome = outcomes[attack["name"]]
+    answer = f"{outcome['statuses']}\n{outcome['received']}"
+    if attack["refused"] is None:
+        # a body holds a request; that one is answered by nothing, or refused for want of a password
+        assert all(status is None or status >= 400 for status in outcome["statuses"][1:]), answer
+    elif isinstance(attack["refused"][0], tuple):
+        assert tuple(outcome["statuses"]) in attack["refused"], answer
+    else:
+        assert len(outcome["statuses"]) == 1, answer
+        assert outcome["statuses"][0] in attack["refused"], answer
+
+    assert not TOLD.search(outcome["received"]), answer
+    if "lacks" in attack:
+        unwanted = re.sub("<(.*)>", lambda match: outcome["values"][match[1]], attack["lacks"])
+        assert unwanted not in outcome["received"]
+    own = OWN.get(attack["user"])
+    assert [path for path in outcome["changes"] if own is None or f"/repositories/{own}/" not in path or "/_uploads/" not in path] == []
