@@ -103,7 +103,7 @@ def show(figures: dict[str, t.Any]) -> bool:
     """Print the table. Returns whether a target was missed or a request failed."""
     failed = 0
     for row in figures["rows"]:
-        base, *_ = row["rates"].values()
+        base = next(iter(row["rates"].values()))
         for name, rate in row["rates"].items():
             failed += rate["failed"]
             complaint = f"  {rate['failed']:g} FAILED" if rate["failed"] else ""

@@ -145,7 +145,7 @@ class Stack:
             raise SystemExit(f"{user} {line}: {status}")
         if "location" in found:
             self.values["location"] = found["location"]
-            path, _, query = found["location"].partition("?")
+            path, _mark, query = found["location"].partition("?")
             self.values["upload"] = path.rsplit("/", 1)[1]
             self.values["state"] = query.partition("_state=")[2].partition("&")[0]
 

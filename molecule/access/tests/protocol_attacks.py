@@ -1,6 +1,6 @@
 """What is tried with headers, credentials, several requests in one and addresses that are nobody's business."""
 
-from attacks import FORM, HOST, OWN, SECRET, UPLOADS, attack, http2, raw
+from attacks import ATTACKS, FORM, HOST, OWN, SECRET, UPLOADS, attack, http2, raw
 
 ALICE = "Authorization: Basic <alice>"
 
@@ -235,3 +235,5 @@ http2("a connection", ("connection", "authorization"), refused=(400, 403, None))
 http2("two passwords", ("authorization", "Basic <bob-guessed>"), refused=(400, 401, 403, None))
 http2("a length without a body", ("content-length", "5"), refused=(400, 403, None))
 http2("a mount", (":method", "POST"), path=f"{UPLOADS}?mount=<secret>&%66rom=team-b/secret", refused=(202, 400))
+
+EVERY_ATTACK = ATTACKS

@@ -1,11 +1,10 @@
-"""Whatever is tried is refused, and nothing has changed or been told. attacks.py and protocol_attacks.py have the attempts."""
+"""Whatever is tried is refused, and nothing has changed or been told. attacks.py has the attempts, protocol_attacks.py adds its own."""
 
 import base64
 import re
 
-import protocol_attacks  # noqa: F401 adds to ATTACKS
 import pytest
-from attacks import ATTACKS
+from protocol_attacks import EVERY_ATTACK
 
 TOLD = re.compile(r"for team-b[^ ]* only|untold-tag|team-b/holder")
 OWN = {"alice": "team-a", "bob": "team-b"}
@@ -52,15 +51,15 @@ PERMITTED = [
 @pytest.fixture(scope="module")
 def outcomes(play):
     # every attack from an address of its own, so that no refusal is due to those before
-    numbered = [{**attack, "address": f"127.1.{number // 200}.{number % 200 + 1}"} for number, attack in enumerate([*ATTACKS, *PERMITTED])]
+    numbered = [{**attack, "address": f"127.1.{number // 200}.{number % 200 + 1}"} for number, attack in enumerate([*EVERY_ATTACK, *PERMITTED])]
     played = play(numbered, seed=True, values=FORGED)
     assert len(played["outcomes"]) == len(numbered)
     return {attack["name"]: {**outcome, "values": played["values"]} for attack, outcome in zip(numbered, played["outcomes"])}
 
 
 def test_there_are_enough_attacks_and_each_has_a_name_of_its_own():
-    assert len({attack["name"] for attack in [*ATTACKS, *PERMITTED]}) == len([*ATTACKS, *PERMITTED])
-    assert len(ATTACKS) >= 60
+    assert len({attack["name"] for attack in [*EVERY_ATTACK, *PERMITTED]}) == len([*EVERY_ATTACK, *PERMITTED])
+    assert len(EVERY_ATTACK) >= 60
 
 
 @pytest.mark.parametrize("permitted", PERMITTED, ids=lambda permitted: permitted["name"])
@@ -69,7 +68,7 @@ def test_what_is_permitted_succeeds(outcomes, permitted):
     assert outcome["statuses"] == [permitted["status"]], outcome["received"]
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack["name"])
+@pytest.mark.parametrize("attack", EVERY_ATTACK, ids=lambda attack: attack["name"])
 def test_attack_is_refused(outcomes, attack):
     outcome = outcomes[attack["name"]]
     answer = f"{outcome['statuses']}\n{outcome['received']}"
