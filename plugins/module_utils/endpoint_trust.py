@@ -69,7 +69,7 @@ def plan(store: EndpointStore, wanted: Wanted) -> list[FileChange]:
         changes += removals
         gone = {os.path.basename(change.path) for change in removals if change.after is None}
         # An empty directory, which a killed run may have left, is in the way: podman looks no further than the first of the registry's name.
-        if gone == set(_entries(directory)) and not os.path.islink(directory):
+        if gone == set(files.names_in(directory)) and not os.path.islink(directory):
             changes.append(FileChange(directory, None, None, "empty directory removed", directory=True))
     return changes
 
@@ -96,7 +96,7 @@ def _plan_directory(store: EndpointStore, directory: str, wanted: Wanted, keep: 
         stay = {os.path.basename(change.path) for change in written}
         go = {os.path.basename(change.path) for change in removed if change.after is None}
         # In the middle: containerd refuses a hosts.toml that names a missing file.
-        hosts = _plan_hosts(directory, (set(_entries(directory)) | stay) - go)
+        hosts = _plan_hosts(directory, (set(files.names_in(directory)) | stay) - go)
     return _plan_leftovers(directory, wanted.name) + written + hosts + removed
 
 
@@ -145,12 +145,12 @@ def _has_pair(content: bytes | None) -> bool:
 
 def _kept_names(directory: str) -> list[str]:
     """The names under which this module keeps something in a registry's directory."""
-    return [entry[: -len(".crt")] for entry in _entries(directory) if entry.endswith(".crt") and is_marked(os.path.join(directory, entry))]
+    return [entry[: -len(".crt")] for entry in files.names_in(directory) if entry.endswith(".crt") and is_marked(os.path.join(directory, entry))]
 
 
 def _plan_leftovers(directory: str, name: str) -> list[FileChange]:
     made_for = [f"{name}.crt", f"{name}.cert", f"{name}.key", _HOSTS]
-    leftovers = [entry for entry in _entries(directory) if files.leftover_of(entry) in made_for]
+    leftovers = [entry for entry in files.names_in(directory) if files.leftover_of(entry) in made_for]
     return [to_remove(os.path.join(directory, entry), "left by a run that was killed, removed") for entry in leftovers]
 
 
@@ -183,14 +183,5 @@ def _refuse_hidden(directory: str) -> None:
 
 
 def _directories(base: str) -> list[str]:
-    paths = [os.path.join(base, entry) for entry in _entries(base)]
+    paths = [os.path.join(base, entry) for entry in files.names_in(base)]
     return [path for path in paths if os.path.isdir(path) and not os.path.islink(path)]
-
-
-def _entries(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise HoldfastError(f"{directory}: cannot be read: {error.strerror}") from error

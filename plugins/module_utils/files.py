@@ -101,6 +101,16 @@ def read_bytes(path: str) -> bytes | None:
         raise HoldfastError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def names_in(directory: str) -> list[str]:
+    """The names in a directory, sorted; none where there is no directory. Raises HoldfastError where it can't be read."""
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise HoldfastError(f"{directory}: cannot be read: {error.strerror}") from error
+
+
 def make_directory(path: str, ownership: Ownership) -> bool:
     """Make a directory (its parents must exist), or give an existing one this ownership. Returns whether it changed."""
     try:

@@ -177,12 +177,7 @@ def _is_linked(directory: str, certificate: Certificate) -> bool:
 
 
 def _entries(directory: str) -> list[str]:
-    try:
-        return sorted(os.path.join(directory, entry) for entry in os.listdir(directory))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise HoldfastError(f"{directory}: cannot be read: {error.strerror}") from error
+    return [os.path.join(directory, name) for name in files.names_in(directory)]
 
 
 def _pending(store: SystemStore) -> str:

@@ -221,11 +221,15 @@ def certificate_from_pem(pem: bytes, where: str) -> x509.Certificate:
     return certificate
 
 
+def is_ca(certificate: x509.Certificate) -> bool:
+    constraints = extension(certificate, x509.BasicConstraints)
+    return bool(constraints and constraints.ca)
+
+
 def ca_from_pem(pem: bytes, where: str) -> x509.Certificate:
     """The one certificate in pem, which must be a CA's."""
     certificate = certificate_from_pem(pem, where)
-    constraints = extension(certificate, x509.BasicConstraints)
-    if constraints is None or not constraints.ca:
+    if not is_ca(certificate):
         raise HoldfastError(f"{where}: is not the certificate of a CA (basicConstraints CA:TRUE)")
     return certificate
 

@@ -53,8 +53,8 @@ def ensure(wanted: Wanted, check_mode: bool, now: datetime) -> dict[str, t.Any]:
 
 def _ensure(wanted: Wanted, check_mode: bool, now: datetime) -> dict[str, t.Any]:
     current, rekeyed = _read(wanted)
-    before = _describe(current, _read_bundle(wanted.directory), read_crls(wanted.directory))
-    plan = _plan(wanted, current, rekeyed, now)
+    bundle, crls = _read_bundle(wanted.directory), read_crls(wanted.directory)
+    plan = _plan(wanted, current, rekeyed, bundle, crls, now)
     if not check_mode:
         for name, content, mode in plan.writes:
             path = os.path.join(wanted.directory, name)
@@ -74,7 +74,7 @@ def _ensure(wanted: Wanted, check_mode: bool, now: datetime) -> dict[str, t.Any]
         "fingerprint_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
         "not_after": x509.isoformat(x509.not_after(certificate)),
         "days_left": x509.days_left(x509.not_after(certificate), now),
-        "diff": {"before": before, "after": _describe(plan.after, plan.bundle, plan.crls)},
+        "diff": {"before": _describe(current, bundle, crls), "after": _describe(plan.after, plan.bundle, plan.crls)},
     }
 
 
@@ -92,7 +92,7 @@ def _read(wanted: Wanted) -> tuple[Files, bool]:
         return x509_ca_files.read(wanted.directory, wanted.passphrase), True
 
 
-def _plan(wanted: Wanted, current: Files, rekeyed: bool, now: datetime) -> Plan:
+def _plan(wanted: Wanted, current: Files, rekeyed: bool, old_bundle: list[t.Any], old_crls: list[t.Any], now: datetime) -> Plan:
     """Decide everything. Changes nothing."""
     replaced = _is_replaced(wanted, current)
     key = x509.generate_key(wanted.key_type) if replaced or current.key is None else current.key
@@ -100,7 +100,7 @@ def _plan(wanted: Wanted, current: Files, rekeyed: bool, now: datetime) -> Plan:
     certificate_needs = _certificate_needs(wanted, current, replaced, now)
     certificate = issue(key, wanted, now) if certificate_needs else current.certificate
     retires = current.certificate is not None and identity(current.certificate) != identity(certificate)
-    entries, old_bundle, old_crls = x509_record.read(wanted.directory), _read_bundle(wanted.directory), read_crls(wanted.directory)
+    entries = x509_record.read(wanted.directory)
     if retires:
         old_bundle = [current.certificate, *old_bundle]
         old_crls = _with_last_crl(current, entries, old_crls, now)

@@ -72,5 +72,9 @@ def missing(directory: str) -> bool:
     return all(files.read_bytes(os.path.join(directory, name)) is None for name in (KEY_FILE, CERTIFICATE_FILE))
 
 
+def no_ca(directory: str) -> HoldfastError:
+    return HoldfastError(f"directory: there is no CA in {directory}; make it first, with the module holdfast.registry.ca")
+
+
 def _matches(key: t.Any, certificate: t.Any) -> bool:
     return x509.key_bits(certificate.public_key()) == x509.key_bits(key.public_key())

@@ -69,11 +69,8 @@ def inspect(entries: list[dict[str, t.Any]], warn_days: int, now: datetime) -> d
 def _paths(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
-    try:
-        names = sorted(os.listdir(path))
-    except OSError as error:
-        raise HoldfastError(f"{path}: cannot be read: {error.strerror}") from error
-    return [os.path.join(path, name) for name in names if name.endswith(SUFFIXES) and not name.startswith(".") and os.path.isfile(os.path.join(path, name))]
+    paths = [os.path.join(path, name) for name in files.names_in(path) if name.endswith(SUFFIXES) and not name.startswith(".")]
+    return [found for found in paths if os.path.isfile(found)]
 
 
 def _crls(path: str, pem: bytes, warn_days: int, now: datetime) -> list[dict[str, t.Any]]:
@@ -118,7 +115,7 @@ def _certificate(wanted: Wanted, path: str, pem: bytes | None, warn_days: int, n
     problems = [key_problem] if key_problem else []
     for number, certificate in enumerate(chain, start=1):
         problems += [problem if number == 1 else f"certificate {number} {problem}" for problem in _time_problems(certificate, warn_days, now)]
-    if not is_ca(first):
+    if not x509.is_ca(first):
         problems += chain_problems(chain, list(wanted.ca_certificates))
     if wanted.server_names:
         problems += name_problems(names, wanted.server_names)
@@ -135,7 +132,7 @@ def _certificate(wanted: Wanted, path: str, pem: bytes | None, warn_days: int, n
         "not_after": x509.isoformat(x509.not_after(first)),
         "days_left": x509.days_left(x509.not_after(first), now),
         "expired": x509.not_after(first) <= now,
-        "is_ca": is_ca(first),
+        "is_ca": x509.is_ca(first),
         "self_signed": x509.signed_by(first, first),
         "key_type": x509.key_type_of(first.public_key()),
         "usages": usages,
@@ -145,11 +142,6 @@ def _certificate(wanted: Wanted, path: str, pem: bytes | None, warn_days: int, n
         "key_matches": key_matches,
         "problems": problems,
     }
-
-
-def is_ca(certificate: t.Any) -> bool:
-    constraints = x509.extension(certificate, cx509.BasicConstraints)
-    return bool(constraints and constraints.ca)
 
 
 def _key_beside(path: str) -> str | None:
@@ -182,7 +174,7 @@ def _time_problems(certificate: t.Any, warn_days: int, now: datetime) -> list[st
 def chain_problems(chain: list[t.Any], cas: list[t.Any]) -> list[str]:
     """What keeps a client from following the chain: each certificate signed by the next, the last by one of the CAs, where some are given."""
     for number, (certificate, issuer) in enumerate(zip(chain, chain[1:]), start=2):
-        if not is_ca(issuer):
+        if not x509.is_ca(issuer):
             return [f"certificate {number} ({issuer.subject.rfc4514_string()}) is no CA's; behind the server's certificate belong those of the CAs between"]
         if not x509.signed_by(certificate, issuer):
             return [f"certificate {number} ({issuer.subject.rfc4514_string()}) did not sign the one before it: the chain is not in order"]

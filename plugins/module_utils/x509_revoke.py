@@ -56,7 +56,7 @@ def revoke(directory: str, passphrase: str | None, wanted: list[Wanted], check_m
     if x509_ca_files.missing(directory):
         if check_mode:  # the task that makes the CA comes before this one
             return {"changed": bool(wanted), "changes": [], "revoked": [], "crl": "", "warnings": [], "diff": {"before": "", "after": ""}}
-        raise HoldfastError(f"directory: there is no CA in {directory}; make it first, with the module holdfast.registry.ca")
+        raise x509_ca_files.no_ca(directory)
     x509.require_library()
     if check_mode:
         return _revoke(directory, passphrase, wanted, True, now)
@@ -67,7 +67,7 @@ def revoke(directory: str, passphrase: str | None, wanted: list[Wanted], check_m
 def _revoke(directory: str, passphrase: str | None, wanted: list[Wanted], check_mode: bool, now: datetime) -> dict[str, t.Any]:
     ca = x509_ca_files.read(directory, passphrase)
     if ca.certificate is None:
-        raise HoldfastError(f"directory: there is no CA in {directory}; make it first, with the module holdfast.registry.ca")
+        raise x509_ca_files.no_ca(directory)
     entries = x509_record.read(directory)
     changes, before, after = [], [], []
     for one in wanted:

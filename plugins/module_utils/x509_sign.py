@@ -64,7 +64,7 @@ def sign(directory: str, passphrase: str | None, requests: list[dict[str, t.Any]
     if check_mode:
         return _sign(directory, passphrase, parsed, True, now)
     if x509_ca_files.missing(directory):
-        raise HoldfastError(f"directory: there is no CA in {directory}; make it first, with the module holdfast.registry.ca")
+        raise x509_ca_files.no_ca(directory)
     with x509_ca_files.locked(directory):
         return _sign(directory, passphrase, parsed, False, now)
 
@@ -75,7 +75,7 @@ def _sign(directory: str, passphrase: str | None, requests: list[Request], check
         if check_mode:  # the task that makes or renews the CA comes before this one
             return {**_result([], "", []), "changed": True}
         if ca.certificate is None:
-            raise HoldfastError(f"directory: there is no CA in {directory}; make it first, with the module holdfast.registry.ca")
+            raise x509_ca_files.no_ca(directory)
         raise HoldfastError(f"directory: the CA in {directory} has expired; renew it first, with the module holdfast.registry.ca")
     warnings = []
     constraints = x509_ca_certificate.constraints_of(ca.certificate)
