@@ -1,5 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Say what is wrong with a list of users before anything is changed."""
 
 from __future__ import annotations
 
@@ -10,23 +12,23 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Checks a list of users by the same rules as M(holdfast.registry.htpasswd).
-  - A user may lack both C(password) and C(password_hash) here, so that a playbook can make passwords up afterwards.
+  - A user may lack both C(password) and C(password_hash) here, so that a playbook can make passwords up afterwards, unless O(secret_required=true).
+    One that is there without a value, as of a variable that is not set, is always a problem.
   - The answer never contains a password or a hash.
-positional: scheme, parameter
+positional: parameter
 options:
   _input:
     description: The list of users, each a dictionary with C(name) and, if wanted, C(password) or C(password_hash), and C(state).
     type: raw
     required: true
-  scheme:
-    description: The scheme the passwords will be hashed with. V(bcrypt) allows 72 bytes, the others 255.
-    type: str
-    choices: [bcrypt, sha512-crypt, apr1]
-    default: bcrypt
   parameter:
     description: The variable the messages name.
     type: str
     default: users
+  secret_required:
+    description: Whether a user who is not absent needs C(password) or C(password_hash), as for the module.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -48,11 +50,11 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users import problems
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems
 
 
-def htpasswd_problems(users: t.Any, scheme: str = "bcrypt", parameter: str = "users") -> list[str]:
-    return problems(_decrypted(users), scheme, parameter, secret_required=False)
+def htpasswd_problems(users: t.Any, parameter: str = "users", *, secret_required: bool = False) -> list[str]:
+    return problems(_decrypted(users), parameter=parameter, secret_required=secret_required)
 
 
 def _decrypted(value: t.Any) -> t.Any:

@@ -1,5 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a secret from a file on the controller, made up once when it is missing."""
 
 from __future__ import annotations
 
@@ -9,11 +11,12 @@ short_description: Read a secret from a file on the controller, made up once whe
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Returns the content of a file on the controller without the line break at its end.
+  - Returns the content of a file on the controller without the line break at its end, or a hash of it.
   - Where the file is missing or empty, it is written with random letters and digits, mode 0600. Missing directories are made with mode 0700.
   - Several processes that ask for the same missing secret at once get the same one.
-  - A file that others than its owner may read is given mode 0600.
-  - With C(--check) nothing is written or changed. A missing secret is then another random value each time.
+  - A file that others than its owner may read is given mode 0600. What a symbolic link leads to keeps its mode.
+  - A file that belongs to another user than root and oneself is refused.
+  - With C(--check) nothing is written or changed. A missing secret or hash is then another random value each time.
     A lookup does not see the keyword C(check_mode) of a single task.
 options:
   _terms:
@@ -22,9 +25,23 @@ options:
     elements: path
     required: true
   length:
-    description: How many characters a new secret has, from 16 to 128.
+    description: How many characters a new secret has, from 16 to 128; at most 72 with O(hash).
     type: int
     default: 32
+  hash:
+    description:
+      - Return a ready hash of the secret instead of the secret itself, as O(holdfast.registry.htpasswd#module:users[].password_hash) takes it.
+        A run that changes nothing then compares hashes, where it would have to verify each password.
+      - It is kept beside the secret in C(FILE.hash), mode 0600, and made again when the secret or O(bcrypt_cost) has changed.
+      - With several paths, hashes are made on all cores.
+    type: str
+    choices: [bcrypt]
+  bcrypt_cost:
+    description: The cost of the hash, from 4 to 17. Each step doubles the time of a guess, and of every verification by the server.
+    type: int
+    default: 10
+requirements:
+  - python3-bcrypt for O(hash) where crypt(3) does not know bcrypt, as on macOS
 """
 
 EXAMPLES = r"""
@@ -34,6 +51,13 @@ EXAMPLES = r"""
     users:
       - name: alice
         password: "{{ lookup('holdfast.registry.secret', '~/.config/holdfast/alice') }}"
+
+- name: The same, as a hash, so that a run that changes nothing has no password to verify
+  holdfast.registry.htpasswd:
+    path: /etc/nginx/registry.htpasswd
+    users:
+      - name: alice
+        password_hash: "{{ lookup('holdfast.registry.secret', '~/.config/holdfast/alice', hash='bcrypt', bcrypt_cost=12) }}"
 
 - name: A longer one
   ansible.builtin.set_fact:
@@ -48,76 +72,58 @@ _raw:
   elements: str
 """
 
-import contextlib
 import os
-import secrets
-import stat
-import string
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.files import Ownership, atomic_write, locked, read_bytes, set_ownership
-
-ALPHABET = string.ascii_letters + string.digits
-
-
-def random_secret(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _character in range(length))
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import LONGEST_PASSWORD
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import check_cost
+from ansible_collections.holdfast.registry.plugins.plugin_utils import secret_files
 
 
-def read_secret(path: str) -> str | None:
-    """The secret in a file, or None where the file is missing or has nothing in it."""
-    content = read_bytes(path)
-    if content is None or not content.strip():
-        return None
-    try:
-        return content.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise HoldfastError(f"{path}: is not UTF-8 text") from None
+class Wanted(t.NamedTuple):
+    """The options of a lookup."""
 
-
-def read_or_create(path: str, length: int) -> str:
-    """The secret in a file that only its owner may read, made up where there is none."""
-    secret = read_secret(path)
-    if secret is None:
-        make_private_directories(os.path.dirname(os.path.abspath(path)))
-        with locked(path):
-            # Another process may have been first.
-            secret = read_secret(path)
-            if secret is None:
-                secret = random_secret(length)
-                atomic_write(path, f"{secret}\n".encode(), Ownership(mode=0o600))
-    elif os.stat(path).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        set_ownership(path, Ownership(mode=0o600))
-    return secret
-
-
-def make_private_directories(path: str) -> None:
-    """Make a directory and its missing parents, each closed to everybody else."""
-    if os.path.isdir(path):
-        return
-    make_private_directories(os.path.dirname(path))
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
+    length: int
+    hash: str | None
+    bcrypt_cost: int
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
-        self.set_options(var_options=variables, direct=kwargs)
-        length = self.get_option("length")
-        if not 16 <= length <= 128:
-            raise AnsibleError(f"secret lookup: length: {length} is not between 16 and 128")
-        check_mode = (variables or {}).get("ansible_check_mode")
-        return [self._secret(self._loader.path_dwim(term), length, check_mode) for term in terms]
-
-    def _secret(self, path: str, length: int, check_mode: bool) -> str:
+        base: t.Any = self  # which has no types
+        base.set_options(var_options=variables, direct=kwargs)
+        wanted = Wanted(*(base.get_option(name) for name in Wanted._fields))
+        check_mode = bool((variables or {}).get("ansible_check_mode"))
+        paths = [base._loader.path_dwim(term) for term in terms]
         try:
-            if check_mode:
-                return read_secret(path) or random_secret(length)
-            return read_or_create(path, length)
+            _check(wanted)
+            # bcrypt works without Python's global lock.
+            with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+                return list(pool.map(lambda path: _foretell(path, wanted) if check_mode else _make(path, wanted), paths))
         except HoldfastError as error:
             raise AnsibleError(f"secret lookup: {error}") from error
         except OSError as error:
-            raise AnsibleError(f"secret lookup: {path}: {error.strerror}") from error
+            raise AnsibleError(f"secret lookup: {error.filename}: {error.strerror}") from error
+
+
+def _check(wanted: Wanted) -> None:
+    longest = LONGEST_PASSWORD if wanted.hash else 128
+    if not 16 <= wanted.length <= longest:
+        raise HoldfastError(f"length: {wanted.length} is not between 16 and {longest}")
+    check_cost(wanted.bcrypt_cost)
+
+
+def _foretell(path: str, wanted: Wanted) -> str:
+    if wanted.hash:
+        return secret_files.read_hash(path, wanted.bcrypt_cost) or secret_files.unmade_hash(wanted.bcrypt_cost)
+    return secret_files.read_secret(path) or secret_files.random_secret(wanted.length)
+
+
+def _make(path: str, wanted: Wanted) -> str:
+    if wanted.hash:
+        return secret_files.read_or_create_hash(path, wanted.length, wanted.bcrypt_cost)
+    return secret_files.read_or_create(path, wanted.length)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ca
+short_description: Make, renew and replace a certification authority
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Make, renew and replace a certification authority
 description:
   - Keeps a certification authority (CA) of your own in one directory of one host, as C(ca.key), C(ca.crt) and its
     certificate revocation list (CRL) C(ca.crl).
@@ -17,13 +17,14 @@ description:
   - A replacement makes a new key, when O(generation) is raised. For an overlap the CA before stays in C(ca-bundle.crt), the CAs that
     clients have to trust, until none of its certificates in the record (C(issued.jsonl)) is good any more.
     First have clients trust RV(bundle), then sign with the new CA.
+  - The CA signs certificates of servers and clients, and no further CA.
   - Sign certificates with M(holdfast.registry.certificate_sign); have hosts trust the CA with M(holdfast.registry.ca_trust).
-requirements:
-  - python3-cryptography (3.4 or newer) on the host
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+  - holdfast.registry.pki
 options:
   directory:
-    description:
-      - Absolute path of the directory that holds the CA. Made with mode 0700 where it is missing, its parents with 0755.
+    description: Absolute path of the directory that holds the CA. Made with mode 0700 where it is missing, its parents with 0755.
     type: path
     required: true
   common_name:
@@ -48,8 +49,7 @@ options:
     choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
     default: ec-p256
   passphrase:
-    description:
-      - Encrypts the key. A key that is there and is not encrypted gets encrypted.
+    description: Encrypts the key. A key that is there and is not encrypted gets encrypted.
     type: str
   new_passphrase:
     description: Encrypts the key with this passphrase from now on. Where it does already, O(passphrase) is not looked at.
@@ -74,10 +74,6 @@ options:
       - Ranges of one IP version only exclude all addresses of the other.
     type: list
     elements: str
-  path_length:
-    description: How many CAs may follow below this one in a chain.
-    type: int
-    default: 0
   crl_lifetime_days:
     description:
       - Days from now that a new CRL is good. Must be greater than O(crl_renew_before_days).
@@ -93,11 +89,9 @@ options:
     default: 400
 attributes:
   check_mode:
-    support: full
-    description: Says what a run would do and writes nothing. For a CA that is missing, RV(certificate) is one of a key that is thrown away.
+    details: For a CA that is missing, RV(certificate) is one of a key that is thrown away.
   diff_mode:
-    support: full
-    description: Shows the type of the key and what is in the certificate, never the key.
+    details: Shows the type of the key and what is in the certificate, never the key.
 seealso:
   - module: holdfast.registry.certificate_request
   - module: holdfast.registry.certificate_sign
@@ -112,24 +106,24 @@ EXAMPLES = r"""
 
 - name: Keep a CA with an encrypted key that is good for one domain only
   holdfast.registry.ca:
-    directory: /etc/holdfast/ca
+    directory: /etc/holdfast/example-ca
     common_name: Example registry CA
-    passphrase: "{{ ca_passphrase }}"
+    passphrase: "{{ lookup('holdfast.registry.secret', '~/.config/holdfast/ca-passphrase') }}"
     permitted_dns_domains: [example.org]
-  register: ca
 
-- name: Replace the CA by one with another kind of key
+- name: Replace a CA by one with another kind of key
   holdfast.registry.ca:
     directory: /etc/holdfast/ca
     generation: 2
     key_type: ec-p384
   register: ca
 
-- name: Have clients trust both during the overlap
+# On every client: ca.bundle holds both CAs during the overlap
+- name: Have programs trust both
   holdfast.registry.ca_trust:
     name: example
     content: "{{ ca.bundle }}"
-  delegate_to: client.example.org
+    stores: [system]
 """
 
 RETURN = r"""
@@ -191,37 +185,34 @@ days_left:
   sample: 3649
 """
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_ca, x509_ca_certificate
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, current_time
+from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, PASSPHRASE, Call, Options, Result, run
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority import ca
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES
+
+OPTIONS: Options = {
+    "directory": DIRECTORY,
+    "common_name": {"type": "str", "default": "Holdfast registry CA"},
+    "generation": {"type": "int", "default": 1},
+    "keep_previous": {"type": "bool", "default": True},
+    "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
+    "passphrase": PASSPHRASE,
+    "new_passphrase": PASSPHRASE,
+    "lifetime_days": {"type": "int", "default": 3650},
+    "renew_before_days": {"type": "int", "default": 90},
+    "permitted_dns_domains": {"type": "list", "elements": "str"},
+    "permitted_ip_ranges": {"type": "list", "elements": "str"},
+    "crl_lifetime_days": {"type": "int", "default": 825},
+    "crl_renew_before_days": {"type": "int", "default": 400},
+}
+
+
+def work(call: Call) -> Result:
+    return ca.ensure(call.parameters["directory"], CaSettings.of(call.parameters), check_mode=call.check_mode, now=call.now)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "common_name": {"type": "str", "default": "Holdfast registry CA"},
-            "generation": {"type": "int", "default": 1},
-            "keep_previous": {"type": "bool", "default": True},
-            "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
-            "passphrase": {"type": "str", "no_log": True},
-            "new_passphrase": {"type": "str", "no_log": True},
-            "lifetime_days": {"type": "int", "default": 3650},
-            "renew_before_days": {"type": "int", "default": 90},
-            "permitted_dns_domains": {"type": "list", "elements": "str"},
-            "permitted_ip_ranges": {"type": "list", "elements": "str"},
-            "path_length": {"type": "int", "default": 0},
-            "crl_lifetime_days": {"type": "int", "default": 825},
-            "crl_renew_before_days": {"type": "int", "default": 400},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = x509_ca.ensure(x509_ca_certificate.Wanted.of(module.params), module.check_mode, current_time())
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

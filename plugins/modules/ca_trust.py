@@ -1,6 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module ca_trust: its documentation, its parameters and main()."""
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a host trust the CA of a private registry."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ DOCUMENTATION = r"""
 module: ca_trust
 short_description: Make a host trust the CA of a private registry
 version_added: 1.0.0
-author:
-  - holdfast.registry contributors (@holdfast)
+author: holdfast.registry contributors (@holdfast)
 description:
   - Puts CA certificates into every store the programs of a host read, replaces them and removes them, in one call.
     Beside them, where a registry asks its clients for a certificate (mutual TLS), the certificate and key to show.
   - Says for each store whether and why it changed, so that a daemon is restarted only where it must be.
-  - Needs nothing on the host but Python, and for the system's store the package C(ca-certificates).
+  - Needs nothing on the host but Python, for the system's store the package C(ca-certificates), and for a client certificate the command C(openssl).
+extends_documentation_fragment:
+  - holdfast.registry.attributes
 options:
   name:
     description:
@@ -36,9 +38,11 @@ options:
   stores:
     description:
       - The stores to keep the certificates in. Stores not listed are left as they are.
+      - Default is V(system) and V(docker), or V(system) alone for O(state=present) without O(endpoints).
+      - A file that this module did not write is never removed, and only replaced where it holds the same certificates.
+        With others in it, the module fails before it changes anything.
       - V(system) is what curl, Python and most programs read.
-        One certificate becomes C(NAME.crt) in O(anchors_directory), replacing a file of that name;
-        several become a file each, C(NAME-FINGERPRINT.crt), for a file with several is not found by programs that read C(/etc/ssl/certs).
+        One certificate becomes C(NAME.crt) in O(anchors_directory), several become a file each, C(NAME-FINGERPRINT.crt), for a file with several is not found by programs that read C(/etc/ssl/certs).
         It has no place for a client certificate.
       - V(docker) is read by Docker at each connection, V(containers) by podman, buildah and skopeo,
         V(containerd) by containerd at each pull if its C(config_path) names O(containerd_directory).
@@ -46,7 +50,6 @@ options:
     type: list
     elements: str
     choices: [system, docker, containers, containerd]
-    default: [system, docker]
   client_certificate_path:
     description:
       - The certificate this host shows to the registries in O(endpoints), as the absolute path of a PEM file on the host.
@@ -102,15 +105,16 @@ options:
       - Default is C(/usr/local/share/ca-certificates), or C(/etc/pki/ca-trust/source/anchors) on the Red Hat family.
     type: path
 attributes:
-  check_mode:
-    description: Says what a real run would change, and changes nothing.
-    support: full
   diff_mode:
-    description: Shows every file before and after, of a key only where its link points.
-    support: full
+    details: Shows every file before and after, of a key only where its link points.
 """
 
 EXAMPLES = r"""
+- name: Trust the registry's CA, for every program
+  holdfast.registry.ca_trust:
+    name: registry.example.com
+    content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
+
 - name: Trust the registry's CA, for every program and for Docker
   holdfast.registry.ca_trust:
     name: registry.example.com
@@ -198,7 +202,7 @@ certificates:
   elements: dict
   contains:
     subject:
-      description: Whom the certificate names.
+      description: Whom the certificate names, as RFC 4514 writes it.
       type: str
       sample: CN=Example Registry CA
     fingerprint_sha256:
@@ -215,47 +219,93 @@ certificates:
       not_after: "2036-11-20T12:00:00Z"
 """
 
-import datetime
+import os
+import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.holdfast.registry.plugins.module_utils.ca_trust import Request, trust
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, run, words
+from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_ca_certificates
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.registries import RegistryStore
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import Stores, check_name, trust
+
+OPTIONS: Options = {
+    "name": {"type": "str", "required": True},
+    "content": pem(),
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "stores": words(["system", "docker", "containers", "containerd"]),
+    "client_certificate_path": {"type": "path"},
+    # A path is no secret.
+    "client_key_path": {"type": "path", "no_log": False},
+    "exclusive": {"type": "bool", "default": False},
+    "endpoints": {"type": "list", "elements": "str", "default": []},
+    "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
+    "containers_directory": {"type": "path", "default": "/etc/containers/certs.d"},
+    "containerd_directory": {"type": "path", "default": "/etc/containerd/certs.d"},
+    "anchors_directory": {"type": "path"},
+}
+
+
+def work(call: Call) -> Result:
+    params = call.parameters
+    present = params["state"] == "present"
+    if params["exclusive"] and not present:
+        raise HoldfastError("exclusive: goes with state=present only; right would be one call with state=absent for each name")
+    endpoints = [str(parse_endpoint(text, parameter=f"endpoints[{number}]")) for number, text in enumerate(params["endpoints"])]
+    stores = read_stores(params, present, endpoints)
+    check_name(params["name"], parameter="name")
+    certificates = read_ca_certificates(params["content"], parameter="content", now=call.now) if present else []
+    client = read_client(params, stores) if present else None
+    # In check mode a task before this one may have said that it would make them.
+    missing = client.missing() if client and call.check_mode else []
+    if client and not missing:
+        client.check(call.now)
+    if certificates:
+        call.show(params["content"])
+    wanted = Kept(params["name"], certificates, list(dict.fromkeys(endpoints)), client, params["exclusive"])
+    result = trust(wanted, stores, check_mode=call.check_mode)
+    return {**result, "warnings": [f"{line}; a real run would fail here" for line in missing]}
+
+
+def read_stores(params: dict[str, t.Any], present: bool, endpoints: list[str]) -> Stores:
+    names = params["stores"]
+    if names is None:
+        names = ["system", "docker"] if endpoints or not present else ["system"]
+    if not names:
+        raise HoldfastError("stores: is empty; right would be at least one of system, docker, containers, containerd")
+    by_registry = {name: RegistryStore(absolute(params, f"{name}_directory"), name == "containerd") for name in names if name != "system"}
+    if present and by_registry and not endpoints:
+        raise HoldfastError(f"endpoints: is empty, but the stores {', '.join(by_registry)} keep certificates by endpoint; right: [registry.example.com]")
+    anchors = absolute(params, "anchors_directory") if params["anchors_directory"] else None
+    return Stores(SystemStore.of_this_host(anchors) if "system" in names else None, by_registry)
+
+
+def read_client(params: dict[str, t.Any], stores: Stores) -> ClientPair | None:
+    names = PairNames("client_certificate_path", "client_key_path")
+    if not any(params[name] for name in names):
+        return None
+    if not stores.by_registry:
+        raise HoldfastError(f"{names.certificate}: the store system has no place for it; right would be one of docker, containers, containerd in stores")
+    return ClientPair(Pair(absolute(params, names.certificate), absolute(params, names.key)), names)
+
+
+def absolute(params: dict[str, t.Any], name: str) -> str:
+    path = params[name] or ""
+    if not os.path.isabs(path) or os.path.normpath(path) == "/" or not path.isprintable():
+        raise HoldfastError(f"{name}: {path!r} is not an absolute path, such as /etc/docker/certs.d")
+    return os.path.normpath(path)
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            # Masked until it is known to be certificates and nothing else: somebody will paste a private key here.
-            "content": {"type": "str", "no_log": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "stores": {"type": "list", "elements": "str", "choices": ["system", "docker", "containers", "containerd"], "default": ["system", "docker"]},
-            "client_certificate_path": {"type": "path"},
-            # A path is no secret.
-            "client_key_path": {"type": "path", "no_log": False},
-            "exclusive": {"type": "bool", "default": False},
-            "endpoints": {"type": "list", "elements": "str", "default": []},
-            "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
-            "containers_directory": {"type": "path", "default": "/etc/containers/certs.d"},
-            "containerd_directory": {"type": "path", "default": "/etc/containerd/certs.d"},
-            "anchors_directory": {"type": "path"},
-        },
+    run(
+        work,
+        OPTIONS,
         required_if=[("state", "present", ["content"])],
         required_together=[("client_certificate_path", "client_key_path")],
-        supports_check_mode=True,
     )
-    try:
-        request = Request.of(module.params, datetime.datetime.now(datetime.timezone.utc), check_mode=module.check_mode)
-        if request.wanted.certificates:
-            module.no_log_values.discard(module.params["content"])
-        result = trust(request, check_mode=module.check_mode)
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    for warning in request.warnings:
-        module.warn(warning)
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_info
+short_description: Read certificates and CRLs, and say what is wrong with them
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Read certificates and CRLs, and say what is wrong with them
 description:
   - Reads certificates and certificate revocation lists (CRLs) in PEM form, whoever made them, and changes nothing.
   - What is wrong is returned in RV(problems), for a task that asserts there is nothing, or for monitoring. The module does not fail for it.
   - It reads the key beside a certificate to tell whether the two belong together. It never returns a key.
-requirements:
-  - python3-cryptography (3.4 or newer) on the host
+extends_documentation_fragment:
+  - holdfast.registry.attributes.read_only
+  - holdfast.registry.pki
 options:
   certificates:
     description: Where to look, and what to look for.
@@ -43,13 +44,6 @@ options:
     description: What has this many days left, or fewer, is a problem already.
     type: int
     default: 0
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in any mode.
-  diff_mode:
-    support: N/A
-    description: Changes nothing.
 seealso:
   - module: holdfast.registry.certificate_request
 """
@@ -63,19 +57,21 @@ EXAMPLES = r"""
         server_names: [registry.example.org]
   register: brought
 
-- name: Refuse it where clients would
-  ansible.builtin.assert:
-    that: brought.problems | length == 0
-    fail_msg: "{{ brought.problems | join('; ') }}"
+- name: Say what clients would refuse
+  ansible.builtin.debug:
+    msg: "{{ brought.problems | join('; ') or 'Nothing is wrong' }}"
 
-- name: See whether something expires in the next two weeks
+- name: Keep a CA
+  holdfast.registry.ca:
+    directory: /etc/holdfast/ca
+
+- name: Fail where something of the CA's is wrong, or expires in the next two weeks
   holdfast.registry.certificate_info:
     certificates:
       - path: /etc/holdfast/ca
-      - path: /etc/holdfast/tls
     warn_days: 14
   register: monitored
-  failed_when: monitored.problems | length > 0
+  failed_when: monitored is failed or monitored.problems | length > 0
 """
 
 RETURN = r"""
@@ -108,12 +104,12 @@ certificates:
       type: str
       sample: registry.example.org
     names:
-      description: Subject alternative names.
+      description: Subject alternative names. Those that are no DNS names or IP addresses have their kind in front, as in C(email:root@example.org).
       type: list
       elements: str
       sample: [registry.example.org, 192.0.2.10]
     serial:
-      description: Serial number, 32 hexadecimal digits.
+      description: Serial number in lower-case hexadecimal digits, 32 of them, or up to 40 where another CA chose a longer one.
       type: str
       sample: 5b2f9c0de1a34f7788d0c6ab9e31f542
     not_before:
@@ -213,31 +209,27 @@ crls:
       sample: []
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_inspect
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
-from ansible_collections.holdfast.registry.plugins.module_utils.x509 import current_time
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Options, Result, entries, pem, run
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.info import inspect
+
+CERTIFICATE: Options = {
+    "path": {"type": "path", "required": True},
+    "key": {"type": "path", "no_log": False},
+    "server_names": {"type": "list", "elements": "str"},
+    "ca_certificates": pem(),
+}
+OPTIONS: Options = {
+    "certificates": entries(CERTIFICATE),
+    "warn_days": {"type": "int", "default": 0},
+}
+
+
+def work(call: Call) -> Result:
+    return inspect(call.parameters["certificates"], warn_days=call.parameters["warn_days"], now=call.now)
 
 
 def main() -> None:
-    certificate = {
-        "path": {"type": "path", "required": True},
-        "key": {"type": "path", "no_log": False},
-        "server_names": {"type": "list", "elements": "str"},
-        "ca_certificates": {"type": "str", "no_log": True},  # a private key may have been pasted here by mistake
-    }
-    module = SecretModule(
-        argument_spec={
-            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
-            "warn_days": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = x509_inspect.inspect(module.params["certificates"], module.params["warn_days"], current_time())
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

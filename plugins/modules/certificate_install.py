@@ -7,16 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_install
+short_description: Install signed certificates beside their keys
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Install signed certificates beside their keys
 description:
-  - Runs on the host that uses the certificates. Writes what M(holdfast.registry.certificate_sign) returned as C(NAME.crt), mode 0644,
-    the CA's certificate as C(ca.crt) and its CRL as C(ca.crl), mode 0644.
+  - Runs on the host that uses the certificates. Writes what M(holdfast.registry.certificate_sign) returned as C(NAME.crt),
+    the CA's certificate as C(ca.crt) and its CRL as C(ca.crl).
   - Refuses a certificate that does not match its key on this host or was not signed by the CA; then nothing is installed.
   - Where the certificate is for the key waiting as C(NAME.key.new), that key takes the place of C(NAME.key) with it.
-requirements:
-  - python3-cryptography (3.4 or newer) on the host
+    Its mode, owner and group are those that M(holdfast.registry.certificate_request) gave it.
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+  - holdfast.registry.ownership
+  - holdfast.registry.pki
 options:
   directory:
     description: Absolute path of the directory for keys and certificates, as in M(holdfast.registry.certificate_request).
@@ -51,26 +54,49 @@ options:
       not_after:
         description: Accepted so that a result can be passed on whole, and not looked at.
         type: str
+  mode:
+    description: Mode of the files with certificates and CRLs, in octal and in quotes. Left out, a file keeps its mode, and a new one gets V("0644").
+  owner:
+    description: Owner of these files, by name or number. Left out, the owner stays.
+  group:
+    description: Group of these files, by name or number. Left out, the group stays.
 attributes:
   check_mode:
-    support: full
-    description: Says what a run would do and writes nothing. A key that C(certificate_request) would make first is taken as made.
+    details: A key that M(holdfast.registry.certificate_request) would make first is taken as made.
   diff_mode:
-    support: full
-    description: Shows what is in the certificates before and after, never a key.
+    details: Shows what is in the certificates before and after, never a key.
 seealso:
   - module: holdfast.registry.certificate_request
   - module: holdfast.registry.certificate_sign
 """
 
 EXAMPLES = r"""
+- name: Keep the CA
+  holdfast.registry.ca:
+    directory: /etc/holdfast/ca
+  register: ca
+
+- name: Make the key, and request its certificate
+  holdfast.registry.certificate_request:
+    directory: /etc/holdfast/tls
+    ca_certificate: "{{ ca.certificate }}"
+    certificates:
+      - name: registry
+        names: [registry.example.org, 192.0.2.10]
+  register: requested
+
+- name: Sign the request
+  holdfast.registry.certificate_sign:
+    directory: /etc/holdfast/ca
+    requests: "{{ requested.requests }}"
+  register: signed
+
 - name: Install what was signed
   holdfast.registry.certificate_install:
     directory: /etc/holdfast/tls
     ca_certificate: "{{ ca.bundle }}"
     crl: "{{ ca.crl }}"
     certificates: "{{ signed.certificates }}"
-  notify: Reload nginx
 """
 
 RETURN = r"""
@@ -82,33 +108,41 @@ changes:
   sample: ["/etc/holdfast/tls/ca.crt: made", "/etc/holdfast/tls/registry.crt: made"]
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_install
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, OWNERSHIP, Call, Options, Result, entries, pem, run
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install
+
+CERTIFICATE: Options = {
+    "name": {"type": "str", "required": True},
+    "certificate": pem(required=True),
+    "serial": {"type": "str"},
+    "not_after": {"type": "str"},
+}
+OPTIONS: Options = {
+    "directory": DIRECTORY,
+    "ca_certificate": pem(required=True),
+    "crl": pem(),
+    "certificates": entries(CERTIFICATE),
+    **OWNERSHIP,
+}
+
+
+def work(call: Call) -> Result:
+    params = call.parameters
+    ownership, warnings = Ownership.of_parameters(params, check_mode=call.check_mode)
+    result = install.ensure(
+        params["directory"],
+        params["certificates"],
+        ca_certificate=params["ca_certificate"],
+        crl=params["crl"],
+        ownership=ownership,
+        check_mode=call.check_mode,
+    )
+    return {**result, "warnings": warnings}
 
 
 def main() -> None:
-    certificate = {
-        "name": {"type": "str", "required": True},
-        "certificate": {"type": "str", "required": True, "no_log": True},  # a private key may have been pasted here by mistake
-        "serial": {"type": "str"},
-        "not_after": {"type": "str"},
-    }
-    module = SecretModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "ca_certificate": {"type": "str", "required": True, "no_log": True},
-            "crl": {"type": "str", "no_log": True},
-            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        result = x509_install.ensure(params["directory"], params["certificates"], params["ca_certificate"], module.check_mode, params["crl"])
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,26 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make keys and certificate signing requests where the certificates are used."""
+"""Make keys and request the certificates that are missing or due."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_request
+short_description: Make keys and request the certificates that are missing or due
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Make keys and request the certificates that are missing or due
 description:
   - Runs on the host that uses the certificates. Makes missing private keys there, looks at the certificates in place,
     and returns certificate signing requests for those that need one, with the reasons.
   - Hand RV(requests) to M(holdfast.registry.certificate_sign) on the CA's host and what that returns to M(holdfast.registry.certificate_install) on this one.
-  - A certificate C(NAME) is C(NAME.crt) with the key C(NAME.key), mode 0600. Private keys never leave the host.
+  - A certificate C(NAME) is C(NAME.crt) with the key C(NAME.key). Private keys never leave the host.
+    A key that is encrypted is refused, since no server asks for its passphrase.
   - A key of another type, or in place of one whose certificate was revoked, waits as C(NAME.key.new) until its certificate is installed,
     so the pair in use always matches.
-requirements:
-  - python3-cryptography (3.4 or newer) on the host
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+  - holdfast.registry.pki
 options:
   directory:
     description: Absolute path of the directory for keys and certificates. Made with mode 0755 where it is missing, its parents too.
@@ -38,7 +40,7 @@ options:
     required: true
     suboptions:
       name:
-        description: Base name of the files. Letters, digits, dots, dashes and underscores; not C(ca).
+        description: Base name of the files. Letters, digits, dots, dashes and underscores, the first a letter or digit; not C(ca).
         type: str
         required: true
       names:
@@ -70,13 +72,21 @@ options:
         description: Ask for a new certificate when this many days are left, or fewer.
         type: int
         default: 30
+      mode:
+        description: Mode of the key, in octal and in quotes. V("0640") opens it to its group; one that opens it to every user is refused.
+        type: raw
+        default: "0600"
+      owner:
+        description: Owner of the key, by name or number. Left out, the owner stays.
+        type: str
+      group:
+        description: Group of the key, by name or number. Left out, the group stays.
+        type: str
 attributes:
   check_mode:
-    support: full
-    description: Says what a run would do and writes nothing. A request for a key that is still to be made is signed by one that is thrown away.
+    details: A request for a key that is still to be made is signed by one that is thrown away.
   diff_mode:
-    support: full
-    description: Shows which key files there are and their types, never a key.
+    details: Shows which key files change and their types, never a key.
 seealso:
   - module: holdfast.registry.ca
   - module: holdfast.registry.certificate_sign
@@ -84,26 +94,39 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Request what is missing or due
+# From a CA to an installed certificate. Tasks for the CA may run on another host: add, for example, delegate_to: ca.example.org
+- name: Keep the CA
+  holdfast.registry.ca:
+    directory: /etc/holdfast/ca
+  register: ca
+
+- name: Make the keys, and request what is missing or due
   holdfast.registry.certificate_request:
     directory: /etc/holdfast/tls
     ca_certificate: "{{ ca.certificate }}"
+    crl: "{{ ca.crl }}"
     certificates:
       - name: registry
         names: [registry.example.org, 192.0.2.10]
+      - name: client # a key that members of a group can read
+        names: [client.example.org]
+        common_name: builder
+        usages: [client]
+        group: www-data
+        mode: "0640"
   register: requested
 
-- name: Sign it on the host of the CA
+- name: Sign it with the CA
   holdfast.registry.certificate_sign:
     directory: /etc/holdfast/ca
     requests: "{{ requested.requests }}"
-  delegate_to: ca.example.org
   register: signed
 
 - name: Install what was signed
   holdfast.registry.certificate_install:
     directory: /etc/holdfast/tls
-    ca_certificate: "{{ ca.certificate }}"
+    ca_certificate: "{{ ca.bundle }}"
+    crl: "{{ ca.crl }}"
     certificates: "{{ signed.certificates }}"
 """
 
@@ -177,39 +200,40 @@ certificates:
       sample: []
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_request
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
-from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, USAGES, check_directory, current_time
+from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, OWNERSHIP, Call, Options, Result, entries, pem, run, words
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import request
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import parse_wanted
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import USAGES
+
+CERTIFICATE: Options = {
+    "name": {"type": "str", "required": True},
+    "names": {"type": "list", "elements": "str", "required": True},
+    "common_name": {"type": "str"},
+    "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
+    "usages": words(USAGES, default=["server"]),
+    "lifetime_days": {"type": "int", "default": 397},
+    "renew_before_days": {"type": "int", "default": 30},
+    **OWNERSHIP,
+    "mode": {"type": "raw", "default": "0600"},
+}
+OPTIONS: Options = {
+    "directory": DIRECTORY,
+    "ca_certificate": pem(required=True),
+    "crl": pem(),
+    "certificates": entries(CERTIFICATE),
+}
+
+
+def work(call: Call) -> Result:
+    params = call.parameters
+    wanted, warnings = parse_wanted(params["certificates"], check_mode=call.check_mode)
+    result = request.ensure(params["directory"], wanted, ca_certificate=params["ca_certificate"], crl=params["crl"], check_mode=call.check_mode, now=call.now)
+    return {**result, "warnings": warnings}
 
 
 def main() -> None:
-    certificate = {
-        "name": {"type": "str", "required": True},
-        "names": {"type": "list", "elements": "str", "required": True},
-        "common_name": {"type": "str"},
-        "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
-        "usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": ["server"]},
-        "lifetime_days": {"type": "int", "default": 397},
-        "renew_before_days": {"type": "int", "default": 30},
-    }
-    module = SecretModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "ca_certificate": {"type": "str", "required": True, "no_log": True},  # a private key may have been pasted here by mistake
-            "crl": {"type": "str", "no_log": True},
-            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        check_directory(params["directory"])
-        wanted = x509_request.parse(params["certificates"])
-        result = x509_request.ensure(params["directory"], wanted, params["ca_certificate"], module.check_mode, current_time(), params["crl"])
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_revoke
+short_description: Revoke certificates
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Revoke certificates
 description:
   - Runs on the host that holds the CA of M(holdfast.registry.ca). Marks certificates as revoked in the CA's record C(issued.jsonl) and
     lists them in its certificate revocation list (CRL) C(ca.crl). There is no way back.
   - Servers refuse them once they have the new CRL. Hand RV(crl) to M(holdfast.registry.certificate_install) and to
     M(holdfast.registry.certificate_request), which replaces the keys and certificates that are revoked.
   - The CRL lasts as long as M(holdfast.registry.ca) made it to, and that module renews it.
-requirements:
-  - python3-cryptography (3.4 or newer) on the host
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+  - holdfast.registry.pki
+  - holdfast.registry.pki.authority
 options:
-  directory:
-    description: Absolute path of the CA's directory.
-    type: path
-    required: true
-  passphrase:
-    description: Opens the CA's key where it is encrypted.
-    type: str
   certificates:
     description: What to revoke. Each is named by exactly one of O(certificates[].serial), O(certificates[].name) and O(certificates[].certificate).
     type: list
@@ -50,11 +45,9 @@ options:
         default: unspecified
 attributes:
   check_mode:
-    support: full
-    description: Says what a run would do and writes nothing. Where the CA is missing, it predicts a change and returns an empty CRL.
+    details: Where the CA is missing, it predicts a change and returns an empty CRL.
   diff_mode:
-    support: full
-    description: Shows the lines of the record that change.
+    details: Shows the lines of the record that change.
 seealso:
   - module: holdfast.registry.ca
   - module: holdfast.registry.certificate_request
@@ -62,15 +55,39 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Revoke a certificate whose key was seen by others
+- name: Keep the CA
+  holdfast.registry.ca:
+    directory: /etc/holdfast/ca
+  register: ca
+
+- name: Make a key for bob, and request its certificate
+  holdfast.registry.certificate_request:
+    directory: /etc/holdfast/clients
+    ca_certificate: "{{ ca.certificate }}"
+    certificates:
+      - name: bob
+        names: [bob.example.org]
+        common_name: bob
+        usages: [client]
+  register: requested
+
+- name: Sign the request
+  holdfast.registry.certificate_sign:
+    directory: /etc/holdfast/ca
+    requests: "{{ requested.requests }}"
+  register: signed
+
+- name: Revoke one certificate whose key was seen by others
   holdfast.registry.certificate_revoke:
     directory: /etc/holdfast/ca
     certificates:
-      - serial: 5b2f9c0de1a34f7788d0c6ab9e31f542
+      - certificate: "{{ item.certificate }}"
         reason: keyCompromise
-  register: revocation
+  loop: "{{ signed.certificates }}"
+  loop_control:
+    label: "{{ item.serial }}"
 
-- name: Keep bob out
+- name: Keep bob out, whatever certificates he has
   holdfast.registry.certificate_revoke:
     directory: /etc/holdfast/ca
     certificates:
@@ -78,14 +95,13 @@ EXAMPLES = r"""
         reason: cessationOfOperation
   register: revocation
 
+# On every server that asks clients for certificates
 - name: Let the server know
   holdfast.registry.certificate_install:
     directory: /etc/holdfast/tls
     ca_certificate: "{{ ca.bundle }}"
     crl: "{{ revocation.crl }}"
     certificates: []
-  delegate_to: registry.example.org
-  notify: Reload nginx
 """
 
 RETURN = r"""
@@ -107,7 +123,7 @@ revoked:
   returned: success
   contains:
     serial:
-      description: Serial number, 32 hexadecimal digits.
+      description: Serial number in lower-case hexadecimal digits, 32 or more.
       type: str
       sample: 5b2f9c0de1a34f7788d0c6ab9e31f542
     subject:
@@ -133,37 +149,31 @@ revoked:
       sample: cessationOfOperation
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_revoke
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
-from ansible_collections.holdfast.registry.plugins.module_utils.x509 import current_time
-from ansible_collections.holdfast.registry.plugins.module_utils.x509_crl import REASONS
+from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, PASSPHRASE, Call, Options, Result, entries, pem, run
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import REASONS
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.revoke import parse_revocations, revoke
+
+CERTIFICATE: Options = {
+    "serial": {"type": "str"},
+    "name": {"type": "str"},
+    "certificate": pem(),
+    "reason": {"type": "str", "choices": list(REASONS), "default": "unspecified"},
+}
+OPTIONS: Options = {
+    "directory": DIRECTORY,
+    "passphrase": PASSPHRASE,
+    "certificates": entries(CERTIFICATE),
+}
+
+
+def work(call: Call) -> Result:
+    params = call.parameters
+    wanted = parse_revocations(params["certificates"])
+    return revoke(params["directory"], wanted, passphrase=params["passphrase"], check_mode=call.check_mode, now=call.now)
 
 
 def main() -> None:
-    certificate = {
-        "serial": {"type": "str"},
-        "name": {"type": "str"},
-        "certificate": {"type": "str", "no_log": True},  # a private key may have been pasted here by mistake
-        "reason": {"type": "str", "choices": list(REASONS), "default": "unspecified"},
-    }
-    module = SecretModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "passphrase": {"type": "str", "no_log": True},
-            "certificates": {"type": "list", "elements": "dict", "options": certificate, "required": True},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        wanted = x509_revoke.parse(params["certificates"])
-        result = x509_revoke.revoke(params["directory"], params["passphrase"], wanted, module.check_mode, current_time())
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_sign
+short_description: Sign certificate signing requests with a CA
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
-short_description: Sign certificate signing requests with a CA
 description:
   - Runs on the host that holds the CA of M(holdfast.registry.ca). Signs every request it is given, or, where one is refused, none.
   - A request is refused where its signature is wrong, where it asks for too long, for a kind of key or a usage that is
-    not allowed, or for names outside O(allowed_names) or the CA's name constraints.
+    not allowed, or for names outside O(allowed_names), O(allowed_common_names) or the CA's name constraints.
+  - It is refused as well where it asks for what the certificate would not hold, such as the rights of a CA, other usages than
+    O(requests[].usages) or any other extension, and where its RSA key has a small exponent or is the CA's own key.
+    Of its subject only the common name is used; the module warns where there is more.
   - A certificate never outlives its CA; the module warns where it is cut short for that.
   - Every certificate signed is recorded as a line of JSON in C(issued.jsonl) in the CA's directory.
-requirements:
-  - python3-cryptography (3.4 or newer) on the host
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+  - holdfast.registry.pki
+  - holdfast.registry.pki.authority
 options:
-  directory:
-    description: Absolute path of the CA's directory.
-    type: path
-    required: true
-  passphrase:
-    description: Opens the CA's key where it is encrypted.
-    type: str
   requests:
     description: The requests, as RV(holdfast.registry.certificate_request#module:requests) holds them. None in the list, nothing happens.
     type: list
@@ -61,8 +59,14 @@ options:
   allowed_names:
     description:
       - Names to sign. C(*.example.org) for every name below a domain, an exact DNS name, an IP address or a network such as C(192.0.2.0/24).
-      - The common name is held to it as well where the certificate is for a client, or where it could be the name of a host.
+      - The common name is held to it as well. That of a client must be in the list to the letter, as servers compare it.
       - Left out or empty, every name is signed.
+    type: list
+    elements: str
+  allowed_common_names:
+    description:
+      - Common names to sign besides O(allowed_names), to the letter, such as those of users.
+      - Given alone, it leaves DNS names and IP addresses free, and only these common names are signed.
     type: list
     elements: str
   allowed_key_types:
@@ -79,14 +83,12 @@ options:
     default: [server, client]
 attributes:
   check_mode:
-    support: full
-    description:
+    details:
       - Checks everything and signs in memory, but records nothing; the certificates it returns are of no use beyond the check run.
       - Where the CA is missing or has expired, it predicts a change and returns no certificates.
       - Names outside the CA's name constraints are a warning there, since the constraints may be about to change.
   diff_mode:
-    support: full
-    description: Shows the lines that go into the record.
+    details: Shows the lines that go into the record.
 seealso:
   - module: holdfast.registry.ca
   - module: holdfast.registry.certificate_request
@@ -95,13 +97,27 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Sign what the registry's host asks for
+- name: Keep the CA
+  holdfast.registry.ca:
+    directory: /etc/holdfast/ca
+  register: ca
+
+- name: Make the key, and request its certificate
+  holdfast.registry.certificate_request:
+    directory: /etc/holdfast/tls
+    ca_certificate: "{{ ca.certificate }}"
+    certificates:
+      - name: registry
+        names: [registry.example.org, 192.0.2.10]
+  register: requested
+
+- name: Sign what this host may ask for, and nothing else
   holdfast.registry.certificate_sign:
     directory: /etc/holdfast/ca
     requests: "{{ requested.requests }}"
     allowed_names: ["*.example.org", 192.0.2.0/24]
     allowed_usages: [server]
-  delegate_to: ca.example.org
+    max_lifetime_days: 397
   register: signed
 """
 
@@ -121,7 +137,7 @@ certificates:
       type: str
       sample: "-----BEGIN CERTIFICATE-----\nMIIB0z...\n-----END CERTIFICATE-----\n"
     serial:
-      description: Its serial number, 32 hexadecimal digits.
+      description: Its serial number in lower-case hexadecimal digits, 32 of them.
       type: str
       sample: 5b2f9c0de1a34f7788d0c6ab9e31f542
     not_after:
@@ -130,41 +146,45 @@ certificates:
       sample: "2027-03-04T12:00:00Z"
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils import x509_sign
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
-from ansible_collections.holdfast.registry.plugins.module_utils.x509 import KEY_TYPES, USAGES, current_time
+from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, PASSPHRASE, Call, Options, Result, entries, pem, run, words
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.policy import Policy
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.sign import sign
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import USAGES
+
+REQUEST: Options = {
+    "name": {"type": "str", "required": True},
+    "csr": pem(required=True),
+    "needs": {"type": "list", "elements": "str"},
+    "lifetime_days": {"type": "int", "default": 397},
+    "usages": words(USAGES, default=["server"]),
+}
+OPTIONS: Options = {
+    "directory": DIRECTORY,
+    "passphrase": PASSPHRASE,
+    "requests": entries(REQUEST),
+    "max_lifetime_days": {"type": "int", "default": 825},
+    "allowed_names": {"type": "list", "elements": "str"},
+    "allowed_common_names": {"type": "list", "elements": "str"},
+    "allowed_key_types": words(KEY_TYPES, default=KEY_TYPES),
+    "allowed_usages": words(USAGES, default=USAGES),
+}
+
+
+def work(call: Call) -> Result:
+    params = call.parameters
+    return sign(
+        params["directory"],
+        params["requests"],
+        Policy.of(params),
+        passphrase=params["passphrase"],
+        check_mode=call.check_mode,
+        now=call.now,
+    )
 
 
 def main() -> None:
-    request = {
-        "name": {"type": "str", "required": True},
-        "csr": {"type": "str", "required": True, "no_log": True},  # a private key may have been pasted here by mistake
-        "needs": {"type": "list", "elements": "str"},
-        "lifetime_days": {"type": "int", "default": 397},
-        "usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": ["server"]},
-    }
-    module = SecretModule(
-        argument_spec={
-            "directory": {"type": "path", "required": True},
-            "passphrase": {"type": "str", "no_log": True},
-            "requests": {"type": "list", "elements": "dict", "options": request, "required": True},
-            "max_lifetime_days": {"type": "int", "default": 825},
-            "allowed_names": {"type": "list", "elements": "str"},
-            "allowed_key_types": {"type": "list", "elements": "str", "choices": list(KEY_TYPES), "default": list(KEY_TYPES), "no_log": False},
-            "allowed_usages": {"type": "list", "elements": "str", "choices": list(USAGES), "default": list(USAGES)},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    try:
-        policy = x509_sign.Policy.of(params["max_lifetime_days"], params["allowed_names"], params["allowed_key_types"], params["allowed_usages"])
-        result = x509_sign.sign(params["directory"], params["passphrase"], params["requests"], policy, module.check_mode, current_time())
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    for warning in result.pop("warnings"):
-        module.warn(warning)
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Manage all users of a password file for HTTP basic authentication."""
 
 from __future__ import annotations
 
@@ -12,17 +14,23 @@ description:
   - Adds, updates and removes any number of users of one password file in one call.
   - The file is locked, read once and replaced in one step. Servers see the old file or the new one, also when the run is killed.
     The lock is an empty file beside it, C(.NAME.lock), and stays.
+  - Passwords are written as hashes of bcrypt, C($2y$), which every server reads.
   - Comments and blank lines stay where they are, and so do users that are not listed, whatever their hashes, unless O(exclusive=true).
   - A line that is neither an entry nor a comment is an error that names the line, and so is an entry with white space around its name.
     The file then stays as it is.
   - Where a user has several lines, nginx and Apache use the first, a registry that reads the file itself the last.
     The module keeps the first, removes the others, and warns.
   - Passwords are verified and hashed on all cores.
+requirements:
+  - python3-bcrypt where O(users[].password) is given and crypt(3) does not know bcrypt, as it does since Debian 11, Ubuntu 20.04 and RHEL 8
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+  - holdfast.registry.ownership
 options:
   path:
     description:
-      - The password file. Its directory must exist.
-      - It is made when there is a user to write to it.
+      - The password file. It is made when there is a user to write to it; its directory must exist by then.
+      - A file that is mounted by itself into a container cannot be replaced in one step and is refused. Mount its directory instead.
       - Where this is a symbolic link, the file it points to is meant, and the link stays.
     type: path
     required: true
@@ -40,8 +48,7 @@ options:
         required: true
       password:
         description:
-          - The password, in quotes where YAML would read a number. No control characters; at most 72 bytes in UTF-8
-            with O(scheme=bcrypt), which reads no more, else at most 255.
+          - The password, in quotes where YAML would read a number. No control characters; at most 72 bytes in UTF-8, as bcrypt reads no more.
           - A user with O(users[].state=present) needs either this or O(users[].password_hash).
         type: raw
       password_hash:
@@ -63,19 +70,12 @@ options:
     default: false
   update_password:
     description:
-      - V(always) rewrites an entry when its password, its scheme or its hash is another one, or when it is cheaper to guess than asked.
-        That is a bcrypt cost below O(bcrypt_cost), or fewer than 5000 rounds of sha512-crypt.
+      - V(always) rewrites an entry when its password or its hash is another one, when it is not of bcrypt although O(users[].password) is given,
+        or when its cost is below O(bcrypt_cost).
       - V(on_create) never touches an entry that exists.
     type: str
     choices: [always, on_create]
     default: always
-  scheme:
-    description:
-      - How passwords are hashed. V(bcrypt) is written as C($2y$), V(sha512-crypt) with the 5000 rounds that are the default of crypt(3).
-      - A registry that reads the file itself understands V(bcrypt) only. V(apr1) is for old software.
-    type: str
-    choices: [bcrypt, sha512-crypt, apr1]
-    default: bcrypt
   bcrypt_cost:
     description:
       - The cost of bcrypt, from 4 to 17. Each step doubles the time of a guess, and of every verification by the server.
@@ -87,15 +87,9 @@ options:
     type: int
     default: 10
   mode:
-    description: The mode of the file, in octal and in quotes.
-    type: raw
     default: "0640"
-  owner:
-    description: The owner of the file, by name or number. Without it, the owner stays.
-    type: str
   group:
-    description: The group of the file, by name or number. Without it, the group stays. The server's group must be able to read the file.
-    type: str
+    description: The group, by name or number. Left out, the group stays. The server's group must be able to read the file.
   backup:
     description:
       - Whether to keep the old file beside the new one when its content changes.
@@ -105,15 +99,8 @@ options:
     type: bool
     default: false
 attributes:
-  check_mode:
-    description: Says what a run would do and writes nothing.
-    support: full
   diff_mode:
-    description: Shows the lines of the file with a description in place of each hash.
-    support: full
-requirements:
-  - python3-passlib or libpass for passwords with O(scheme=apr1); they are not used for bcrypt, so they need not fit its version
-  - python3-bcrypt for passwords with O(scheme=bcrypt) where crypt(3) does not know it, as it does since Debian 11, Ubuntu 20.04 and RHEL 8
+    details: Shows the lines of the file with a description in place of each hash.
 """
 
 EXAMPLES = r"""
@@ -200,44 +187,63 @@ backup_file:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.files import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd import Policy, diff, manage
-from ansible_collections.holdfast.registry.plugins.module_utils.htpasswd_users import check_cost, checked_users, problems
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, entries, run
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords.file import Policy, diff, manage
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import check_cost, checked_users, problems
+
+USER: Options = {
+    "name": {"type": "raw", "required": True},
+    "password": {"type": "raw", "no_log": True},
+    "password_hash": {"type": "str", "no_log": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+OPTIONS: Options = {
+    "path": {"type": "path", "required": True},
+    "users": entries(USER),
+    "exclusive": {"type": "bool", "default": False},
+    "update_password": {"type": "str", "choices": ["always", "on_create"], "default": "always", "no_log": False},
+    "bcrypt_cost": {"type": "int", "default": 10},
+    "mode": {"type": "raw", "default": "0640"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "backup": {"type": "bool", "default": False},
+}
 
 
-class HtpasswdModule(SecretModule):
-    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
-        """Name the place in users, which Ansible's own validation does not."""
-        found = problems(self.params.get("users"), self.params.get("scheme") or "bcrypt")
-        super().fail_json("; ".join(found) or msg, **kwargs)
+def explain(params: dict[str, t.Any]) -> str | None:
+    """Name the place in users, which Ansible's own validation does not."""
+    return "; ".join(problems(_given(params.get("users"))))
 
 
-def run(module: SecretModule) -> dict[str, t.Any]:
-    params = module.params
+def _given(users: t.Any) -> t.Any:
+    """The users without the keys that Ansible adds to each."""
+    if not isinstance(users, list):
+        return users
+    return [{key: value for key, value in user.items() if value is not None} if isinstance(user, dict) else user for user in users]
+
+
+def work(call: Call) -> Result:
+    params = call.parameters
     check_cost(params["bcrypt_cost"])
-    users = checked_users(params["users"], params["scheme"])
-    policy = Policy(params["scheme"], params["bcrypt_cost"], params["exclusive"], params["update_password"] == "on_create")
-    if not isinstance(params["mode"], str):
-        raise HoldfastError("mode: write it in octal and in quotes, such as '0640'")
+    users = checked_users(_given(params["users"]))
+    policy = Policy(params["bcrypt_cost"], params["exclusive"], params["update_password"] == "on_create")
+    warnings = []
     try:
         ownership = Ownership.of(params["mode"], params["owner"], params["group"])
     except HoldfastError as error:
-        if not module.check_mode:
+        if not call.check_mode:
             raise
         # On a fresh host the package that brings the server's user is not installed yet.
         ownership = Ownership.of(params["mode"], None, None)
-        module.warn(f"{error}: this fails unless it is made before")
+        warnings.append(f"{error}: this fails unless it is made before")
 
-    plan = manage(params["path"], users, policy, ownership, module.check_mode, params["backup"])
-    for warning in plan.warnings:
-        module.warn(warning)
+    plan = manage(params["path"], users, policy, ownership, call.check_mode, params["backup"])
     before, after = diff(plan, policy)
     shown = [{"before_header": params["path"], "after_header": params["path"], "before": before, "after": after}]
     if plan.file_changes:
         shown.append({"prepared": "".join(f"{params['path']}: {change}\n" for change in plan.file_changes)})
-    result = {
+    return {
         "changed": bool(plan.reasons or plan.file_changes),
         "path": params["path"],
         "added": plan.added,
@@ -245,44 +251,14 @@ def run(module: SecretModule) -> dict[str, t.Any]:
         "removed": plan.removed,
         "reasons": plan.reasons,
         "file_changes": plan.file_changes,
+        **({"backup_file": plan.backup} if plan.backup else {}),
         "diff": shown,
+        "warnings": warnings + plan.warnings,
     }
-    if plan.backup:
-        result["backup_file"] = plan.backup
-    return result
 
 
 def main() -> None:
-    module = HtpasswdModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "users": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "raw", "required": True},
-                    "password": {"type": "raw", "no_log": True},
-                    "password_hash": {"type": "str", "no_log": True},
-                    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-                },
-            },
-            "exclusive": {"type": "bool", "default": False},
-            "update_password": {"type": "str", "choices": ["always", "on_create"], "default": "always", "no_log": False},
-            "scheme": {"type": "str", "choices": ["bcrypt", "sha512-crypt", "apr1"], "default": "bcrypt"},
-            "bcrypt_cost": {"type": "int", "default": 10},
-            "mode": {"type": "raw", "default": "0640"},
-            "owner": {"type": "str"},
-            "group": {"type": "str"},
-            "backup": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    try:
-        result = run(module)
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    run(work, OPTIONS, explain=explain)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ask a container registry over HTTP or HTTPS and say what came back."""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ DOCUMENTATION = r"""
 module: registry_info
 short_description: Ask a container registry over HTTP or HTTPS and say what came back
 version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
 description:
   - Sends one request to a registry and returns the status, headers, body, and the certificate the server showed.
   - With O(connect_to) a server is asked under its public name before that name resolves to it.
   - The certificate is always verified, and nothing older than TLS 1.2 is spoken. There is no option to turn that off.
   - Redirects are not followed, they are returned. Proxy variables of the environment are not read.
-author:
-  - holdfast.registry contributors (@holdfast)
+extends_documentation_fragment:
+  - holdfast.registry.attributes.read_only
 options:
   url:
     description:
@@ -38,6 +41,14 @@ options:
     description:
       - The PEM certificates of the only CAs to trust, as text.
     type: str
+  client_cert:
+    description:
+      - The certificate to show to a server that asks for one, as a PEM file on the host. Those of intermediate CAs may follow in it.
+    type: path
+  client_key:
+    description:
+      - The key of O(client_cert), as a PEM file on the host, without a passphrase.
+    type: path
   username:
     description:
       - Username for HTTP Basic authentication, sent with the first request.
@@ -77,20 +88,14 @@ options:
     default: true
 attributes:
   check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: full
-    details: The request is sent in check mode too. It changes nothing.
-  diff_mode:
-    description: Returns details on what has changed in diff mode.
-    support: none
-    details: Nothing is ever changed.
+    details: The request is sent in check mode too.
 """
 
 EXAMPLES = r"""
 - name: The registry asks for a password
   holdfast.registry.registry_info:
     url: https://registry.example.com/v2/
-    ca_file: /usr/local/share/ca-certificates/registry-ca.crt
+    ca_certificate: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
     expect_status: [401]
 
 - name: The registry lets alice in, also before its name resolves
@@ -107,18 +112,29 @@ EXAMPLES = r"""
     method: HEAD
     accept:
       - application/vnd.oci.image.index.v1+json
+      - application/vnd.oci.image.manifest.v1+json
       - application/vnd.docker.distribution.manifest.list.v2+json
+      - application/vnd.docker.distribution.manifest.v2+json
+    username: alice
+    password: "{{ alice_password }}"
+    expect_status: [200]
   register: manifest
 
 - name: Show the digest
   ansible.builtin.debug:
     msg: "{{ manifest.headers['docker-content-digest'] }}"
 
-- name: Warn a month before the certificate ends
+- name: Fail a month before the certificate ends
   holdfast.registry.registry_info:
     url: https://registry.example.com/v2/
   register: registry
-  failed_when: registry.tls.days_left < 30
+  failed_when: registry is failed or registry.tls.days_left < 30
+
+- name: Ask a registry that lets in clients with a certificate only
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/
+    client_cert: /etc/holdfast/tls/client.crt
+    client_key: /etc/holdfast/tls/client.key
 
 - name: See whether the registry answers, without failing
   holdfast.registry.registry_info:
@@ -126,6 +142,10 @@ EXAMPLES = r"""
     timeout: 3
     fail_on_error: false
   register: probe
+
+- name: Show whether it did
+  ansible.builtin.debug:
+    msg: "{{ 'It answers' if probe.reachable else probe.error.message }}"
 """
 
 RETURN = r"""
@@ -213,13 +233,13 @@ tls:
       type: str
       sample: TLS_AES_256_GCM_SHA384
     subject:
-      description: The subject of the certificate.
+      description: The subject of the certificate, as RFC 4514 writes it.
       type: str
       sample: CN=registry.example.com
     issuer:
       description: Who issued the certificate.
       type: str
-      sample: O=Example, CN=Example Registry CA
+      sample: CN=Example Registry CA,O=Example
     names:
       description: The host names and addresses the certificate is for (subject alternative names).
       type: list
@@ -243,7 +263,7 @@ tls:
     version: TLSv1.3
     cipher: TLS_AES_256_GCM_SHA384
     subject: CN=registry.example.com
-    issuer: O=Example, CN=Example Registry CA
+    issuer: CN=Example Registry CA,O=Example
     names:
       - registry.example.com
     not_after: "2027-03-01T12:00:00Z"
@@ -256,12 +276,8 @@ elapsed_ms:
   sample: 12
 """
 
-import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.holdfast.registry.plugins.module_utils.endpoint import parse_endpoint
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.registry_info import (
+from ansible_collections.holdfast.registry.plugins.module_utils._http import (
     Request,
     RequestError,
     accept_header,
@@ -270,15 +286,19 @@ from ansible_collections.holdfast.registry.plugins.module_utils.registry_info im
     check_expected,
     mistaken_credentials,
     parse_url,
-    tls_context,
 )
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
+from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair, trusting_context
 
-ARGUMENT_SPEC = {
+OPTIONS: Options = {
     "url": {"type": "str", "required": True},
     "connect_to": {"type": "str"},
     "unix_socket": {"type": "path"},
     "ca_file": {"type": "path"},
     "ca_certificate": {"type": "str"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},
     "method": {"type": "str", "choices": ["GET", "HEAD"], "default": "GET"},
@@ -289,13 +309,14 @@ ARGUMENT_SPEC = {
 }
 
 
-def build_request(module: AnsibleModule) -> Request:
+def build_request(call: Call) -> Request:
     """Turn the parameters into a request. Raises HoldfastError for a wrong one."""
-    params = module.params
+    params = call.parameters
     try:
         url = parse_url(params["url"])
     except HoldfastError:
-        module.no_log_values.update(mistaken_credentials(params["url"]))
+        for text in mistaken_credentials(params["url"]):
+            call.hide(text)
         raise
     check_expected(params["expect_status"])
     if not 1 <= params["timeout"] <= 3600:
@@ -305,9 +326,11 @@ def build_request(module: AnsibleModule) -> Request:
         headers["Accept"] = accept_header(params["accept"])
     if params["username"] is not None:
         credentials = basic_credentials(params["username"], params["password"])
-        module.no_log_values.add(credentials)
+        call.hide(credentials)
         headers["Authorization"] = f"Basic {credentials}"
-    context = tls_context(params["ca_file"], params["ca_certificate"])
+    context = trusting_context(params["ca_file"], params["ca_certificate"])
+    if params["client_cert"] is not None:
+        load_pair(context, Pair(params["client_cert"], params["client_key"]), PairNames("client_cert", "client_key"))
     return Request(
         url=url,
         method=params["method"],
@@ -319,30 +342,31 @@ def build_request(module: AnsibleModule) -> Request:
     )
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec=ARGUMENT_SPEC,
-        mutually_exclusive=[("ca_file", "ca_certificate"), ("connect_to", "unix_socket")],
-        required_together=[("username", "password")],
-        supports_check_mode=True,
-    )
-    failure: dict[str, t.Any] = {}
+def work(call: Call) -> Result:
+    params = call.parameters
     try:
-        answer = ask(build_request(module))
-    except HoldfastError as error:
-        if isinstance(error, RequestError):
-            failure = {"reachable": False, "error": {"kind": error.kind, "message": str(error)}}
-        if failure and not module.params["fail_on_error"]:
-            module.exit_json(changed=False, **failure)
-        module.fail_json(msg=str(error), **failure)
-
-    expected = module.params["expect_status"]
+        answer = ask(build_request(call))
+    except RequestError as error:
+        failure = {"reachable": False, "error": {"kind": error.kind, "message": str(error)}}
+        if params["fail_on_error"]:
+            raise HoldfastError(str(error), failure) from error
+        return {"changed": False, **failure}
+    expected = params["expect_status"]
     if expected and answer["status"] not in expected:
         wanted = " or ".join(str(status) for status in expected)
         start = " ".join(answer["body"].split())[:200]
         said = f": {start}" if start else ""
-        module.fail_json(msg=f"{module.params['url']} answered {answer['status']} {answer['reason']}, expected {wanted}{said}", **answer)
-    module.exit_json(changed=False, **answer)
+        raise HoldfastError(f"{params['url']} answered {answer['status']} {answer['reason']}, expected {wanted}{said}", answer)
+    return {"changed": False, **answer}
+
+
+def main() -> None:
+    run(
+        work,
+        OPTIONS,
+        mutually_exclusive=[("ca_file", "ca_certificate"), ("connect_to", "unix_socket")],
+        required_together=[("username", "password"), ("client_cert", "client_key")],
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Registry credentials in the Docker client configuration of local users."""
 
 from __future__ import annotations
 
@@ -7,15 +9,16 @@ DOCUMENTATION = r"""
 module: registry_login
 short_description: Registry credentials in the Docker client configuration of local users
 version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
 description:
   - Writes what C(docker login) writes into C(~/.docker/config.json), for many users and registries in one call.
-  - Neither Docker nor the registry is needed, and whether the password is right is not asked.
-    Podman, skopeo and buildah read the same file.
+  - Docker is not needed. Podman, skopeo and buildah read the same file.
+  - As C(docker login) does, it asks the registry first whether it accepts the password, unless O(check_credentials=false).
   - Everything else in the file is kept, and so is its order.
   - All work in a home is done as its user, never as root. Without root, a user's own configuration can be changed.
   - Nothing is written for anybody before every user's file has been read and found to be in order.
-author:
-  - holdfast.registry contributors (@holdfast)
+extends_documentation_fragment:
+  - holdfast.registry.attributes
 options:
   logins:
     description:
@@ -48,19 +51,30 @@ options:
         type: str
         choices: [present, absent]
         default: present
+  check_credentials:
+    description:
+      - Whether to ask each registry over HTTPS about each login with O(logins[].state=present) before anything is written.
+        Logins that are there already are asked about too, so a password that was changed or removed at the registry is noticed.
+      - With a password that the registry does not accept, the module fails and writes nothing. In check mode it warns,
+        since an earlier task of the play may be the one to set the password.
+      - A registry that can't be asked, as it does not answer or its CA is not trusted, is a warning.
+      - The registry is trusted as Docker trusts it, by the system's CAs and those in O(docker_directory),
+        and is shown the client certificates there.
+    type: bool
+    default: true
+  docker_directory:
+    description: Where Docker keeps certificates by registry, with M(holdfast.registry.ca_trust) for example. Only for O(check_credentials).
+    type: path
+    default: /etc/docker/certs.d
+attributes:
+  check_mode:
+    details: A user who does not exist is taken for one whom an earlier task of the play would make.
+  diff_mode:
+    details: Shows the changed entries, with C(<credentials of NAME>) in place of each secret.
 notes:
   - The file holds the passwords readably, as C(docker login) leaves them. It is made with mode V(0600), and a wider mode is tightened.
   - Where a credential helper is configured (C(credsStore), C(credHelpers)), Docker asks that one instead of the file.
     The module fails then, rather than write credentials nobody reads.
-attributes:
-  check_mode:
-    description: Can run in check mode and return changed status prediction without modifying the target.
-    support: full
-    details: A user who does not exist is taken for one whom an earlier task of the play would make.
-  diff_mode:
-    description: Returns details on what has changed in diff mode.
-    support: full
-    details: Shows the changed entries, with C(<credentials of NAME>) in place of each secret.
 """
 
 EXAMPLES = r"""
@@ -75,6 +89,16 @@ EXAMPLES = r"""
         registry: registry.example.com
         username: deploy
         password: "{{ deploy_password }}"
+  become: true
+
+- name: Log a user in with a generated password, also while the registry is not there yet
+  holdfast.registry.registry_login:
+    logins:
+      - user: alice
+        registry: registry.example.com
+        username: alice
+        password: "{{ lookup('holdfast.registry.secret', '~/.config/holdfast/alice') }}"
+    check_credentials: false
   become: true
 
 - name: Log a user out
@@ -121,38 +145,41 @@ logins:
       reason: password changed
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils.errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils.registry_login import converge, parse_logins
-from ansible_collections.holdfast.registry.plugins.module_utils.secret_module import SecretModule
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.check import check
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import converge, parse_logins
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, entries, run
 
-ARGUMENT_SPEC = {
-    "logins": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {
-            "user": {"type": "str", "required": True},
-            "registry": {"type": "str", "required": True},
-            "username": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-    },
+LOGIN: Options = {
+    "user": {"type": "str", "required": True},
+    "registry": {"type": "str", "required": True},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+OPTIONS: Options = {
+    "logins": entries(LOGIN),
+    "check_credentials": {"type": "bool", "default": True},
+    "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
 }
 
 
+def work(call: Call) -> Result:
+    logins = parse_logins(call.parameters["logins"])
+    for login in logins:
+        if login.present:
+            call.hide(login.auth)
+    warnings: list[str] = []
+    if call.parameters["check_credentials"]:
+        refused, warnings = check(logins, call.parameters["docker_directory"])
+        if refused and not call.check_mode:
+            raise HoldfastError(f"{'; '.join(refused)}. Nothing was written; right would be the current password, or check_credentials: false")
+        warnings = [f"{line}; a real run fails here unless that is put right before" for line in refused] + warnings
+    outcomes, diffs = converge(logins, check_mode=call.check_mode)
+    return {"changed": any(outcome["changed"] for outcome in outcomes), "logins": outcomes, "diff": diffs, "warnings": warnings}
+
+
 def main() -> None:
-    module = SecretModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        logins = parse_logins(module.params["logins"])
-        module.no_log_values.update(login.auth for login in logins if login.present)
-        outcomes, diffs = converge(logins, check_mode=module.check_mode)
-    except HoldfastError as error:
-        module.fail_json(msg=str(error))
-    result = {"changed": any(outcome["changed"] for outcome in outcomes), "logins": outcomes}
-    if module._diff:
-        result["diff"] = diffs
-    module.exit_json(**result)
+    run(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,8 @@ def _removed_system(directory: pathlib.Path) -> Arguments:
 
 
 def logins(*registries: str) -> Arguments:
-    return {"logins": [{"user": "alice", "registry": registry, "username": "alice", "password": PASSPHRASE} for registry in registries]}
+    entries = [{"user": "alice", "registry": registry, "username": "alice", "password": PASSPHRASE} for registry in registries]
+    return {"logins": entries, "check_credentials": False}
 
 
 def _first_login(directory: pathlib.Path) -> Arguments:
@@ -192,7 +193,7 @@ def _further_login(directory: pathlib.Path) -> Arguments:
     (directory / ".docker").mkdir()
     (directory / ".docker/config.json").write_text('{"auths": {"old.example.org": {"auth": "eDp5"}}, "detachKeys": "ctrl-x"}')
     gone = {"user": "alice", "registry": "old.example.org", "state": "absent"}
-    return {"logins": [*logins("registry.example.org")["logins"], gone]}
+    return {"logins": [*logins("registry.example.org")["logins"], gone], "check_credentials": False}
 
 
 CASES = [
@@ -224,7 +225,8 @@ CASES = [
 
 def pretend_host(directory: pathlib.Path) -> None:
     """Let modules find alice's home and the system's store below a directory."""
-    from ansible_collections.holdfast.registry.plugins.module_utils import registry_login, system_trust
+    from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+    from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
 
     account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(directory), "/bin/sh"))
     registry_login.pwd.getpwnam = {"alice": account}.__getitem__  # type: ignore[assignment]

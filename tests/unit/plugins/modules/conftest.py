@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -10,13 +11,19 @@ from ansible.module_utils import basic
 try:
     from ansible.module_utils.testing import patch_module_args
 except ImportError:  # ansible-core before 2.19
-    import contextlib
 
     @contextlib.contextmanager
     def patch_module_args(args):
         basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
         yield
         basic._ANSIBLE_ARGS = None
+
+
+@pytest.fixture(autouse=True)
+def on_a_host(monkeypatch):
+    """Return warnings, as on a host. Plain pytest tests the lookup in the same process, and a controller shows them itself."""
+    with contextlib.suppress(AttributeError, ImportError):  # ansible-core before 2.19
+        monkeypatch.setattr("ansible.module_utils._internal.is_controller", False)
 
 
 @pytest.fixture

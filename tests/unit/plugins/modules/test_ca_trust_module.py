@@ -83,3 +83,52 @@ def test_a_refusal_is_a_message_and_no_traceback(run):
 
 def test_content_is_required_to_trust(run):
     assert "content" in run(content=None)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"name": "a/b"}, "name: 'a/b' cannot name a file"),
+        ({"name": ".."}, "name: '..' cannot name a file"),
+        ({"name": "-x"}, "name: '-x' cannot name a file"),
+        ({"name": "a\n"}, "name: 'a\\n' cannot name a file"),
+        ({"name": "corp-0123456789abcdef"}, "name: 'corp-0123456789abcdef' ends like the files of a bundle"),
+        ({"stores": []}, "stores: is empty"),
+        ({"endpoints": []}, "endpoints: is empty, but the stores docker keep"),
+        ({"endpoints": ["ok", "https://registry.example.com"]}, "endpoints[1]: "),
+        ({"docker_directory": "certs.d"}, "docker_directory: 'certs.d' is not an absolute path"),
+        ({"content": "MIIB"}, "content: holds no certificate"),
+        ({"state": "absent", "exclusive": True}, "exclusive: goes with state=present only"),
+        ({"stores": ["system"], "client_certificate_path": "/x", "client_key_path": "/y"}, "client_certificate_path: the store system has no place"),
+        ({"client_certificate_path": "/x", "client_key_path": "client.key"}, "client_key_path: 'client.key' is not an absolute path"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name_before_anything_changes(run, tmp_path, parameters, message):
+    result = run(**parameters)
+    assert result["failed"] and result["msg"].startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_still_to_be_made_are_a_warning_in_check_mode_and_an_error_otherwise(run, tmp_path):
+    pair = {"client_certificate_path": str(tmp_path / "client.crt"), "client_key_path": str(tmp_path / "client.key")}
+    predicted = run(check=True, **pair)
+    assert predicted["changed"]
+    assert f"client_key_path: {tmp_path}/client.key does not exist; a real run would fail here" in str(predicted["warnings"])
+    assert run(**pair)["msg"].startswith("client_certificate_path: ")
+
+
+def test_an_endpoint_given_twice_is_one_and_absent_needs_neither_content_nor_endpoints(run):
+    assert len(run(endpoints=["registry.example.com"] * 2)["stores"]["docker"]["reasons"]) == 1
+    assert run(state="absent", content=None, endpoints=None)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "stores"),
+    [
+        ({"endpoints": None}, {"system"}),
+        ({}, {"system", "docker"}),
+        ({"endpoints": None, "state": "absent", "content": None}, {"system", "docker"}),
+    ],
+)
+def test_the_stores_by_default_are_those_that_the_other_parameters_can_mean(run, tmp_path, parameters, stores):
+    assert set(run(check=True, stores=None, anchors_directory=str(tmp_path / "anchors"), **parameters)["stores"]) == stores

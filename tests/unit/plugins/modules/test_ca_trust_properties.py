@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.modules import ca_trust
-from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.ca_trust_steps import make_client, sign, snapshot
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trust.steps import make_client, sign, snapshot
 
 pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings

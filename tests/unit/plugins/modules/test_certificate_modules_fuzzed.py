@@ -134,7 +134,7 @@ def test_no_parameter_gives_a_traceback():
     def check(word, number, words):
         with tempfile.TemporaryDirectory() as root:
             call(ca, directory=f"{root}/a", common_name=word)
-            call(ca, directory=f"{root}/b", generation=number, path_length=number)
+            call(ca, directory=f"{root}/b", generation=number)
             call(ca, directory=f"{root}/c", lifetime_days=number, crl_lifetime_days=number, renew_before_days=0, crl_renew_before_days=0)
             made = call(ca, directory=f"{root}/d", permitted_dns_domains=words, permitted_ip_ranges=words)
             if "certificate" in made:

@@ -36,7 +36,8 @@ def test_results_go_whole_from_module_to_module_and_a_second_run_changes_nothing
     assert requested["requests"][0]["needs"] == ["missing"]
     assert signed["certificates"][0]["certificate"] == (tmp_path / "tls/registry.crt").read_text()
     assert installed["changes"] == [f"{tmp_path}/tls/ca.crt: made", f"{tmp_path}/tls/registry.crt: made"]
-    assert "common name: registry.example.org" in installed["diff"]["after"]
+    assert "common name: registry.example.org" in installed["diff"][1]["after"]
+    assert requested["diff"][0]["after"] == "private key, ec-p256\n"
     again = steps()
     assert [result["changed"] for result in again] == [False] * 3
     assert (again[0]["requests"], again[0]["changes"], again[2]["changes"]) == ([], [], [])

@@ -11,7 +11,8 @@ import pwd
 import typing as t
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils import registry_login as logic
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as logic
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.check import Answers
 from ansible_collections.holdfast.registry.plugins.modules import registry_login
 
 pytest.importorskip("ansible.module_utils.testing")
@@ -30,15 +31,16 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.P
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> t.Callable[..., dict[str, t.Any]]:
-    def run_module(*logins: dict[str, t.Any], check: bool = False) -> dict[str, t.Any]:
-        arguments = {"logins": list(logins), "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 5}
+    def run_module(*logins: dict[str, t.Any], check: bool = False, **options: t.Any) -> dict[str, t.Any]:
+        options = {"check_credentials": False, **options}
+        arguments = {"logins": list(logins), **options, "_ansible_check_mode": check, "_ansible_diff": True, "_ansible_verbosity": 5}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             registry_login.main()
-        output = "".join(capsys.readouterr())
+        output = capsys.readouterr()
         for secret in SECRETS:
-            assert secret not in output
-            assert base64.b64encode(f"alice:{secret}".encode()).decode() not in output
-        return json.loads(output)
+            assert secret not in output.out + output.err
+            assert base64.b64encode(f"alice:{secret}".encode()).decode() not in output.out + output.err
+        return json.loads(output.out)
 
     return run_module
 
@@ -94,6 +96,36 @@ def test_a_wrong_login_fails_with_one_sentence_and_changes_nothing(
     assert not config.parent.exists()
 
 
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[Answers]:
+    """What the registries answer, one run after the other."""
+    prepared: list[Answers] = []
+    monkeypatch.setattr(registry_login, "check", lambda _logins, _directory: prepared.pop(0))
+    return prepared
+
+
+def test_a_password_the_registry_refuses_is_not_written(run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path, answers: list[Answers]) -> None:
+    answers += [Answers(["logins[0]: refused"], [])] * 2
+    result = run(login(), check_credentials=True)
+    assert result["failed"] and result["msg"].startswith("logins[0]: refused. Nothing was written")
+    assert not config.parent.exists()
+    predicted = run(login(), check_credentials=True, check=True)
+    assert predicted["changed"] and "logins[0]: refused; a real run fails here" in str(predicted["warnings"])
+
+
+def test_a_password_that_is_there_already_is_asked_about_too(run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path, answers: list[Answers]) -> None:
+    answers += [Answers([], []), Answers(["logins[0]: refused"], [])]
+    assert run(login(), check_credentials=True)["changed"]
+    assert run(login(), check_credentials=True)["failed"]
+
+
+def test_a_registry_that_cannot_be_asked_is_a_warning(run: t.Callable[..., dict[str, t.Any]], config: pathlib.Path, answers: list[Answers]) -> None:
+    answers.append(Answers([], ["logins[0]: unknown"]))
+    result = run(login(), check_credentials=True)
+    assert result["changed"] and "logins[0]: unknown" in str(result["warnings"])
+    assert config.exists()
+
+
 def test_no_logins_is_no_change(run: t.Callable[..., dict[str, t.Any]]) -> None:
     assert run()["changed"] is False
 
@@ -106,7 +138,7 @@ def test_no_password_reaches_the_system_log_however_it_is_spelt(
     monkeypatch.setattr("ansible.module_utils.basic.has_journal", False)
     monkeypatch.setattr("ansible.module_utils.basic.AnsibleModule._log_to_syslog", lambda _self, message: logged.append(message))
     assert run(login(password=password))["changed"]
-    assert logged == ["Invoked"]
+    assert len(logged) == 1 and logged[0].startswith("Invoked") and "hunter2" not in logged[0]
 
 
 def test_a_password_below_a_misspelt_key_is_not_repeated(run: t.Callable[..., dict[str, t.Any]]) -> None:

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Checks of parameters that several modules have."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
+
+USAGES = ("server", "client")
+MAX_DAYS = 36500
+
+_RESERVED = ("ca",)
+
+
+def check_directory(directory: str) -> None:
+    """Refuse a relative path: what it means would depend on where Ansible happens to run the module."""
+    if not os.path.isabs(directory):
+        raise HoldfastError(f"directory: {directory!r} must be an absolute path such as /etc/holdfast/pki")
+
+
+def check_lifetime(lifetime_days: int, renew_before_days: int, *, where: str = "") -> None:
+    """Refuse lifetimes that make no sense. where is put before the parameters' names, such as "certificates[0]."."""
+    if not 1 <= lifetime_days <= MAX_DAYS:
+        raise HoldfastError(f"{where}lifetime_days: {lifetime_days} must be between 1 and {MAX_DAYS}")
+    if renew_before_days < 0:
+        raise HoldfastError(f"{where}renew_before_days: {renew_before_days} must be 0 or more")
+    if renew_before_days >= lifetime_days:
+        raise HoldfastError(
+            f"{where}lifetime_days: {lifetime_days} must be greater than {where}renew_before_days ({renew_before_days}), "
+            "else a new certificate would be due for renewal at once"
+        )
+
+
+def check_passphrase(passphrase: str | None, *, parameter: str = "passphrase") -> None:
+    """Refuse a passphrase that cannot encrypt a key."""
+    if passphrase is not None and not 1 <= len(passphrase.encode()) <= 1023:
+        raise HoldfastError(f"{parameter}: must be 1 to 1023 bytes long; leave the parameter out for a key that is not encrypted")
+
+
+def check_file_names(names: list[str], *, where: str) -> None:
+    """Refuse base names of files that are not plain, are taken by the collection's own files, or appear twice."""
+    for index, name in enumerate(names):
+        place = f"{where}[{index}].name"
+        check_file_name(name, place)
+        if name in _RESERVED:
+            raise HoldfastError(f"{place}: {name!r} is taken by the CA's own files; choose another name")
+        if name in names[:index]:
+            raise HoldfastError(f"{place}: {name!r} is already used by {where}[{names.index(name)}]; every certificate needs a name of its own")
+
+
+def check_common_name(name: str, *, where: str) -> None:
+    """Refuse a common name that no certificate can hold."""
+    if not 1 <= len(name) <= 64 or not name.isprintable() or name != name.strip():
+        raise HoldfastError(f"{where}: {name!r} must be 1 to 64 printable characters without spaces at the ends")

@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is kept in the stores under a name, and the mark by which the files that ca_trust wrote are told from others."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import Certificate, certificates_in
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
+
+MARK = b"# Managed by the Ansible module holdfast.registry.ca_trust\n"
+_READABLE = Ownership(mode=0o644)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing."""
+
+    name: str
+    certificates: list[Certificate]
+    endpoints: list[str]
+    client: ClientPair | None = None
+    exclusive: bool = False
+
+
+def is_marked(path: str) -> bool:
+    """Whether a file has the mark. A symbolic link is not followed."""
+    return os.path.isfile(path) and not os.path.islink(path) and (read_bytes(path) or b"").startswith(MARK)
+
+
+def plan_write(path: str, content: bytes) -> list[Change]:
+    """What it takes for path to be a file with the mark and this content. Raises HoldfastError where it is a symbolic link."""
+    if os.path.islink(path):
+        raise HoldfastError(f"{path}: is a symbolic link, and what it points to is not this module's to change; remove the link or choose another name")
+    return Write.plan(path, MARK + content, _READABLE)
+
+
+def refuse_others(path: str, certificates: list[Certificate]) -> None:
+    """Raise HoldfastError where somebody else keeps other certificates in path than these."""
+    content = read_bytes(path)
+    if content is None or content.startswith(MARK) or certificates_in(content) == {certificate.der for certificate in certificates}:
+        return
+    raise HoldfastError(f"{path}: exists, holds other certificates and was not written by this module; remove it or choose another name")

@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is trusted by registry: certs.d of Docker, of podman and its kin, and of containerd.
+
+In a registry's directory NAME.crt holds the CA certificates, NAME.cert and NAME.key point to the client's own. NAME.crt says
+whether it is this module's, and the pair with it: it is written before them and removed after them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, Remove, RemoveDirectory
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import MARK, Kept, is_marked, plan_write, refuse_others
+
+_PAIR_MARK = b"# So are the links of the same name to a client's certificate and key.\n"
+_HOSTS = "hosts.toml"
+
+
+@dataclasses.dataclass(frozen=True)
+class RegistryStore:
+    """A directory with a directory for each registry. with_hosts: containerd's, which has a hosts.toml in each."""
+
+    base: str
+    with_hosts: bool
+
+
+def plan(store: RegistryStore, wanted: Kept) -> list[Change]:
+    """What it takes for the certificates to be kept at these endpoints under the name, and nowhere else under it.
+
+    Without certificates: for none to be kept at these endpoints, or without endpoints at any. Nothing is changed.
+    """
+    directories = [os.path.join(store.base, endpoint) for endpoint in wanted.endpoints]
+    planned: list[Change] = []
+    if wanted.certificates:
+        for directory in directories:
+            planned += _plan_directory(store, directory, wanted, keep=True)
+        given = {os.path.realpath(directory) for directory in directories}
+        others = [directory for directory in _directories(store.base) if os.path.realpath(directory) not in given]
+    else:
+        others = [directory for directory in directories if os.path.isdir(directory)] if directories else _directories(store.base)
+    for directory in others:
+        removals = _plan_directory(store, directory, wanted, keep=False)
+        planned += removals
+        # An empty directory, which a killed run may have left, is in the way: podman looks no further than the first of the registry's name.
+        if _removed(removals) == set(whole.names_in(directory)) and not os.path.islink(directory):
+            planned.append(RemoveDirectory(directory, "empty directory removed"))
+    return planned
+
+
+def apply(store: RegistryStore, wanted: Kept) -> list[Change]:
+    """Make what plan() says, one run at a time. Returns what was made."""
+    whole.make_directories(os.path.dirname(store.base), 0o755)
+    with locked(store.base):
+        planned = plan(store, wanted)
+        changes.apply(planned)
+    return planned
+
+
+def _removed(planned: list[Change]) -> set[str]:
+    """The names in a directory that are to go."""
+    return {os.path.basename(change.path) for change in planned if isinstance(change, Remove)}
+
+
+def _plan_directory(store: RegistryStore, directory: str, wanted: Kept, keep: bool) -> list[Change]:
+    written, removed = _plan_kept(directory, wanted) if keep else ([], [])
+    for name in _kept_names(directory):
+        if (wanted.exclusive and name != wanted.name) or (not keep and name == wanted.name):
+            removed += [*_plan_removal_of_pair(directory, name), *Remove.plan(os.path.join(directory, f"{name}.crt"))]
+    hosts: list[Change] = []
+    if store.with_hosts and keep:
+        _refuse_hidden(directory)
+    if store.with_hosts and (keep or is_marked(os.path.join(directory, _HOSTS))):
+        stay = {os.path.basename(change.path) for change in written}
+        # In the middle: containerd refuses a hosts.toml that names a missing file.
+        hosts = _plan_hosts(directory, (set(whole.names_in(directory)) | stay) - _removed(removed))
+    return _plan_leftovers(directory, wanted.name) + written + hosts + removed
+
+
+def _plan_kept(directory: str, wanted: Kept) -> tuple[list[Change], list[Change]]:
+    """What the wanted name takes: what may be named in hosts.toml once it is there, and what only after nothing there names it."""
+    path = os.path.join(directory, f"{wanted.name}.crt")
+    refuse_others(path, wanted.certificates)
+    has_pair = _has_pair(path)
+    content = (_PAIR_MARK if wanted.client else b"") + "".join(certificate.pem for certificate in wanted.certificates).encode()
+    if wanted.client is None:
+        pair = _plan_removal_of_pair(directory, wanted.name)
+        return ([], pair + plan_write(path, content)) if pair else (plan_write(path, content), [])
+    written = plan_write(path, content)
+    files, names = wanted.client.files, wanted.client.names
+    # The key first: Docker refuses a registry with a certificate that has no key.
+    for parameter, target, kind in ((names.key, files.key, "key"), (names.certificate, files.certificate, "cert")):
+        written += _plan_link(os.path.join(directory, f"{wanted.name}.{kind}"), target, parameter, ours=has_pair)
+    return written, []
+
+
+def _plan_link(path: str, target: str, parameter: str, ours: bool) -> list[Change]:
+    if _place(target) == _place(path):
+        raise HoldfastError(f"{parameter}: {target} is where this module puts its link; right would be a file outside of the stores")
+    if os.path.lexists(path) and whole.link_target(path) != target and not (ours and os.path.islink(path)):
+        raise HoldfastError(f"{path}: exists and was not put there by this module; remove it or choose another name")
+    return Link.plan(path, target)
+
+
+def _place(path: str) -> str:
+    """One spelling for a path, which may be a link itself."""
+    directory, name = os.path.split(path)
+    return os.path.join(os.path.realpath(directory), name)
+
+
+def _plan_removal_of_pair(directory: str, name: str) -> list[Change]:
+    """The removal of links alone: a file in their place holds a key that somebody may have nowhere else."""
+    if not _has_pair(os.path.join(directory, f"{name}.crt")):
+        return []
+    links = [os.path.join(directory, f"{name}.{kind}") for kind in ("cert", "key")]
+    return [change for link in links if os.path.islink(link) for change in Remove.plan(link)]
+
+
+def _has_pair(path: str) -> bool:
+    return (whole.read_bytes(path) or b"").startswith(MARK + _PAIR_MARK)
+
+
+def _kept_names(directory: str) -> list[str]:
+    """The names under which this module keeps something in a registry's directory."""
+    return [entry[: -len(".crt")] for entry in whole.names_in(directory) if entry.endswith(".crt") and is_marked(os.path.join(directory, entry))]
+
+
+def _plan_leftovers(directory: str, name: str) -> list[Change]:
+    made_for = [f"{name}.crt", f"{name}.cert", f"{name}.key", _HOSTS]
+    leftovers = [entry for entry in whole.names_in(directory) if whole.leftover_of(entry) in made_for]
+    return [change for entry in leftovers for change in Remove.plan(os.path.join(directory, entry), why="left by a run that was killed, removed")]
+
+
+def _plan_hosts(directory: str, entries: set[str]) -> list[Change]:
+    """The hosts.toml that names the CA files and pairs among these entries, whatever they were put there for."""
+    path = os.path.join(directory, _HOSTS)
+    if os.path.lexists(path) and not is_marked(path):
+        raise HoldfastError(f"{path}: exists and was not written by this module; add the CA to it by hand, or remove it, or leave containerd out of stores")
+    authorities = [os.path.join(directory, entry) for entry in sorted(entries) if entry.endswith(".crt")]
+    stems = [os.path.join(directory, entry[: -len(".key")]) for entry in sorted(entries) if entry.endswith(".key") and f"{entry[:-4]}.cert" in entries]
+    if not authorities:
+        return Remove.plan(path)
+    # No table [host]: containerd asks the server after every host, and would ask it without a host's ca.
+    lines = [
+        f"server = {json.dumps(f'https://{os.path.basename(directory)}')}",
+        'capabilities = ["pull", "resolve", "push"]',
+        f"ca = {json.dumps(authorities)}",
+    ]
+    if stems:
+        lines.append(f"client = {json.dumps([[f'{stem}.cert', f'{stem}.key'] for stem in stems])}")
+    return plan_write(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _refuse_hidden(directory: str) -> None:
+    base, endpoint = os.path.split(directory)
+    host, _colon, port = endpoint.rpartition(":")
+    preferred = os.path.join(base, f"{host}_{port}_")
+    if host and os.path.exists(preferred):
+        raise HoldfastError(f"{preferred}: exists, and containerd would read it instead of {directory}; remove it or leave containerd out of stores")
+
+
+def _directories(base: str) -> list[str]:
+    paths = [os.path.join(base, entry) for entry in whole.names_in(base)]
+    return [path for path in paths if os.path.isdir(path) and not os.path.islink(path)]

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+pytest.importorskip("cryptography")
+
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
+    asked,
+    ca,
+    converge,
+    install,
+    needs,
+    predict,
+    request,
+    sign,
+    tree,
+)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # old releases of the library announce the end of old Pythons on import
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+def test_a_certificate_that_does_not_fit_is_refused_and_nothing_is_installed(tmp_path):
+    made, _requested, signed, _installed = converge(tmp_path)
+    before = tree(tmp_path)
+    good = signed["certificates"][0]
+    foreign = sign(tmp_path / "ca", [asked()])["certificates"][0]
+    other_ca = ca(tmp_path / "other")["certificate"]
+    before = tree(tmp_path / "tls")
+    for certificates, ca_pem, message in (
+        ([good, {**foreign, "name": "two"}], made["certificate"], "two.key: is missing"),
+        ([foreign], made["certificate"], r"certificates\[0\]\.certificate \(registry\): does not match the key"),
+        ([good], other_ca, "is not signed by the CA"),
+        ([{**good, "certificate": "rubbish"}], made["certificate"], "is not a certificate"),
+        ([{**good, "name": "ca"}], made["certificate"], "'ca' is taken"),
+        ([good], "", "ca_certificate: holds no whole block"),
+    ):
+        with pytest.raises(HoldfastError, match=message):
+            install(tmp_path / "tls", certificates, ca_pem)
+    assert tree(tmp_path / "tls") == before
+
+
+def test_the_cas_certificate_is_kept_right_without_any_certificate(tmp_path):
+    made = ca(tmp_path / "ca")
+    assert install(tmp_path / "tls", [], made["certificate"])["changes"] == [f"{tmp_path}/tls/ca.crt: made"]
+    assert not install(tmp_path / "tls", [], made["certificate"])["changed"]
+    renewed = ca(tmp_path / "ca", common_name="Other CA")["certificate"]
+    assert install(tmp_path / "tls", [], renewed, check_mode=True)["changes"] == install(tmp_path / "tls", [], renewed)["changes"]
+    assert (tmp_path / "tls/ca.crt").read_text() == renewed
+
+
+def test_a_check_run_on_a_fresh_host_predicts_everything_and_writes_nothing(tmp_path):
+    predicted = predict(tmp_path)
+    assert [step["changed"] for step in predicted] == [True] * 4
+    assert tree(tmp_path) == {}
+    ca(tmp_path / "ca")
+    assert [step["changed"] for step in predict(tmp_path)] == [False, True, True, True]
+    assert not (tmp_path / "tls").exists()
+
+
+def test_a_check_run_without_the_library_predicts_on_a_fresh_host_and_fails_clearly_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(library, "HAS_CRYPTOGRAPHY", False)
+    predicted = predict(tmp_path)
+    assert [step["changed"] for step in predicted] == [True] * 4
+    assert (predicted[0]["needs"], needs(predicted[1])) == (["missing"], [["missing"]])
+    assert tree(tmp_path) == {}
+    for run in (
+        lambda: ca(tmp_path / "x"),
+        lambda: request(tmp_path / "x", ""),
+        lambda: sign(tmp_path / "x", [asked(csr="")]),
+        lambda: install(tmp_path / "x", [], ""),
+    ):
+        with pytest.raises(HoldfastError, match="python3-cryptography"):
+            run()
+    monkeypatch.undo()
+    signed = converge(tmp_path)[2]["certificates"]
+    monkeypatch.setattr(library, "HAS_CRYPTOGRAPHY", False)
+    for run in (
+        lambda: ca(tmp_path / "ca", check_mode=True),
+        lambda: request(tmp_path / "tls", "", check_mode=True),
+        lambda: sign(tmp_path / "ca", [asked(csr="")], check_mode=True),
+        lambda: install(tmp_path / "tls", signed, "", check_mode=True),
+    ):
+        with pytest.raises(HoldfastError, match="python3-cryptography"):
+            run()

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import itertools
+import json
+import warnings
+from datetime import datetime, timezone
+
+import pytest
+
+pytest.importorskip("cryptography")
+
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
+    certificate_from_pem,
+)
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import (
+    key_from_pem,
+)
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
+    PASSPHRASE,
+    asked,
+    ca,
+    converge,
+    entry,
+    in_children,
+    install,
+    killed_at,
+    mode,
+    pair_matches,
+    predict,
+    request,
+    sign,
+)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # old releases of the library announce the end of old Pythons on import
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+def test_no_result_or_diff_holds_a_private_key_or_a_passphrase(tmp_path):
+    entries = [entry(), entry(name="two", key_type="ed25519")]
+    results = predict(tmp_path, *entries, passphrase=PASSPHRASE) + converge(tmp_path, *entries, passphrase=PASSPHRASE)
+    text = json.dumps(results)
+    assert "PRIVATE KEY" not in text
+    assert PASSPHRASE not in text
+    assert PASSPHRASE not in repr(CaSettings("x", passphrase=PASSPHRASE))
+
+
+def test_twenty_processes_signing_at_once_lose_no_record_and_repeat_no_serial(tmp_path):
+    ca(tmp_path)
+    requests = [[asked(name=f"n{number}-{index}") for index in range(3)] for number in range(20)]
+    assert in_children(20, lambda number: [sign(tmp_path, [single]) for single in requests[number]]) == [0] * 20
+    serials = [json.loads(line)["serial"] for line in (tmp_path / "issued.jsonl").read_text().splitlines()]
+    assert len(serials) == len(set(serials)) == 60
+
+
+def test_twenty_processes_making_one_ca_and_one_key_agree(tmp_path):
+    def work(number):
+        pem = ca(tmp_path / "ca")["certificate"]
+        (tmp_path / f"{number}.pem").write_text(pem + request(tmp_path / "tls", pem)["certificates"][0]["key_path"])
+
+    assert in_children(20, work) == [0] * 20
+    assert len({path.read_text() for path in tmp_path.glob("*.pem")}) == 1
+
+
+def whole(root):
+    """Every key and certificate below root can be read."""
+    for path in root.rglob("*"):
+        if path.suffix in (".key", ".new"):
+            key_from_pem(path.read_bytes(), str(path))
+        elif path.suffix == ".crt":
+            certificate_from_pem(path.read_bytes(), str(path))
+        elif path.suffix == ".jsonl":
+            [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("changed", [None, {"key_type": "ed25519"}, {"names": ["new.example.org"]}])
+def test_killed_at_any_step_files_are_whole_and_the_next_run_finishes(tmp_path, changed):
+    kills = 0
+    for step in itertools.count():
+        root = tmp_path / str(step)
+        root.mkdir()
+        if changed:
+            converge(root)
+        if not killed_at(step, lambda root=root: converge(root, entry(**(changed or {})))):
+            break
+        kills += 1
+        whole(root)
+        if changed:
+            assert pair_matches(root / "tls") or pair_matches(root / "tls", key="registry.key.new")
+        converge(root, entry(**(changed or {})))
+        assert pair_matches(root / "tls")
+        assert [s["changed"] for s in converge(root, entry(**(changed or {})))] == [False] * 4
+        assert not [path for path in root.rglob("*") if path.name.endswith((".new", ".holdfast-tmp"))]
+        assert [mode(root / place) for place in ("ca", "tls")] == ["0o700", "0o755"]
+    assert kills >= 25
+
+
+def test_nothing_here_uses_what_the_library_deprecates(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        converge(tmp_path, entry(), entry(name="two", key_type="ed25519"), permitted_dns_domains=["example.org"])
+        converge(tmp_path, entry(), entry(name="two", key_type="rsa-3072"), permitted_dns_domains=["example.org"])
+
+
+def test_times_are_utc():
+    assert isoformat(datetime(2036, 1, 31, 12, tzinfo=timezone.utc)) == "2036-01-31T12:00:00Z"
+
+
+def test_a_private_key_pasted_by_mistake_is_refused_without_an_echo(tmp_path):
+    made, _requested, signed, _installed = converge(tmp_path)
+    key = (tmp_path / "tls/registry.key").read_text()
+    good = signed["certificates"][0]
+    for act in (
+        lambda: install(tmp_path / "tls", [{**good, "certificate": good["certificate"] + key}], made["certificate"]),
+        lambda: install(tmp_path / "tls", [good], made["certificate"] + key),
+        lambda: request(tmp_path / "tls", made["certificate"] + key),
+        lambda: sign(tmp_path / "ca", [asked(csr=key)]),
+    ):
+        with pytest.raises(HoldfastError, match="holds a private key") as caught:
+            act()
+        assert key.splitlines()[1] not in str(caught.value)
