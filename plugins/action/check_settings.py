@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks the settings of a role on the controller, before anything is changed on a host."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pathlib
+import re
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host
+
+ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+SETTINGS = "ansible_collections.holdfast.registry.plugins.plugin_utils.settings"
+PREFIXES = {"site": "holdfast"}
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec={"role": {"type": "str", "required": True, "choices": _roles()}, "called": {"type": "dict", "default": {}}}
+        )
+        role, prefix = arguments["role"], PREFIXES.get(arguments["role"], arguments["role"])
+        checks = importlib.import_module(f"{SETTINGS}.{role}")
+        spec = _spec(role, checks)
+        own = _inventory(variables)
+        found = self._problems(spec, checks, variables)
+        # A play that sets variables of roles says once, for all roles, what the user knows them by.
+        known_by = {**_plain(self._templar.template(variables.get("holdfast_called", {}))), **arguments["called"]}
+        called = {name: known for name, known in known_by.items() if name not in own}
+        for warning in _unknown(prefix, spec, own, getattr(checks, "RESULTS", ())):
+            display.warning(f"{variables.get('inventory_hostname')}: {warning}")
+        result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
+        if found:
+            result.update({"failed": True, "msg": "; ".join(result["problems"])})
+        return result
+
+    def _problems(self, spec: dict[str, t.Any], checks: t.Any, variables: dict[str, t.Any]) -> list[str]:
+        given: dict[str, t.Any] = {}
+        found = []
+        for name in spec:
+            if name in variables:
+                try:
+                    given[name] = _plain(self._templar.template(variables[name]))
+                except AnsibleError as error:
+                    found.append(f"{name}: {error}")
+        if found:
+            return found
+        validated = ArgumentSpecValidator(spec).validate(given, validate_role_argument_spec=True)
+        if validated.error_messages:
+            return list(validated.error_messages)
+        host = Host(
+            name=variables.get("inventory_hostname", ""),
+            facts=_plain(variables.get("ansible_facts", {})),
+            groups=_plain(variables.get("groups", {})),
+            check_mode=bool(self._task.check_mode),
+        )
+        return list(checks.problems(_as_written(validated.validated_parameters, given), host))
+
+
+def _roles() -> list[str]:
+    return ["site", *sorted(path.parent.parent.name for path in ROLES.glob("*/meta/argument_specs.yml"))]
+
+
+def _spec(role: str, checks: t.Any) -> dict[str, t.Any]:
+    if role == "site":
+        return dict(checks.SPEC)
+    document = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    return dict(document["argument_specs"]["main"]["options"])
+
+
+def _inventory(variables: dict[str, t.Any]) -> set[str]:
+    """The variables that the host has by itself, without those of the play and of the role's defaults."""
+    hostvars = variables.get("hostvars")
+    host = variables.get("inventory_hostname")
+    return set(hostvars[host]) if hostvars is not None and host in hostvars else set()
+
+
+def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iterable[str]) -> list[str]:
+    """A line for each variable of the inventory that looks like one of the role's, and is none."""
+    found = []
+    for name in sorted(own - set(spec) - set(results)):
+        if name.startswith(f"{prefix}_"):
+            words = name[len(prefix) + 1 :]
+            close = difflib.get_close_matches(words, [known[len(prefix) + 1 :] for known in spec], n=1, cutoff=0)
+            found.append(f"{name}: is no variable of holdfast.registry and has no effect; the closest is {prefix}_{close[0]}")
+    return found
+
+
+def _renamed(problem: str, called: dict[str, str]) -> str:
+    for name, known in called.items():
+        problem = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", known, problem)
+    return problem
+
+
+def _as_written(validated: t.Any, given: t.Any) -> t.Any:
+    """The validated values without the empty ones that the validation fills in for keys that nobody wrote."""
+    if isinstance(validated, dict) and isinstance(given, dict):
+        return {key: _as_written(value, given.get(key)) for key, value in validated.items() if value is not None or key in given}
+    if isinstance(validated, list) and isinstance(given, list) and len(validated) == len(given):
+        return [_as_written(value, one) for value, one in zip(validated, given)]
+    return validated
+
+
+def _plain(value: t.Any) -> t.Any:
+    """Lists and dictionaries of their own. Up to 2.18 a value encrypted with Ansible Vault is an object that is no string."""
+    if isinstance(value, t.Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if hasattr(value, "__ENCRYPTED__") else value

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the templates of the role nginx_auth read."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: gateway
+short_description: Resolve the registries behind the gateway, and what their access rules allow
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Turns the variables of the role P(holdfast.registry.nginx_auth#role) into what its templates read.
+  - As long as there is a problem, no registry allows anything.
+options:
+  _input:
+    description: The variables of the role, without the prefix C(nginx_auth_).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Say by which port each registry is reached
+  ansible.builtin.debug:
+    msg: "{{ gateway.registries | items2dict(key_name='name', value_name='port') }}"
+  vars:
+    gateway: >-
+      {{ {'server_name': 'registry.example.org', 'port': 443, 'tls': false, 'certificate': '', 'certificate_key': '', 'client_certificates': 'off',
+          'upstream': '127.0.0.1:5000', 'rules': [], 'administrators': [], 'listing': {}} | holdfast.registry.gateway }}
+"""
+
+RETURN = r"""
+_value:
+  description: The registries and what is wrong with them.
+  type: dict
+  contains:
+    problems:
+      description: The problems, each with its place. Empty when there are none.
+      type: list
+      elements: str
+      sample: ['nginx_auth_rules[2].users[0]: there is no user "bobb" in nginx_auth_users or nginx_auth_certificate_users']
+    registries:
+      description:
+        - The registries, with everything that is said of each, and what was inherited from the role's variables.
+        - C(decisions) are regular expressions, one of which matches C(REGISTRY:ACTION:USER:REPOSITORY) if that is allowed, each with the label
+          of its rule. Each can stand between double quotes in a C(map) of nginx, behind C(~). None has capturing groups.
+        - C(search) is what the search service reads, with regular expressions of Python that match a whole name.
+      type: list
+      elements: dict
+      sample: [{name: registry, port: 443, server_names: [registry.example.org]}]
+    ports:
+      description: The ports that the gateway listens at, each with the variable that sets it.
+      type: list
+      elements: dict
+      sample: [{port: 443, setting: nginx_auth_port}]
+    certificates:
+      description: The certificates that the gateway presents, with the names each has to be for, as M(holdfast.registry.certificate_info) reads them.
+      type: list
+      elements: dict
+      sample: [{path: /etc/ssl/holdfast/registry.crt, key: /etc/ssl/holdfast/registry.key, server_names: [registry.example.org]}]
+"""
+
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
+
+
+def gateway(settings: dict[str, t.Any]) -> dict[str, t.Any]:
+    found, problems = registries(settings)
+    ports = {registry["port"]: f"{registry['place']}port" for registry in reversed(found)}
+    names: dict[tuple[str, str], list[str]] = {}
+    for registry in (registry for registry in found if registry["tls"]):
+        names.setdefault((registry["certificate"], registry["certificate_key"]), []).extend(registry["server_names"])
+    return {
+        "problems": problems,
+        "registries": found,
+        "ports": [{"port": int(port), "setting": setting} for port, setting in reversed(ports.items()) if str(port).isdecimal()],
+        "certificates": [{"path": path, "key": key, "server_names": sorted(set(server_names))} for (path, key), server_names in names.items()],
+    }
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"gateway": gateway}

@@ -1,0 +1,62 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: requests_as_wanted
+short_description: Let no host ask a CA for another certificate than it is to have
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Holds certificate signing requests, which come from a host, against the certificates that the inventory wants for it. A request for other names
+    or another common name is an error.
+  - Lifetime and usages are taken from what is wanted, whatever the host says.
+  - Runs on the controller and needs its Python library cryptography, which ansible-core brings.
+positional: certificates
+options:
+  _input:
+    description: The requests, as M(holdfast.registry.certificate_request) returns them.
+    type: list
+    elements: dict
+    required: true
+  certificates:
+    description: The certificates wanted, as M(holdfast.registry.certificate_request) takes them.
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Sign what the host asks for, if it is what it is to have
+  holdfast.registry.certificate_sign:
+    directory: /etc/ssl/holdfast-ca
+    requests: "{{ requested.requests | holdfast.registry.requests_as_wanted(certificates) }}"
+  delegate_to: ca.example.org
+"""
+
+RETURN = r"""
+_value:
+  description: The requests for M(holdfast.registry.certificate_sign).
+  type: list
+  elements: dict
+"""
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.plugin_utils.signing import as_wanted
+
+
+def requests_as_wanted(requests: list[dict[str, t.Any]], certificates: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    try:
+        return as_wanted(requests, certificates)
+    except HoldfastError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"requests_as_wanted": requests_as_wanted}

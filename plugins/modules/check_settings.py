@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuse the settings of a role that cannot work, before anything is changed."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_settings
+short_description: Refuse the settings of a role that cannot work, before anything is changed
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Checks the variables of a role of this collection on the controller. Types, choices and required variables are in the role's argument
+    spec, the rest is checked by the collection's own code. Fails with everything that is wrong.
+  - Warns of variables of the inventory that begin with the role's name and that the role does not know, since nobody would notice a misspelt one.
+extends_documentation_fragment:
+  - holdfast.registry.attributes.read_only
+options:
+  role:
+    description: Name of the role. V(site) is for what C(site.yml) asks for, and for the host itself.
+    type: str
+    required: true
+    choices: [docker_client, nginx_auth, pki, redis, registry, site]
+  called:
+    description:
+      - Variables of the role that the user knows by another name, for the messages.
+      - A variable that the inventory itself sets keeps its own name. C(site.yml) says the same for all roles in the variable C(holdfast_called).
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Check the settings of the cache
+  holdfast.registry.check_settings:
+    role: redis
+"""
+
+RETURN = r"""
+problems:
+  description: What is wrong. Empty where the module does not fail.
+  returned: always
+  type: list
+  elements: str
+  sample: ["redis_port: 70000 is not a port between 1 and 65535"]
+"""

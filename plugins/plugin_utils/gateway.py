@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The registries behind one gateway: what the variables of the role nginx_auth say of each, resolved and checked."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils.access.decisions import nginx_map, search_rules
+from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import NOTHING, ROLE, Variables, read_access
+
+# The one registry that the role's own variables describe.
+FIRST = "registry"
+
+# What a further registry may say, and what it takes from the role's own variables where it says nothing.
+INHERITED = (
+    "server_name",
+    "port",
+    "tls",
+    "certificate",
+    "certificate_key",
+    "client_certificates",
+    "rules",
+    "administrators",
+    "listing",
+)
+OWN = ("name", "server_aliases", "upstream", "storage_directory")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+# Upstreams of nginx that are not registries.
+_RESERVED = ("passwords", "search")
+
+
+def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The registries behind the gateway, the first of which the role's own variables describe.
+
+    settings are the role's variables without their prefix nginx_auth_. Each registry has the keys of INHERITED and OWN,
+    server_names (the name and its aliases), place (where it is written), decisions (for nginx), search (for the search
+    service) and anonymous (whether a rule lets in clients without a password).
+
+    Returns the registries and what is wrong with them. As long as there is a problem, nothing is allowed.
+    """
+    problems: list[str] = []
+    first = {key: settings[key] for key in (*INHERITED, *OWN) if key in settings}
+    found = [_resolved({**first, "name": FIRST}, "nginx_auth_", ROLE, settings, problems)]
+    further = settings.get("further_registries") or []
+    if not isinstance(further, (list, tuple)):
+        return found, ["nginx_auth_further_registries: must be a list of dictionaries such as {name: mirror, port: 5444, upstream: 127.0.0.1:5001}"]
+    for index, written in enumerate(further):
+        place = f"nginx_auth_further_registries[{index}]"
+        problem = _shape_problem(written)
+        if problem:
+            problems.append(f"{place}{problem}")
+            continue
+        # A key without a value says nothing: Ansible fills in those that an argument spec knows.
+        written = {key: value for key, value in written.items() if value is not None}
+        entry = {**{key: settings[key] for key in INHERITED}, "server_aliases": [], "storage_directory": "", **written}
+        variables = Variables(
+            *(getattr(Variables.within(place) if key in written else ROLE, key) for key in ("rules", "administrators", "listing")),
+        )
+        found.append(_resolved(entry, f"{place}.", variables, settings, problems))
+    problems += _conflicts(found)
+    if problems:
+        found = [{**registry, "decisions": [], "search": search_rules(NOTHING)} for registry in found]
+    # Registries that take their rules from the role's own variables report the same problem.
+    return found, list(dict.fromkeys(problems))
+
+
+def _shape_problem(written: t.Any) -> str | None:
+    if not isinstance(written, dict):
+        return ": must be a dictionary such as {name: mirror, port: 5444, upstream: 127.0.0.1:5001}"
+    unknown = [key for key in written if key not in (*INHERITED, *OWN)]
+    if unknown:
+        return f": unknown key {unknown[0]!r}; there are {', '.join((*OWN, *INHERITED))}"
+    if not isinstance(written.get("name"), str) or not _NAME.fullmatch(written["name"]):
+        return ".name: must be a lower-case letter and then at most 30 lower-case letters, digits and _"
+    if written["name"] in (FIRST, *_RESERVED):
+        return f".name: {written['name']!r} is taken; choose another"
+    if not written.get("upstream"):
+        return ".upstream: is missing; give ADDRESS:PORT or unix:/PATH"
+    return None
+
+
+def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, settings: t.Mapping[str, t.Any], problems: list[str]) -> dict[str, t.Any]:
+    access, wrong = read_access(
+        entry["rules"],
+        settings.get("groups"),
+        entry.get("administrators"),
+        entry.get("listing"),
+        settings.get("users"),
+        settings.get("certificate_users"),
+        settings.get("users_exclusive", True),
+        variables,
+    )
+    problems += wrong
+    return {
+        **entry,
+        "place": place,
+        "server_names": [entry["server_name"], *(entry.get("server_aliases") or [])],
+        "decisions": [decision._asdict() for decision in nginx_map(access, entry["name"], variables)],
+        "search": search_rules(access),
+        "anonymous": any(rule.subjects.anonymous for rule in access.rules),
+    }
+
+
+def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    """Two registries of one name, or of one server name at one port: nginx would serve the first and ignore the other."""
+    names: dict[t.Any, str] = {}
+    for registry in found:
+        place = registry["place"]
+        if names.setdefault(registry["name"], place) != place:
+            yield f"{place}name: {registry['name']!r} is the name of another registry as well"
+        for server_name in registry["server_names"]:
+            if names.setdefault((server_name, str(registry["port"])), place) != place:
+                yield f"{place}server_name: {server_name} at port {registry['port']} leads to another registry as well; choose another name or port"

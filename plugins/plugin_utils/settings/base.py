@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the checks of settings have in common: the host they are for, and questions asked again and again."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._names import is_address as names_is_address
+from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
+
+Settings = dict[str, t.Any]
+
+SECRET_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """The host whose settings are checked, as far as the controller knows it."""
+
+    name: str
+    facts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    groups: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
+    check_mode: bool = False
+
+
+def said(check: t.Callable[..., t.Any], *arguments: t.Any, **more: t.Any) -> list[str]:
+    """What one of the modules' own checks says is wrong, as a list."""
+    try:
+        check(*arguments, **more)
+    except HoldfastError as error:
+        return [str(error)]
+    return []
+
+
+def name_problem(setting: str, name: str, *, wildcard: bool = False) -> list[str]:
+    """What is wrong with a DNS name or an IP address: the same that a certificate's names are held to."""
+    found = said(certificate_names.parse_name, name, setting)
+    if found and "_" in name:
+        found = [f"{found[0]}; an underscore is not allowed in one"]
+    if not found and name.startswith("*") and not wildcard:
+        found = [f"{setting}: {name!r} stands for many names, and a single one is needed here"]
+    return found
+
+
+def endpoint_problem(setting: str, text: str) -> list[str]:
+    """What is wrong with HOST or HOST:PORT."""
+    return said(parse_endpoint, text, parameter=setting)
+
+
+def is_address(text: str) -> bool:
+    return "%" not in text and names_is_address(text)
+
+
+def path_problem(setting: str, path: str, *, may_be_empty: bool = False) -> list[str]:
+    """What is wrong with a path on the host. Blanks, quotes and the like would be taken apart by what reads them."""
+    if (may_be_empty and path == "") or re.fullmatch(r"/[A-Za-z0-9._@+-]+(/[A-Za-z0-9._@+-]+)*/?", path):
+        return []
+    empty = "neither empty nor " if may_be_empty else "not "
+    return [f'{setting}: "{path}" is {empty}an absolute path below / of letters, digits and any of ._@+-']
+
+
+def port_problem(setting: str, port: int) -> list[str]:
+    return [] if 0 < port < 65536 else [f"{setting}: {port} is not a port between 1 and 65535"]
+
+
+def range_problem(setting: str, number: int, low: int, high: int, unit: str = "") -> list[str]:
+    return [] if low <= number <= high else [f"{setting}: {number} is not between {low} and {high}{unit}"]
+
+
+def secret_problem(setting: str, secret: str) -> list[str]:
+    """What is wrong with a secret that goes into files of other programs. It is not in the message."""
+    if secret == "" or SECRET_FORM.fullmatch(secret):
+        return []
+    return [f"{setting}: needs at least 16 characters, each a letter, a digit or one of ._~+/=-"]

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of role docker_client that cannot work."""
+
+from __future__ import annotations
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
+    Host,
+    Settings,
+    endpoint_problem,
+    is_address,
+    name_problem,
+    path_problem,
+)
+
+
+def problems(settings: Settings, _host: Host) -> list[str]:
+    found = endpoint_problem("docker_client_registry", settings["docker_client_registry"])
+    for place, name in enumerate(settings["docker_client_registry_aliases"]):
+        found += name_problem(f"docker_client_registry_aliases[{place}]", name)
+    for place, former in enumerate(settings["docker_client_former_registries"]):
+        found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
+    address = settings["docker_client_hosts_address"]
+    if address and not is_address(address):
+        found.append(f'docker_client_hosts_address: "{address}" is not an IP address')
+    certificate = settings["docker_client_ca_certificate"]
+    if certificate and "-----BEGIN CERTIFICATE-----" not in certificate:
+        found.append("docker_client_ca_certificate: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)")
+    return found + _client_certificate(settings) + _logins(settings)
+
+
+def _client_certificate(settings: Settings) -> list[str]:
+    certificate, key = settings["docker_client_client_certificate"], settings["docker_client_client_key"]
+    if not certificate and not key:
+        return []
+    if not certificate or not key:
+        return ["docker_client_client_certificate and docker_client_client_key: give both or neither"]
+    found = path_problem("docker_client_client_certificate", certificate) + path_problem("docker_client_client_key", key)
+    if not settings["docker_client_ca_certificate"]:
+        found.append("docker_client_client_certificate: needs docker_client_ca_certificate")
+    if set(settings["docker_client_ca_stores"]) <= {"system"}:
+        found.append("docker_client_client_certificate: the store system has no place for it, so docker_client_ca_stores needs another")
+    return found
+
+
+def _logins(settings: Settings) -> list[str]:
+    found = []
+    for place, login in enumerate(settings["docker_client_logins"]):
+        missing = [key for key in ("username", "password") if not login.get(key)]
+        if login.get("state") != "absent" and missing:
+            found.append(f"docker_client_logins[{place}]: needs {' and '.join(missing)}, or state: absent")
+    return found

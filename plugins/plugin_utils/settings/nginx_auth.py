@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of role nginx_auth that cannot work."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as user_problems
+from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
+    Host,
+    Settings,
+    name_problem,
+    path_problem,
+    port_problem,
+    range_problem,
+)
+
+_PREFIX = "nginx_auth_"
+# What may stand in a quoted string of nginx and in a header.
+_REALM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@()-]*")
+_UPSTREAM = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})|unix:/[A-Za-z0-9/._-]+")
+_RANGES = (
+    ("bcrypt_cost", 4, 17, ""),
+    ("password_cache_seconds", 1, 300, " seconds"),
+    ("attempts_per_minute", 1, 6000, ""),
+    ("connections_per_client", 1, 65535, ""),
+    ("proxy_timeout", 1, 86400, " seconds"),
+    ("hsts_seconds", 0, 2**31 - 1, " seconds"),
+)
+
+
+def problems(settings: Settings, _host: Host) -> list[str]:
+    """What is wrong with the settings, each with its variable and place."""
+    found, wrong = registries({name[len(_PREFIX) :]: value for name, value in settings.items()})
+    for registry in found:
+        wrong += _of_registry(registry, settings)
+    for name, low, high, unit in _RANGES:
+        wrong += range_problem(_PREFIX + name, settings[_PREFIX + name], low, high, unit)
+    if not _REALM.fullmatch(settings["nginx_auth_realm"]):
+        wrong.append("nginx_auth_realm: may have letters, digits, spaces and any of ._:/@()- only, and begins with a letter or digit")
+    wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
+    wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
+    wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
+    for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
+        wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
+    # Each has to bring a password or a hash: nothing makes one up here.
+    wrong += user_problems(settings["nginx_auth_users"], parameter="nginx_auth_users")
+    return list(dict.fromkeys(wrong))
+
+
+def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[str]:
+    place, tls = registry["place"], registry["tls"]
+    yield from name_problem(f"{place}server_name", registry["server_name"])
+    for index, alias in enumerate(registry["server_aliases"] or []):
+        yield from name_problem(f"{place}server_aliases[{index}]", alias, wildcard=True)
+    yield from _number(f"{place}port", registry["port"], port_problem)
+    upstream = _UPSTREAM.fullmatch(str(registry["upstream"]))
+    if not upstream or (upstream[2] and not 0 < int(upstream[2]) < 65536):
+        yield f'{place}upstream: "{registry["upstream"]}" is neither ADDRESS:PORT nor unix:/PATH'
+    yield from path_problem(f"{place}storage_directory", registry["storage_directory"], may_be_empty=True)
+    for name, what in (("certificate", "a certificate"), ("certificate_key", "a private key")):
+        if tls and not registry[name]:
+            yield f"{place}{name}: must be the path of {what} on the host, or {place}tls false"
+        else:
+            yield from path_problem(f"{place}{name}", registry[name], may_be_empty=True)
+    yield from _of_client_certificates(place, registry, settings)
+
+
+def _of_client_certificates(place: str, registry: dict[str, t.Any], settings: Settings) -> t.Iterator[str]:
+    setting, value = f"{place}client_certificates", registry["client_certificates"]
+    if value not in ("off", "alternative", "required"):
+        # YAML reads an unquoted off as false.
+        yield f'{setting}: "{value}" is not "off", "alternative" or "required"; write it in quotes'
+    elif value != "off" and not (settings["nginx_auth_client_ca"] and registry["tls"]):
+        yield f"nginx_auth_client_ca: must be the path of the CA of the client certificates on the host, and {place}tls true, for {setting} is {value}"
+
+
+def _number(setting: str, value: t.Any, check: t.Callable[[str, int], list[str]]) -> list[str]:
+    return check(setting, int(value)) if str(value).isdecimal() else [f'{setting}: "{value}" is not a number']
+
+
+def _network_problem(setting: str, network: t.Any) -> list[str]:
+    try:
+        ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return [f'{setting}: "{network}" is not an address or a network such as 192.0.2.0/24']
+    return []

@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host
+
+ROOT = pathlib.Path(__file__).parents[5]
+GROUPS = {"all": ["web", "ca"], "registry_servers": ["web"]}
+REQUIRED = {
+    "redis": {},
+    "registry": {},
+    "pki": {"pki_ca_host": "ca", "pki_ca_become": True},
+    "docker_client": {"docker_client_registry": "registry.example.org"},
+    "site": {"holdfast_server_name": "registry.example.org", "holdfast_users": [{"name": "alice"}]},
+}
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+
+
+def problems(role, host=None, **settings):
+    checks = importlib.import_module(f"ansible_collections.holdfast.registry.plugins.plugin_utils.settings.{role}")
+    spec = getattr(checks, "SPEC", None)
+    if spec is None:
+        spec = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    validated = ArgumentSpecValidator(spec).validate({**REQUIRED[role], **settings}, validate_role_argument_spec=True)
+    assert validated.error_messages == []
+    return checks.problems(validated.validated_parameters, host or Host("web", groups=GROUPS))
+
+
+@pytest.mark.parametrize("role", REQUIRED)
+def test_the_defaults_are_right(role):
+    assert problems(role) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "settings", "said"),
+    [
+        ("redis", {"redis_instance": "a b"}, 'redis_instance: "a b" is not a name of lower case letters'),
+        ("redis", {"redis_instance": "a\n"}, "redis_instance"),
+        ("redis", {"redis_port": 65536}, "redis_port: 65536 is not a port between 1 and 65535"),
+        ("redis", {"redis_memory_limit": "0%"}, 'redis_memory_limit: "0%" is neither a size'),
+        ("redis", {"redis_memory_limit": "64"}, "redis_memory_limit"),
+        ("redis", {"redis_databases": 0}, "redis_databases: 0 is not between 1 and 1024"),
+        ("redis", {"redis_bind_addresses": []}, "redis_bind_addresses: is empty"),
+        ("redis", {"redis_bind_addresses": ["127.0.0.1", "web"]}, 'redis_bind_addresses[1]: "web" is not an IP address'),
+        ("redis", {"redis_bind_addresses": ["192.0.2.1"]}, "redis_password: must be set when"),
+        ("redis", {"redis_password": "short"}, "redis_password: needs at least 16 characters"),
+        ("redis", {"redis_password": "sixteen letters long"}, "redis_password: needs at least 16 characters, each"),
+        ("registry", {"registry_port": 0}, "registry_port: 0 is not a port"),
+        ("registry", {"registry_socket": "/tmp/registry.sock"}, 'registry_socket: "/tmp/registry.sock" is neither'),
+        ("registry", {"registry_storage_directory": "images"}, 'registry_storage_directory: "images" is not an absolute path'),
+        ("registry", {"registry_storage_directory": "/srv/a b"}, "registry_storage_directory"),
+        ("registry", {"registry_storage_directory": "/srv/images\n"}, "registry_storage_directory"),
+        ("registry", {"registry_log_directory": "log"}, 'registry_log_directory: "log" is neither empty nor an absolute path'),
+        ("registry", {"registry_http_secret": "short"}, "registry_http_secret: needs at least 16 characters"),
+        ("registry", {"registry_redis_address": "localhost"}, 'registry_redis_address: "localhost" is not ADDRESS:PORT'),
+        ("registry", {"registry_upload_purge_age": "a week"}, 'registry_upload_purge_age: "a week" is not a duration such as 168h'),
+        ("registry", {"registry_drain_timeout": 0}, "registry_drain_timeout: 0 is not between 1 and 86400 seconds"),
+        ("registry", {"registry_redis_database": 1024}, "registry_redis_database: 1024 is not between 0 and 1023"),
+        ("pki", {"pki_ca_host": "elsewhere"}, 'pki_ca_host: "elsewhere" is neither a host of the inventory nor localhost'),
+        ("pki", {"pki_directory": "tls"}, 'pki_directory: "tls" is not an absolute path'),
+        ("pki", {"pki_lifetime_days": 826}, "pki_lifetime_days: 826 is more than the 825 days"),
+        ("pki", {"pki_lifetime_days": 30}, "pki_lifetime_days: 30 must be more than pki_renew_before_days (30)"),
+        ("pki", {"pki_certificates": [{"name": "web", "names": ["web..example.org"]}]}, "pki_certificates[0].names[0]: 'web..example.org'"),
+        ("pki", {"pki_certificates": [{"name": "web", "names": []}]}, "pki_certificates[0].names: is empty"),
+        ("pki", {"pki_certificates": [{"name": "ca", "names": ["web"]}]}, "pki_certificates[0].name: 'ca' is taken"),
+        (
+            "pki",
+            {"pki_certificates": [{"name": "web", "names": ["web.example.net"]}], "pki_ca_allowed_names": ["*.example.org"]},
+            'pki_certificates[0].names[0]: "web.example.net" is not among pki_ca_allowed_names',
+        ),
+        ("pki", {"pki_revoked": [{"reason": "superseded"}]}, "pki_revoked[0]: must have either serial or name"),
+        (
+            "pki",
+            {"pki_certificates": [{"name": "web", "names": ["web"]}], "pki_revoked": [{"name": "WEB"}]},
+            'pki_revoked[0].name: "WEB" is the name of a certificate in pki_certificates as well',
+        ),
+        ("docker_client", {"docker_client_registry": "https://registry.example.org"}, "docker_client_registry: 'https://registry.example.org' must be HOST"),
+        ("docker_client", {"docker_client_registry": "registry:0"}, "docker_client_registry: 'registry:0' has no valid port"),
+        ("docker_client", {"docker_client_registry_aliases": ["*.example.org"]}, "docker_client_registry_aliases[0]"),
+        ("docker_client", {"docker_client_hosts_address": "web"}, 'docker_client_hosts_address: "web" is not an IP address'),
+        ("docker_client", {"docker_client_ca_certificate": "/etc/ca.crt"}, "docker_client_ca_certificate: is not a PEM certificate"),
+        ("docker_client", {"docker_client_client_key": "/k"}, "give both or neither"),
+        ("docker_client", {"docker_client_client_certificate": "/c", "docker_client_client_key": "/k"}, "needs docker_client_ca_certificate"),
+        ("docker_client", {"docker_client_logins": [{"user": "root", "username": "a"}]}, "docker_client_logins[0]: needs password"),
+        ("site", {"holdfast_server_name": ""}, "holdfast_server_name: must be the name by which the registry is reached"),
+        ("site", {"holdfast_server_name": "my_registry"}, "an underscore is not allowed"),
+        ("site", {"holdfast_server_name": "registry..example.org"}, "holdfast_server_name: 'registry..example.org'"),
+        ("site", {"holdfast_extra_names": ["-x"]}, "holdfast_extra_names[0]: '-x'"),
+        ("site", {"holdfast_port": 0}, "holdfast_port: 0 is not a port"),
+        ("site", {"holdfast_users": []}, "holdfast_users: must be a list of users"),
+        ("site", {"holdfast_users": [{"name": "a:b"}]}, "holdfast_users[0].name"),
+        ("site", {"holdfast_users": [{"name": "a", "password": None}]}, "holdfast_users[0].password: is empty; leave the line out"),
+        ("site", {"holdfast_server_address": "web"}, 'holdfast_server_address: "web" is not an IP address'),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said):
+    found = "; ".join(problems(role, **settings))
+    assert said in found
+    assert "short" not in found and "sixteen letters" not in found  # no secret in a message
+
+
+@pytest.mark.parametrize(
+    ("role", "settings"),
+    [
+        ("redis", {"redis_bind_addresses": ["127.0.0.1", "192.0.2.1"], "redis_password": "sixteen-characters-at-least", "redis_memory_limit": "1GB"}),
+        ("registry", {"registry_redis_address": "[::1]:6380", "registry_log_directory": "", "registry_socket": "/run/docker-registry/registry.sock"}),
+        ("pki", {"pki_ca_host": "localhost", "pki_ca_directory": "~/ca", "pki_certificates": [{"name": "w", "names": ["*.example.org", "2001:db8::7"]}]}),
+        ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
+        ("site", {"holdfast_server_name": "Registry.Example.org", "holdfast_extra_names": ["registry", "192.0.2.1", "2001:db8::5"]}),
+    ],
+)
+def test_what_is_right_is_let_through(role, settings):
+    assert problems(role, **settings) == []
+
+
+def test_a_host_that_cannot_be_served_is_named():
+    host = Host("web", {"os_family": "RedHat", "distribution": "Fedora", "service_mgr": "sysvinit"}, GROUPS)
+    assert problems("site", host) == [
+        "web: runs Fedora; Ubuntu and Debian are what this playbook serves",
+        "web: has no systemd as process 1 (sysvinit), which starts and guards the services",
+    ]
+
+
+@pytest.mark.parametrize("servers", [[], ["one", "two"]])
+def test_there_is_exactly_one_server(servers):
+    (problem,) = problems("site", Host("web", groups={"registry_servers": servers}))
+    assert problem.startswith("registry_servers: the group must have exactly one host")
