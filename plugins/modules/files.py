@@ -1,0 +1,211 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write many files, links and directories in one task."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: files
+short_description: Write many files, links and directories in one task
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Renders templates on the controller and sends all files of a service in one task.
+  - Everything that is wrong is found before the first change. Each file is written beside its target, flushed to the disk and renamed.
+  - A configuration that spans several files can be tested as a whole before any of them takes effect.
+  - Templates are rendered as by M(ansible.builtin.template), and looked for in the same places.
+extends_documentation_fragment:
+  - holdfast.registry.attributes
+options:
+  directories:
+    description: Directories, made with missing parents. Those that exist get the owner, group and mode.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      owner:
+        description: Owner.
+        type: str
+        default: root
+      group:
+        description: Group.
+        type: str
+        default: root
+      mode:
+        description: Mode, as an octal number in quotes.
+        type: str
+        default: "0755"
+      purge:
+        description: Files of this pattern that lie in the directory and are not written by this task are removed, such as V(*.conf).
+        type: str
+  files:
+    description: Files, each with one of O(files[].template), O(files[].src) and O(files[].content).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path on the host. Its directory exists or is one of O(directories).
+        type: path
+        required: true
+      template:
+        description: Name of a template, of the role or beside the playbook.
+        type: str
+      src:
+        description: Name of a text file of the controller, of the role or beside the playbook.
+        type: str
+      content:
+        description: The content itself. A list or dictionary is written as JSON.
+        type: raw
+      vars:
+        description: Further variables for O(files[].template).
+        type: dict
+      owner:
+        description: Owner.
+        type: str
+        default: root
+      group:
+        description: Group.
+        type: str
+        default: root
+      mode:
+        description: Mode, as an octal number in quotes.
+        type: str
+        default: "0644"
+      secret:
+        description: Never show the content, in no diff and at no verbosity.
+        type: bool
+        default: false
+      keep:
+        description: A file that is there and not empty keeps its content. For what is made up once.
+        type: bool
+        default: false
+  links:
+    description: Symbolic links.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path of the link.
+        type: path
+        required: true
+      target:
+        description: What it points to.
+        type: str
+        required: true
+  absent:
+    description: Files, links and empty directories that are removed. A directory that others have something in stays.
+    type: list
+    elements: path
+    default: []
+  validate:
+    description: Test a directory as it would be after the changes, before the first of them is made.
+    type: dict
+    suboptions:
+      directory:
+        description: Directory that holds the configuration.
+        type: path
+        required: true
+      command:
+        description:
+          - Command that tests it, run without a shell. C(%s) stands for a copy of the directory, in which the directory's own path is replaced.
+          - In check mode a command that is not on the host yet is a warning.
+        type: str
+        required: true
+attributes:
+  check_mode:
+    description: Says what would change and changes nothing. Owners and groups that the host does not have yet are a warning there.
+  diff_mode:
+    description: Shows every file before and after, a secret one not at all.
+seealso:
+  - module: holdfast.registry.services
+"""
+
+EXAMPLES = r"""
+- name: Write the configuration of a cache
+  holdfast.registry.files:
+    directories:
+      - {path: /etc/redis, owner: root, group: redis, mode: "0750"}
+    files:
+      - template: redis.conf.j2
+        path: /etc/redis/redis-registry.conf
+        group: redis
+        mode: "0640"
+      - content: "requirepass {{ redis_password }}\n"
+        path: /etc/redis/redis-registry.password.conf
+        group: redis
+        mode: "0640"
+        secret: true
+
+- name: Write the configuration of a gateway, which nginx tests as a whole
+  holdfast.registry.files:
+    directories:
+      - {path: /etc/gateway, purge: "*.conf"}
+    files:
+      - {template: nginx.conf.j2, path: /etc/gateway/nginx.conf}
+      - {template: upstream.conf.j2, path: /etc/gateway/upstream.conf}
+    validate:
+      directory: /etc/gateway
+      command: nginx -t -q -c %s/nginx.conf
+"""
+
+RETURN = r"""
+changes:
+  description: A line for each path that changed, with what changed about it.
+  returned: success
+  type: list
+  elements: str
+  sample: ["/etc/redis/redis-registry.conf: content"]
+"""
+
+
+from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
+
+
+def _options() -> Options:
+    ownership = {"owner": {"type": "str", "default": "root"}, "group": {"type": "str", "default": "root"}}
+    directory = {"path": {"type": "path", "required": True}, **ownership, "mode": {"type": "str", "default": "0755"}, "purge": {"type": "str"}}
+    file = {
+        "path": {"type": "path", "required": True},
+        "template": {"type": "str"},
+        "src": {"type": "str"},
+        "content": {"type": "raw", "no_log": True},
+        "vars": {"type": "dict"},
+        **ownership,
+        "mode": {"type": "str", "default": "0644"},
+        "secret": {"type": "bool", "default": False, "no_log": False},
+        "keep": {"type": "bool", "default": False},
+    }
+    link = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}
+    validate = {"directory": {"type": "path", "required": True}, "command": {"type": "str", "required": True}}
+    return {
+        "directories": {"type": "list", "elements": "dict", "options": directory, "default": []},
+        "files": {"type": "list", "elements": "dict", "options": file, "default": []},
+        "links": {"type": "list", "elements": "dict", "options": link, "default": []},
+        "absent": {"type": "list", "elements": "path", "default": []},
+        "validate": {"type": "dict", "options": validate},
+    }
+
+
+def work(call: Call) -> Result:
+    for place, file in enumerate(call.parameters["files"]):
+        if not isinstance(file["content"], str):
+            raise HoldfastError(f"files[{place}]: reached the host without its content; the action plugin of the same name renders it")
+        if not file["secret"]:
+            call.show(file["content"])
+    return {**sent_files.manage(sent_files.Wanted.of(call.parameters, call.check_mode), call.check_mode), "invocation": {}}
+
+
+def main() -> None:
+    run(work, _options())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuse TCP ports that something else listens at."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: free_ports
+short_description: Refuse TCP ports that something else listens at
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Fails where something else than the unit that is to have a port listens at it, and says what it is. Changes nothing.
+extends_documentation_fragment:
+  - holdfast.registry.attributes.read_only
+options:
+  ports:
+    description: The ports.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      port:
+        description: TCP port.
+        type: int
+        required: true
+      unit:
+        description: Unit of systemd that may listen there.
+        type: str
+        required: true
+      setting:
+        description: Setting that the message is to name.
+        type: str
+        required: true
+      addresses:
+        description: Addresses at which the unit is to listen. Without any, every address counts.
+        type: list
+        elements: str
+        default: []
+"""
+
+EXAMPLES = r"""
+- name: See that nothing else has the ports
+  holdfast.registry.free_ports:
+    ports:
+      - {port: 5443, unit: holdfast-gateway.service, setting: nginx_auth_port}
+      - {port: 6380, unit: redis-server@registry.service, setting: redis_port, addresses: [127.0.0.1]}
+"""
+
+RETURN = r"""
+problems:
+  description: What is wrong, with a line for each port that is taken. Empty where the module does not fail.
+  returned: always
+  type: list
+  elements: str
+  sample: ["nginx_auth_port: 443 on web1 is taken by apache2 (apache2.service, process 812); choose another port or stop it"]
+"""
+
+from ansible_collections.holdfast.registry.plugins.module_utils._host import ports
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, entries, run
+
+PORT: Options = {
+    "port": {"type": "int", "required": True},
+    "unit": {"type": "str", "required": True},
+    "setting": {"type": "str", "required": True},
+    "addresses": {"type": "list", "elements": "str", "default": []},
+}
+
+
+def work(call: Call) -> Result:
+    problems = ports.problems([ports.Wanted.of(entry, f"ports[{place}]") for place, entry in enumerate(call.parameters["ports"])])
+    if problems:
+        raise HoldfastError("; ".join(problems), {"problems": problems})
+    return {"changed": False, "problems": []}
+
+
+def main() -> None:
+    run(work, {"ports": entries(PORT)})
+
+
+if __name__ == "__main__":
+    main()
