@@ -23,10 +23,10 @@ import threading
 import time
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils.access_decisions import search_rules
-from ansible_collections.holdfast.registry.plugins.module_utils.access_rules import read_access
+from ansible_collections.holdfast.registry.plugins.plugin_utils.access.decisions import search_rules
+from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import read_access
 
-SCRIPT = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/files/registry-search"
+SCRIPT = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/files/gateway-search"
 NAMES = sorted([*(f"team-a/app-{number:02}" for number in range(30)), "team-b/app", "base/debian", "secret/app"])
 USERS = ["alice", "bob", "carol", "Åsa …", "日本 x"]
 
@@ -43,6 +43,12 @@ def rules(**changes):
     access, problems = read_access(**{**written, **changes})
     assert not problems
     return search_rules(access)
+
+
+def content(directory, **changes):
+    """The file that the role writes: two registries, one of which is not there."""
+    nowhere = {**rules(rules=[{"repositories": ["**"], "groups": ["users"]}]), "upstream": f"unix:{directory}/nowhere"}
+    return json.dumps({"registry": {**rules(**changes), "upstream": f"unix:{directory}/registry"}, "other": nowhere})
 
 
 class Registry(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -80,7 +86,7 @@ class RegistryHandler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def script(monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("registry_search", str(SCRIPT))  # it has no suffix to be found by
+    loader = importlib.machinery.SourceFileLoader("gateway_search", str(SCRIPT))  # it has no suffix to be found by
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
@@ -104,7 +110,7 @@ def registry(directory):
 @pytest.fixture
 def rules_file(directory):
     path = directory / "rules.json"
-    path.write_text(json.dumps(rules()))
+    path.write_text(content(directory))
     return path
 
 
@@ -119,18 +125,18 @@ def listening(path):
 def ask(script, directory, registry, rules_file):
     """Asks the service as nginx does: ask(query, user) gives the status and what the answer holds."""
     listener = listening(directory / "search")
-    with script.Server(listener, script.RulesFile(str(rules_file)), script.Catalogue(f"unix:{directory}/registry")) as server:
+    with script.Server(listener, script.RulesFile(str(rules_file)), script.Catalogues()) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        yield lambda query="", user="alice", path="/v1/search": request(directory / "search", f"{path}?{query}", user)
+        yield lambda query="", user="alice", path="/v1/search", registry="registry": request(directory / "search", f"{path}?{query}", user, registry)
         server.shutdown()
 
 
-def request(path, target, user):
+def request(path, target, user, registry="registry"):
     name = user if isinstance(user, bytes) else user.encode()
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
         connection.settimeout(20)
         connection.connect(str(path))
-        header = b"X-Holdfast-User: " + name + b"\r\n" if name else b""
+        header = b"X-Registry: " + registry.encode() + b"\r\n" + (b"X-User: " + name + b"\r\n" if name else b"")
         connection.sendall(b"GET " + target.encode() + b" HTTP/1.0\r\n" + header + b"\r\n")
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -179,7 +185,7 @@ def test_without_a_term_everything_the_user_may_pull_is_listed(ask):
 
 
 def test_an_administrator_finds_everything(ask, rules_file):
-    rules_file.write_text(json.dumps(rules(administrators=["carol"])))
+    rules_file.write_text(content(rules_file.parent, administrators=["carol"]))
     assert names(ask("n=100", "carol")) == NAMES
 
 
@@ -218,23 +224,30 @@ def test_there_is_nothing_but_search(ask):
 def test_changed_rules_hold_at_once(ask, rules_file):
     assert ask("", "carol")[0] == 403
     new = rules_file.with_name("new")
-    new.write_text(json.dumps(rules(listing={"groups": ["users"]})))
+    new.write_text(content(rules_file.parent, listing={"groups": ["users"]}))
     os.replace(new, rules_file)
     assert names(ask("", "carol")) == ["base/debian"]
     assert ask("", "")[0] == 403
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"list": {"users": [], "everyone": true}, "pull": []}', "\udcff"])
-def test_rules_that_cannot_be_read_allow_nothing(ask, rules_file, content, capsys):
+@pytest.mark.parametrize("written", ["", "{", "[]", '{"registry": {}}', '{"registry": {"list": {"users": [], "everyone": true}, "pull": []}}', "\udcff"])
+def test_rules_that_cannot_be_read_allow_nothing(ask, rules_file, directory, written, capsys):
     assert ask()[0] == 200
-    rules_file.write_text(content, errors="surrogateescape")
+    rules_file.write_text(written, errors="surrogateescape")
     assert ask()[0] == 503
     assert ask()[0] == 503
     assert "rules.json cannot be read" in capsys.readouterr().err
     rules_file.unlink()
     assert ask()[0] == 503
-    rules_file.write_text(json.dumps(rules()))
+    rules_file.write_text(content(directory))
     assert ask()[0] == 200
+
+
+def test_each_registry_is_asked_by_itself(ask):
+    assert ask("q=app-07", "bob")[1]["num_results"] == 0
+    assert ask("q=app-07", "bob", registry="other")[0] == 503
+    assert ask("q=app-07", "alice", registry="nosuch")[0] == 404
+    assert ask("q=app-07", "alice", registry="")[0] == 404
 
 
 @pytest.mark.parametrize("changes", [{"status": 500}, {"status": 404}, {"body": b"nonsense"}, {"body": b"{}"}, {"body": b"[1]"}])
@@ -296,6 +309,9 @@ def test_searches_are_answered_only_so_many_at_once(script, directory, rules_fil
             inside.pop()
             return NAMES
 
+        def of(self, _registry):
+            return self
+
     with script.Server(listening(directory / "search"), script.RulesFile(str(rules_file)), Slow()) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         answers = []
@@ -333,8 +349,6 @@ def test_a_stopped_service_answers_what_has_begun_and_leaves_the_socket_to_the_n
         str(SCRIPT),
         "--rules",
         str(rules_file),
-        "--registry",
-        f"unix:{directory}/registry",
     ]
     answers = []
     client = threading.Thread(target=lambda: answers.append(request(directory / "search", "/v1/search", "alice")))
@@ -353,6 +367,6 @@ def test_a_stopped_service_answers_what_has_begun_and_leaves_the_socket_to_the_n
 
 
 def test_started_without_a_socket_it_says_how_to_start_it():
-    done = subprocess.run([sys.executable, str(SCRIPT), "--rules", "x", "--registry", "x"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(SCRIPT), "--rules", "x"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "systemd-socket-activate" in done.stderr

@@ -1,0 +1,382 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import sys
+import threading
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/files/gateway-passwords"
+# crypt(3) of "a password", cost 4, and of "another one"
+HASH = b"$2y$04$abcdefghijklmnopqrstuuJxq2zQUzVDkVGbUXKJHxKrDN0ot0OAK"
+OTHER = b"$2y$04$ABCDEFGHIJKLMNOPQRSTUu9z9Qv3HfNJb4Qm2NAzWl6wMeSJPv6Iq"
+
+
+@pytest.fixture(scope="module")
+def program():
+    loader = importlib.machinery.SourceFileLoader("gateway_passwords", str(SCRIPT))
+    spec = importlib.util.spec_from_loader("gateway_passwords", loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["gateway_passwords"] = module
+    loader.exec_module(module)
+    return module
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Verifier:
+    """Knows the right password of each hash; counts its checks, and holds them while it is closed."""
+
+    def __init__(self):
+        self.right = {HASH: b"a password", OTHER: b"another one"}
+        self.checked = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, password, hashed):
+        self.checked.append(password)
+        assert self.gate.wait(10)
+        return self.right.get(hashed) == password
+
+
+@pytest.fixture
+def users_file(tmp_path):
+    path = tmp_path / "users"
+    path.write_bytes(b"# people\nalice:" + HASH + b"\nbob:" + OTHER + b":a comment\n")
+    return path
+
+
+@pytest.fixture
+def verifier():
+    return Verifier()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def ask(program, users_file, verifier, clock):
+    """Runs a function of asyncio with a checker of passwords: one thread, ten wrong passwords a minute."""
+
+    def ask(scenario, attempts=10):
+        async def run():
+            passwords = program.Passwords(program.UsersFile(str(users_file)), program.Clients(attempts, clock), 1, verifier)
+
+            async def refusal(user, password, address="192.0.2.1"):
+                return await passwords.refusal(basic(user, password), address)
+
+            return await scenario(refusal)
+
+        return asyncio.run(run())
+
+    return ask
+
+
+def basic(user, password):
+    return b"Basic " + base64.b64encode(f"{user}:{password}".encode())
+
+
+def test_a_right_password_names_the_user_and_a_wrong_one_nobody(ask):
+    async def scenario(refusal):
+        return [
+            await refusal("alice", "a password"),
+            await refusal("alice", "a guess"),
+            await refusal("mallory", "a password"),
+            await refusal("bob", "another one"),
+        ]
+
+    assert ask(scenario) == [(b"alice", ""), (b"", "wrong-password"), (b"", "wrong-password"), (b"bob", "")]
+
+
+def test_a_password_that_was_right_is_recognised_without_hashing(ask, verifier):
+    async def scenario(refusal):
+        for _time in range(3):
+            assert await refusal("alice", "a password") == (b"alice", "")
+
+    ask(scenario)
+    assert verifier.checked == [b"a password"]
+
+
+def test_a_changed_line_ends_what_was_recognised(ask, verifier, users_file):
+    async def scenario(refusal):
+        assert await refusal("alice", "a password") == (b"alice", "")
+        users_file.write_bytes(b"alice:" + OTHER + b"\n")
+        assert await refusal("alice", "a password") == (b"", "wrong-password")
+        assert await refusal("alice", "another one") == (b"alice", "")
+        users_file.write_bytes(b"bob:" + OTHER + b"\n")
+        assert await refusal("alice", "another one") == (b"", "wrong-password")
+
+    ask(scenario)
+    assert len(verifier.checked) == 4
+
+
+def test_a_user_that_there_is_not_costs_a_check_as_well(ask, verifier):
+    async def scenario(refusal):
+        return await refusal("nobody", "a password")
+
+    assert ask(scenario) == (b"", "wrong-password")
+    assert verifier.checked == [b"a password"]
+
+
+def test_without_users_nobody_is_recognised(ask, users_file):
+    users_file.write_bytes(b"alice:{PLAIN}a password\nbob:plain\n")
+
+    async def scenario(refusal):
+        return [await refusal("alice", "a password"), await refusal("bob", "plain")]
+
+    assert ask(scenario) == [(b"", "wrong-password")] * 2
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"Basic",
+        b"Bearer " + base64.b64encode(b"alice:a password"),
+        b"Basic !!!!",
+        b"Basic " + base64.b64encode(b"alice"),
+        b"Basic " + base64.b64encode(b":a password"),
+        b"Basic " + base64.b64encode(b"alice:"),
+        b"Basic " + base64.b64encode(b"alice:a password\0behind it"),
+        b"Basic " + base64.b64encode(b"alice:a password\n"),
+        b"Basic " + base64.b64encode(b"ali\tce:a password"),
+        # Other spellings of the same bytes: no padding, more padding, bits that are not used.
+        b"Basic " + base64.b64encode(b"alice:a password!").rstrip(b"="),
+        b"Basic " + base64.b64encode(b"alice:a password!") + b"=",
+        b"Basic YWxpY2U6YR==",
+        b"Basic " + base64.b64encode(b"alice:" + 73 * b"a"),
+    ],
+)
+def test_only_one_spelling_of_credentials_is_read_and_no_other_is_checked(program, ask, verifier, header):
+    assert program.credentials_of(header) is None
+
+    async def scenario(refusal):
+        return None
+
+    ask(scenario)
+    assert verifier.checked == []
+
+
+def test_passwords_may_have_colons_and_any_letters(program):
+    assert program.credentials_of(basic("zoë", "päss:wörter ")) == ("zoë".encode(), "päss:wörter ".encode())
+    assert program.credentials_of(b"bAsIc " + base64.b64encode(b"a:" + 72 * b"b")) == (b"a", 72 * b"b")
+
+
+def test_a_client_that_fails_too_often_is_refused_without_a_check_until_it_has_waited(ask, verifier, clock):
+    async def scenario(refusal):
+        answers = [(await refusal("alice", f"guess {number}"))[1] for number in range(8)]
+        assert answers == ["wrong-password"] * 5 + ["too-many-attempts"] * 3
+        assert len(verifier.checked) == 5
+        assert await refusal("alice", "a password") == (b"", "too-many-attempts")
+        assert await refusal("alice", "a password", "192.0.2.2") == (b"alice", "")
+        # It is recognised by now, and so is no attempt.
+        assert await refusal("alice", "a password") == (b"alice", "")
+        clock.now += 7
+        assert await refusal("bob", "a guess") == (b"", "wrong-password")
+        assert await refusal("bob", "a guess") == (b"", "too-many-attempts")
+
+    ask(scenario)
+
+
+def test_failures_are_counted_by_network_where_addresses_are_ipv6(ask):
+    async def scenario(refusal):
+        answers = [(await refusal("alice", "guess", f"2001:db8:0:1::{number}"))[1] for number in range(1, 8)]
+        assert answers == ["wrong-password"] * 5 + ["too-many-attempts"] * 2
+        assert await refusal("alice", "guess", "2001:db8:0:2::1") == (b"", "wrong-password")
+
+    ask(scenario)
+
+
+def test_right_passwords_are_never_too_many(ask, users_file, verifier):
+    users_file.write_bytes(b"".join(b"user%d:" % number + HASH + b"\n" for number in range(40)))
+
+    async def scenario(refusal):
+        return await asyncio.gather(*(refusal(f"user{number}", "a password") for number in range(40)))
+
+    assert {answer for _user, answer in ask(scenario)} == {""}
+
+
+def test_the_same_credentials_at_the_same_time_cost_one_check(ask, verifier):
+    async def scenario(refusal):
+        return await asyncio.gather(*(refusal("alice", "a password", f"192.0.2.{number}") for number in range(200)))
+
+    assert set(ask(scenario)) == {(b"alice", "")}
+    assert verifier.checked == [b"a password"]
+
+
+def test_a_client_that_does_not_guess_is_next_however_many_guess(ask, verifier):
+    async def scenario(refusal):
+        verifier.gate.clear()
+        guesses = [asyncio.ensure_future(refusal("alice", f"guess {number}", f"198.51.100.{number}")) for number in range(200)]
+        await asyncio.sleep(0.05)
+        honest = asyncio.ensure_future(refusal("bob", "another one"))
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        assert await honest == (b"bob", "")
+        # One guess was being checked before; the second was perhaps under way by the time the answer was here.
+        assert verifier.checked.index(b"another one") == 1
+        await asyncio.gather(*guesses)
+        # Each has failed once by now, so it comes after a client that has not, whenever that one comes.
+        verifier.gate.clear()
+        checked = len(verifier.checked)
+        more = [asyncio.ensure_future(refusal("alice", f"next guess {number}", f"198.51.100.{number}")) for number in range(200)]
+        early = asyncio.ensure_future(refusal("alice", "a password", "203.0.113.9"))
+        await asyncio.sleep(0.05)
+        more += [asyncio.ensure_future(refusal("alice", f"last guess {number}", f"198.51.100.{number}")) for number in range(200)]
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        assert await early == (b"alice", "")
+        assert verifier.checked[checked:].index(b"a password") == 1
+        await asyncio.gather(*more)
+
+    ask(scenario, attempts=1000)
+
+
+def test_where_too_many_wait_the_last_in_the_queue_gives_way_to_a_client_that_does_not_guess(program, ask, verifier, monkeypatch):
+    monkeypatch.setattr(program, "MAX_WAITING", 10)
+
+    async def scenario(refusal):
+        for number in range(20):
+            await refusal("alice", "guess", f"198.51.100.{number}")
+        verifier.gate.clear()
+        guesses = [asyncio.ensure_future(refusal("alice", f"guess {number}", f"198.51.100.{number}")) for number in range(20)]
+        await asyncio.sleep(0.05)
+        honest = asyncio.ensure_future(refusal("bob", "another one"))
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        assert await honest == (b"bob", "")
+        answers = [answer for _user, answer in await asyncio.gather(*guesses)]
+        assert answers.count("too-many-attempts") == 10
+        assert answers.count("wrong-password") == 10
+
+    ask(scenario, attempts=1000)
+
+
+def test_one_client_cannot_fill_the_queue(program, ask, verifier, monkeypatch):
+    monkeypatch.setattr(program, "MAX_WAITING_OF_CLIENT", 5)
+
+    async def scenario(refusal):
+        verifier.gate.clear()
+        guesses = [asyncio.ensure_future(refusal("alice", f"guess {number}")) for number in range(20)]
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        return [answer for _user, answer in await asyncio.gather(*guesses)]
+
+    assert ask(scenario, attempts=1000).count("too-many-attempts") == 15
+
+
+def test_a_check_that_waits_too_long_is_given_up_even_where_nothing_else_happens(program, ask, verifier, monkeypatch):
+    monkeypatch.setattr(program, "MAX_WAITING_SECONDS", 0.05)
+
+    async def scenario(refusal):
+        verifier.gate.clear()
+        checks = await asyncio.gather(*(refusal("alice", f"guess {number}", f"192.0.2.{number}") for number in range(3)))
+        verifier.gate.set()
+        return [answer for _user, answer in checks]
+
+    assert ask(scenario) == ["too-many-attempts"] * 3
+    assert len(verifier.checked) == 1
+
+
+def test_a_password_that_changes_while_it_is_checked_is_wrong(ask, users_file, verifier):
+    async def scenario(refusal):
+        verifier.gate.clear()
+        check = asyncio.ensure_future(refusal("alice", "a password"))
+        await asyncio.sleep(0.05)
+        users_file.write_bytes(b"alice:" + OTHER + b"\n")
+        verifier.gate.set()
+        assert await check == (b"", "wrong-password")
+        assert await refusal("alice", "a password") == (b"", "wrong-password")
+
+    ask(scenario)
+
+
+def test_failures_are_forgotten_before_memory_runs_out_but_not_those_of_clients_that_wait(program, clock, monkeypatch):
+    monkeypatch.setattr(program, "MAX_CLIENTS", 10)
+    clients = program.Clients(60, clock)
+    clients.get("waits").waiting = 1
+    for number in range(50):
+        clients.failed(f"192.0.2.{number}")
+    assert len(clients._clients) == 10
+    assert clients.get("waits").waiting == 1
+
+
+def test_crypt_knows_the_hashes_of_the_module(program):
+    crypt = program.Crypt()
+    made = crypt._function(b"a password", b"$2y$04$abcdefghijklmnopqrstuu", program.ctypes.create_string_buffer(1 << 18))
+    assert crypt.verify(b"a password", made)
+    assert not crypt.verify(b"a passwore", made)
+    assert not crypt.verify(b"a password", b"no hash")
+
+
+def test_the_log_names_who_failed_in_one_line_and_no_password(ask, capfd):
+    async def scenario(refusal):
+        await refusal("al\u2028ice\\", "a secret guess")
+
+    ask(scenario)
+    line = capfd.readouterr().err
+    assert line == 'refused: wrong password for "al\\u2028ice\\\\" from 192.0.2.1\n'
+
+
+@pytest.fixture
+def talk(program, users_file, verifier, tmp_path):
+    """Sends bytes to a server on a socket, and returns what it answers until it closes or says no more."""
+
+    def talk(*sent):
+        async def run():
+            passwords = program.Passwords(program.UsersFile(str(users_file)), program.Clients(60), 1, verifier)
+            path = str(tmp_path / "socket")
+            async with await asyncio.start_unix_server(program.Server(passwords).serve, path, limit=program.MAX_REQUEST):
+                reader, writer = await asyncio.open_unix_connection(path)
+                for piece in sent:
+                    writer.write(piece)
+                    await writer.drain()
+                writer.write_eof()
+                answer = await asyncio.wait_for(reader.read(), 5)
+                writer.close()
+                return answer
+
+        return asyncio.run(run())
+
+    return talk
+
+
+def request(authorization):
+    return b"GET / HTTP/1.1\r\nHost: passwords\r\nAuthorization: " + authorization + b"\r\nX-Client: 192.0.2.1\r\n\r\n"
+
+
+def test_several_requests_on_one_connection_are_answered_in_order(talk):
+    pieces = request(basic("alice", "a password")) + request(basic("alice", "a guess")) + request(basic("bob", "another one"))
+    answer = talk(pieces[:10], pieces[10:200], pieces[200:])
+    assert answer.split(b"\r\n\r\n") == [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-User: alice",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Refusal: wrong-password",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-User: bob",
+        b"",
+    ]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n", b"x" * 100_000, b"\r\n\r\n", b"\0" * 50 + b"\r\n\r\n"])
+def test_rubbish_gets_no_user(talk, sent):
+    assert b"X-User" not in talk(sent)
+
+
+def test_where_the_users_cannot_be_read_the_answer_is_an_error_and_no_refusal(talk, users_file):
+    os.remove(users_file)
+    assert talk(request(basic("alice", "a password"))).startswith(b"HTTP/1.1 503 ")
