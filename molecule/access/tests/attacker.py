@@ -4,6 +4,8 @@ Reads {"port", "users", "attacks"} as JSON and prints {"values", "outcomes"}. No
 request any better than it is.
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import http.client
@@ -15,6 +17,8 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 NAME = "registry.holdfast.test"
 CA = "/etc/ssl/holdfast/ca.crt"
@@ -25,13 +29,13 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 class Wire:
     """A TLS connection that sends what it is told."""
 
-    def __init__(self, port, address="127.0.0.1", protocol="http/1.1"):
+    def __init__(self, port: int, address: str = "127.0.0.1", protocol: str = "http/1.1") -> None:
         context = ssl.create_default_context(cafile=CA)
         context.set_alpn_protocols([protocol])
         plain = socket.create_connection(("127.0.0.1", port), timeout=2, source_address=(address, 0))
         self._socket = context.wrap_socket(plain, server_hostname=NAME)
 
-    def talk(self, sent, finished=lambda received: False):
+    def talk(self, sent: bytes, finished: Callable[[bytes], bool] = lambda received: False) -> bytes:
         received = b""
         try:
             self._socket.sendall(sent)
@@ -49,18 +53,21 @@ class Wire:
 class OpenBytes(io.BytesIO):
     """Bytes that a response leaves open for the one behind it."""
 
-    def makefile(self, *_arguments, **_options):
+    def makefile(self, *_arguments: Any, **_options: Any) -> OpenBytes:
         return self
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 
-def responses(received, methods):
+def responses(received: bytes, methods: list[str]) -> list[Any]:
     """Status and headers of each response. None at the end stands for bytes that are no response."""
-    found, source = [], OpenBytes(received)
+    found: list[Any] = []
+    source = OpenBytes(received)
     while source.tell() < len(received):
-        response = http.client.HTTPResponse(source, method=methods[min(len(found), len(methods) - 1)])
+        method = methods[min(len(found), len(methods) - 1)]
+        # all it wants of a socket is makefile()
+        response = http.client.HTTPResponse(source, method=method)  # type: ignore[arg-type]
         try:
             response.begin()
             response.read()
@@ -70,15 +77,15 @@ def responses(received, methods):
     return found
 
 
-def frame(kind, flags, stream, payload):
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
-def http2_request(headers):
+def http2_request(headers: Iterable[tuple[str, str]]) -> bytes:
     """The headers as they are, none compressed or checked."""
 
-    def string(value):
-        value = value.encode("latin-1")
+    def string(text: str) -> bytes:
+        value = text.encode("latin-1")
         if len(value) < 127:
             return bytes([len(value)]) + value
         rest, number = len(value) - 127, b"\x7f"
@@ -90,18 +97,18 @@ def http2_request(headers):
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 5, 1, block)
 
 
-def http2_frames(received):
+def http2_frames(received: bytes) -> Iterator[tuple[int, int, bytes]]:
     while len(received) >= 9:
         length = int.from_bytes(received[:3], "big")
         yield received[3], received[4], received[9 : 9 + length]
         received = received[9 + length :]
 
 
-def http2_finished(received):
+def http2_finished(received: bytes) -> bool:
     return any(kind in (3, 7) or (kind in (0, 1) and flags & 1) for kind, flags, _payload in http2_frames(received))
 
 
-def http2_status(received):
+def http2_status(received: bytes) -> int | None:
     """Of the first response; None where the server reset the stream or closed the connection."""
     for kind, _flags, block in http2_frames(received):
         if kind == 1:
@@ -114,16 +121,16 @@ def http2_status(received):
 class Stack:
     """The registry behind nginx, and the values that attacks are made of."""
 
-    def __init__(self, port, users):
+    def __init__(self, port: int, users: dict[str, str]) -> None:
         self.port = port
         self.values = {user: base64.b64encode(f"{user}:{password}".encode()).decode() for user, password in users.items()}
 
-    def filled(self, text):
+    def filled(self, text: str) -> str:
         return re.sub(r"<([a-z][a-z0-9-]*)>", lambda match: self.values.get(match[1], match[0]), text)
 
-    def request(self, user, line, headers=(), body="", address="127.0.0.1"):
+    def request(self, user: str, line: str, headers: Sequence[str] = (), body: str = "", address: str = "127.0.0.1") -> bytes:
         """An ordinary request, with an attack where the caller put it. Returns what the server sent."""
-        body = self.filled(body).encode("latin-1")
+        content = self.filled(body).encode("latin-1")
         lines = [self.filled(line) + " HTTP/1.1"]
         names = {header.split(":")[0].lower() for header in headers}
         if "host" not in names:
@@ -133,12 +140,12 @@ class Stack:
         if "accept" not in names:
             lines.append(f"Accept: {MANIFEST}")
         lines += [self.filled(header) for header in headers]
-        if not names & {"content-length", "transfer-encoding"} and (body or line.split()[0] in ("POST", "PUT", "PATCH")):
-            lines.append(f"Content-Length: {len(body)}")
-        sent = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
+        if not names & {"content-length", "transfer-encoding"} and (content or line.split()[0] in ("POST", "PUT", "PATCH")):
+            lines.append(f"Content-Length: {len(content)}")
+        sent = "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + content
         return Wire(self.port, address).talk(sent)
 
-    def prepare(self, user, line, headers=(), body=""):
+    def prepare(self, user: str, line: str, headers: Sequence[str] = (), body: str = "") -> None:
         """A request that has to succeed. Where it leads to is in <location>."""
         status, found = responses(self.request(user, line, headers, body), [line.split()[0]])[0]
         if not 200 <= status < 300:
@@ -149,12 +156,12 @@ class Stack:
             self.values["upload"] = path.rsplit("/", 1)[1]
             self.values["state"] = query.partition("_state=")[2].partition("&")[0]
 
-    def push_blob(self, user, repository, name, content):
+    def push_blob(self, user: str, repository: str, name: str, content: str) -> None:
         self.values[name] = digest = "sha256:" + hashlib.sha256(content.encode()).hexdigest()
         self.prepare(user, f"POST /v2/{repository}/blobs/uploads/")
         self.prepare(user, f"PUT <location>&digest={digest}", ["Content-Type: application/octet-stream"], content)
 
-    def push_manifest(self, user, repository, name, tag, config, layer, note):
+    def push_manifest(self, user: str, repository: str, name: str, tag: str, config: tuple[str, int], layer: tuple[str, int], note: str) -> None:
         """Note is what to recognise the manifest by."""
         described = [{"mediaType": "application/octet-stream", "size": size, "digest": self.values[of]} for of, size in (config, layer)]
         manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST, "config": described[0], "layers": described[1:], "annotations": {"note": note}})
@@ -162,7 +169,7 @@ class Stack:
         self.values[name + "-json"] = manifest
         self.prepare(user, f"PUT /v2/{repository}/manifests/{tag}", [f"Content-Type: {MANIFEST}"], manifest)
 
-    def push(self, user, repository, name, tag="1"):
+    def push(self, user: str, repository: str, name: str, tag: str = "1") -> None:
         """A small image. Its blob <name> and its manifest <name-manifest> can be recognised by the repository's name in them."""
         content = f"a layer for {repository} only"
         self.push_blob(user, repository, name + "-config", f'{{"for":"{repository} only"}}')
@@ -170,7 +177,7 @@ class Stack:
         sizes = (name + "-config", len(f'{{"for":"{repository} only"}}')), (name, len(content))
         self.push_manifest(user, repository, name + "-manifest", tag, *sizes, f"a manifest for {repository} only")
 
-    def seed(self):
+    def seed(self) -> None:
         self.push("alice", "team-a/app", "own")
         self.push("alice", "team-a/shared", "shared")
         self.push("bob", "team-b/secret", "secret", "untold-tag")
@@ -195,7 +202,7 @@ class Stack:
             self.values.update({f"{name}-hex": digits, f"{name}-upper-hex": digits.upper(), f"{name}-shard": digits[:2]})
 
 
-def stored():
+def stored() -> dict[str, tuple[int, int]]:
     """Everything the registry keeps."""
     found = {}
     for directory, _directories, files in os.walk(STORAGE):
@@ -208,7 +215,7 @@ def stored():
     return found
 
 
-def play(stack, attack):
+def play(stack: Stack, attack: dict[str, Any]) -> dict[str, Any]:
     for step in attack.get("before", ()):
         stack.prepare(*step)
     before = stored()
@@ -216,7 +223,7 @@ def play(stack, attack):
     if "http2" in attack:
         headers = [(name, stack.filled(value)) for name, value in attack["http2"]]
         received = Wire(stack.port, address, "h2").talk(http2_request(headers), http2_finished)
-        answers = [(http2_status(received), {})]
+        answers: list[Any] = [(http2_status(received), {})]
     elif "bytes" in attack:
         received = Wire(stack.port, address).talk(stack.filled(attack["bytes"]).encode("latin-1"))
         answers = responses(received, attack.get("methods", ["GET"]))
@@ -232,7 +239,7 @@ def play(stack, attack):
     }
 
 
-def main():
+def main() -> None:
     order = json.load(sys.stdin)
     stack = Stack(order["port"], order["users"])
     stack.values.update(order["values"])

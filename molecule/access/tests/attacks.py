@@ -4,7 +4,10 @@ Values in <> are filled in on the registry's host. alice may pull and push below
 team-b/secret is what the attacks are after. Unless an attack says otherwise, alice makes it.
 """
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 SECRET = "/v2/team-b/secret/manifests/hidden-tag"
 OWN = "/v2/team-a/app"
@@ -13,19 +16,23 @@ FORM = "application/x-www-form-urlencoded"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 HOST = "Host: registry.holdfast.test"
-ATTACKS = []
+ATTACKS: list[dict[str, Any]] = []
 
 
-def attack(name, request="", refused=(403,), user="alice", **more):
+# Statuses, or several answers of several statuses each, or None: see test_attacks.py.
+Refused = Any
+
+
+def attack(name: str, request: str = "", refused: Refused = (403,), user: str = "alice", **more: Any) -> None:
     ATTACKS.append({"name": name, "user": user, "request": request, "refused": refused, **more})
 
 
-def raw(name, text, refused, **more):
+def raw(name: str, text: str, refused: Refused, **more: Any) -> None:
     """Bytes of which not even the lines are what a request's should be."""
     attack(name, refused=refused, bytes=text.replace("\n", "\r\n"), **more)
 
 
-def http2(name, *headers, refused=(403,), path=SECRET, user="alice"):
+def http2(name: str, *headers: tuple[str, str], refused: Refused = (403,), path: str = SECRET, user: str = "alice") -> None:
     pseudo = [(":method", "GET"), (":scheme", "https"), (":authority", "registry.holdfast.test"), (":path", path)]
     replaced = {name for name, _value in headers}
     own = [header for header in pseudo if header[0] not in replaced]
@@ -234,12 +241,12 @@ attack("upload: finish as another's blob with other content", "PUT <location>&di
 
 
 # --- manifests
-def pushed(name, media_type, **content):
+def pushed(name: str, media_type: str, **content: Any) -> None:
     manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, **content})
     attack(f"manifest: {name}", f"PUT {OWN}/manifests/stolen", (400,), headers=[f"Content-Type: {media_type}"], body=manifest)
 
 
-def described(name, media_type="application/vnd.docker.image.rootfs.diff.tar.gzip"):
+def described(name: str, media_type: str = "application/vnd.docker.image.rootfs.diff.tar.gzip") -> dict[str, Any]:
     return {"mediaType": media_type, "size": 31, "digest": f"<{name}>"}
 
 

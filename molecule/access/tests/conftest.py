@@ -1,47 +1,65 @@
 """The hosts of the scenario, and what its users can do."""
 
-import base64
+from __future__ import annotations
+
 import json
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-import testinfra
-import yaml
-
-HERE = pathlib.Path(__file__).resolve().parent
-INVENTORY = HERE.parents[1] / "inventory.yml"
-SETTINGS = yaml.safe_load((HERE.parent / "vars/rules.yml").read_text())
-PASSWORDS = {user["name"]: user["password"] for user in SETTINGS["access_users"]}
-PORT = 5443
-
-
-def _host(name):
-    return testinfra.get_host(f"ansible://{name}?ansible_inventory={INVENTORY}")
+from people import PASSWORDS, PEOPLE, PORT
+from scenario import hosts
+from scenario.docker import Docker
+from testinfra.host import Host
 
 
 @pytest.fixture(scope="session")
-def registry():
-    return _host("access-registry")
+def registry() -> Host:
+    return hosts.host("registry")
 
 
 @pytest.fixture(scope="session")
-def client():
-    return _host("access-client")
-
-
-def write(host, path, content):
-    """A file on a host, whatever is in it."""
-    host.check_output(f"umask 077; printf %s {base64.b64encode(content.encode()).decode()} | base64 -d >{path}")
+def client() -> Host:
+    return hosts.host("client")
 
 
 @pytest.fixture(scope="session")
-def play(registry):
+def play(registry: Host) -> Callable[..., Any]:
     """Play attacks on the registry's host, all in one go. See attacker.py."""
-    write(registry, "/run/attacker.py", (HERE / "attacker.py").read_text())
+    hosts.write(registry, "/run/attacker.py", pathlib.Path(__file__).with_name("attacker.py").read_text())
 
-    def play(attacks, seed=False, values=None, port=PORT):
-        order = {"port": port, "users": PASSWORDS, "seed": seed, "values": values or {}, "attacks": attacks}
-        write(registry, "/run/attacks.json", json.dumps(order))
+    def play(attacks: list[dict[str, Any]], *, seed: bool = False, values: dict[str, str] | None = None) -> Any:
+        order = {"port": PORT, "users": PASSWORDS, "seed": seed, "values": values or {}, "attacks": attacks}
+        hosts.write(registry, "/run/attacks.json", json.dumps(order))
         return json.loads(registry.check_output("python3 /run/attacker.py </run/attacks.json; rm -f /run/attacks.json"))
 
     return play
+
+
+@pytest.fixture
+def docker(client: Host) -> Iterator[Callable[..., Docker]]:
+    """Docker on the client, as a user who has logged in, or nobody."""
+    made = []
+
+    def docker(user: str = "", endpoint: str = PEOPLE) -> Docker:
+        made.append(Docker(client, endpoint))
+        if user:
+            login = made[-1].login(user, PASSWORDS[user])
+            assert login.rc == 0, login.stderr
+        return made[-1]
+
+    yield docker
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def pushed(docker: Callable[..., Docker]) -> Callable[..., list[str]]:
+    """A fresh image in each repository, as REPOSITORY:TAG."""
+
+    def pushed(*repositories: str) -> list[str]:
+        admin = docker("admin")
+        return [admin.push(repository)[0].removeprefix(f"{PEOPLE}/") for repository in repositories]
+
+    return pushed

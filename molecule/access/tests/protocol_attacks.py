@@ -91,7 +91,8 @@ attack("token: somebody's for nothing", "GET /v2/token?account=bob&scope=reposit
 attack(
     "token: a password in a form",
     "POST /v2/token",
-    (200,),
+    # a client that can ask in both ways goes on with GET after 405
+    (405,),
     user="",
     lacks="<bob>",
     headers=[f"Content-Type: {FORM}"],
@@ -139,23 +140,23 @@ for query in [
     "q=team-b&page=1&q=team-a",
 ]:
     attack(f"search: {query}", f"GET /v1/search?{query}", (200,), lacks="team-b/")
-attack("search: as somebody else", "GET /v1/search?q=", (200,), lacks="team-b/", headers=["X-Holdfast-User: bob", "X_Holdfast_User: bob"])
+attack("search: as somebody else", "GET /v1/search?q=", (200,), lacks="team-b/", headers=["X-User: bob", "X_User: bob"])
 for query in ["q=&n=0", "q=&n=101", "q=&n=-1", "q=&n=1e3", "q=&page=0", "q=&page=99999999", "q=%ff"]:
     attack(f"search: {query}", f"GET /v1/search?{query}", (400,))
 raw("search: a space in the term", f"GET /v1/search?q=a HTTP/9 HTTP/1.1\n{HOST}\n{ALICE}\nConnection: close\n\n", (400, 505))
 
 # --- what is inside nginx
 for path in [
-    "/.verdict",
-    "/%2everdict",
-    "/v2/../.verdict",
+    "/.password",
+    "/%2epassword",
+    "/v2/../.password",
     "/.registry-answers",
     "/.none",
     "/@registry",
     "/@blob",
     "/%40blob",
     "/@token",
-    "/v2/team-a/..%2f..%2f.verdict",
+    "/v2/team-a/..%2f..%2f.password",
     "/blobs/sha256/<secret-shard>/<secret-hex>/data",
     "/v2/blobs/sha256/<secret-shard>/<secret-hex>/data",
 ]:

@@ -2,15 +2,22 @@
 
 import json
 
-testinfra_hosts = ["ansible://alone-docker-client"]
+import pytest
+from scenario import hosts
+from testinfra.host import Host
 
 
-def test_the_user_talks_to_the_engine_without_being_root(host):
+@pytest.fixture
+def host() -> Host:
+    return hosts.host("client")
+
+
+def test_the_user_talks_to_the_engine_without_being_root(host: Host) -> None:
     assert host.run("su alice -c 'docker version'").rc == 0
     assert host.run("setpriv --reuid=nobody --regid=nogroup --clear-groups docker version").rc != 0
 
 
-def test_the_ca_is_trusted_by_openssl_and_python_and_given_to_docker(host):
+def test_the_ca_is_trusted_by_openssl_and_python_and_given_to_docker(host: Host) -> None:
     assert host.run("openssl verify -CApath /etc/ssl/certs /root/ca.crt").rc == 0
     assert host.run("find /etc/ssl/certs -xtype l | grep -q .").rc != 0
     loaded = "import ssl; print([c for c in ssl.create_default_context().get_ca_certs() if 'A CA of their own' in str(c)] != [])"
@@ -19,18 +26,18 @@ def test_the_ca_is_trusted_by_openssl_and_python_and_given_to_docker(host):
     assert wanted in host.check_output("cat /etc/docker/certs.d/images.holdfast.test:5000/*.crt") + "\n"
 
 
-def test_the_name_has_its_address(host):
+def test_the_name_has_its_address(host: Host) -> None:
     assert "192.0.2.10" in host.check_output("getent hosts images.holdfast.test")
 
 
-def test_the_credentials_are_the_users_own(host):
+def test_the_credentials_are_the_users_own(host: Host) -> None:
     config = host.file("/home/alice/.docker/config.json")
     assert (config.user, config.mode) == ("alice", 0o600)
     assert "images.holdfast.test:5000" in json.loads(config.content_string)["auths"]
     assert host.run("setpriv --reuid=nobody --regid=nogroup --clear-groups cat /home/alice/.docker/config.json").rc != 0
 
 
-def test_docker_shows_the_clients_certificate_to_a_registry_that_asks_for_one(host):
+def test_docker_shows_the_clients_certificate_to_a_registry_that_asks_for_one(host: Host) -> None:
     directory = "/etc/docker/certs.d/images.holdfast.test:5000"
     assert host.file(f"{directory}/holdfast-images.holdfast.test.key").linked_to == "/root/build.key"
     assert host.file("/root/build.key").mode == 0o600

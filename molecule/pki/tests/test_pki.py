@@ -1,58 +1,48 @@
 """Role pki alone: certificates that openssl accepts, keys that stay where they were made."""
 
-import json
-import os
-import pathlib
-import re
-import subprocess
-
 import pytest
-import testinfra
+from scenario import hosts, playbook
+from testinfra.host import Host
 
-testinfra_hosts = ["ansible://alone-pki"]
 DIRECTORY = "/etc/ssl/holdfast"
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(scope="module")
-def ca(request):
-    inventory = request.config.option.ansible_inventory
-    return testinfra.get_host(f"ansible://alone-ca?ansible_inventory={inventory}")
+@pytest.fixture
+def host() -> Host:
+    return hosts.host("server")
 
 
-def converge(*arguments, **answers):
-    """Run the scenario's playbook with other answers. Returns how many tasks changed something."""
-    done = subprocess.run(
-        ["ansible-playbook", "-i", ROOT / "molecule/inventory.yml", ROOT / "molecule/pki/converge.yml", *arguments, "-e", json.dumps(answers)],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "PRIVATE KEY" not in done.stdout
-    return sum(int(number) for number in re.findall(r"changed=(\d+)", done.stdout))
+@pytest.fixture
+def ca() -> Host:
+    return hosts.host("ca")
 
 
-def verifies(host, trusted, certificate, *options):
-    return host.run(f"openssl verify -x509_strict -no-CApath {' '.join(options)} -CAfile {trusted} {certificate}").rc == 0
+def changes(*arguments: str, **variables: object) -> int:
+    """How much a run with other variables changes, or would change."""
+    run = playbook.converged(*arguments, **variables)
+    assert "PRIVATE KEY" not in run.output
+    return run.changed
+
+
+def verifies(host: Host, trusted: str, certificate: str, *options: str) -> bool:
+    verify = f"openssl verify -x509_strict -no-CApath {' '.join(options)} -CAfile {trusted} {certificate}"
+    return bool(host.run(verify).rc == 0)
 
 
 @pytest.mark.parametrize(("name", "purpose", "wrong_purpose"), [("web", "sslserver", "sslclient"), ("builder", "sslclient", "sslserver")])
-def test_a_certificate_serves_its_purpose_and_no_other(host, name, purpose, wrong_purpose):
+def test_a_certificate_serves_its_purpose_and_no_other(host: Host, name: str, purpose: str, wrong_purpose: str) -> None:
     files = f"-CAfile {DIRECTORY}/ca.crt {DIRECTORY}/{name}.crt"
     assert host.run(f"openssl verify -x509_strict -purpose {purpose} {files}").rc == 0
     assert host.run(f"openssl verify -x509_strict -purpose {wrong_purpose} {files}").rc != 0
 
 
 @pytest.mark.parametrize("option", ["-verify_hostname a.web.holdfast.test", "-verify_ip 192.0.2.7", "-verify_ip 2001:db8::7"])
-def test_names_and_addresses_are_in_the_certificate(host, option):
+def test_names_and_addresses_are_in_the_certificate(host: Host, option: str) -> None:
     assert host.run(f"openssl verify {option} -CAfile {DIRECTORY}/ca.crt {DIRECTORY}/web.crt").rc == 0
     assert host.run(f"openssl verify {option} -CAfile {DIRECTORY}/ca.crt {DIRECTORY}/builder.crt").rc != 0
 
 
-def test_private_keys_stay_on_their_hosts(host, ca):
+def test_private_keys_stay_on_their_hosts(host: Host, ca: Host) -> None:
     assert host.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %m\\n' | sort").splitlines() == ["builder.key 600", "web.key 600"]
     assert ca.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %m\\n'").splitlines() == ["ca.key 600"]
     assert int(ca.check_output("wc -l </etc/ssl/holdfast-ca/issued.jsonl")) >= 2
@@ -61,12 +51,12 @@ def test_private_keys_stay_on_their_hosts(host, ca):
 # Below, each test starts from what the one before has left.
 
 
-def test_a_revoked_client_gets_a_new_key_and_the_crl_lists_the_old_certificate(host, ca):
+def test_a_revoked_client_gets_a_new_key_and_the_crl_lists_the_old_certificate(host: Host, ca: Host) -> None:
     old, key = host.check_output(f"openssl x509 -noout -serial -in {DIRECTORY}/builder.crt").partition("=")[2], host.file(f"{DIRECTORY}/builder.key").md5sum
     host.check_output(f"cp {DIRECTORY}/builder.crt /root/old-builder.crt")
     revoked = [{"serial": old, "reason": "keyCompromise"}]
-    assert converge("--check", revoked=revoked) == converge(revoked=revoked) == 4
-    assert converge(revoked=revoked) == 0
+    assert changes("--check", revoked=revoked) == changes(revoked=revoked) == 4
+    assert changes(revoked=revoked) == 0
     assert host.file(f"{DIRECTORY}/builder.key").md5sum != key
     check = ("-crl_check", f"-CRLfile {DIRECTORY}/ca.crl", "-purpose sslclient")
     assert not verifies(host, f"{DIRECTORY}/ca.crt", "/root/old-builder.crt", *check)
@@ -78,10 +68,10 @@ def test_a_revoked_client_gets_a_new_key_and_the_crl_lists_the_old_certificate(h
     assert ca.check_output("grep -c keyCompromise /etc/ssl/holdfast-ca/issued.jsonl") == "1"
 
 
-def test_a_replaced_ca_overlaps_with_the_one_before(host):
+def test_a_replaced_ca_overlaps_with_the_one_before(host: Host) -> None:
     host.check_output(f"cp {DIRECTORY}/web.crt /root/old-web.crt && cp {DIRECTORY}/ca.crt /root/old-ca.crt")
-    assert converge("--check", generation=2) == converge(generation=2) == 3
-    assert converge(generation=2) == 0
+    assert changes("--check", generation=2) == changes(generation=2) == 3
+    assert changes(generation=2) == 0
     for trusted, certificate, expected in (
         (f"{DIRECTORY}/ca.crt", "/root/old-web.crt", True),
         (f"{DIRECTORY}/ca.crt", f"{DIRECTORY}/web.crt", True),

@@ -1,0 +1,11 @@
+"""What the inventory answers site.yml."""
+
+import yaml
+from scenario import hosts
+
+_ANSWERS = yaml.safe_load((hosts.SCENARIO / "inventory.yml").read_text())["all"]["vars"]
+NAME: str = _ANSWERS["holdfast_server_name"]
+PORT: int = _ANSWERS["holdfast_port"]
+ENDPOINT = f"{NAME}:{PORT}"
+BOBS_PASSWORD: str = _ANSWERS["holdfast_users"][1]["password"]
+SECRETS = hosts.KEPT / "secrets"

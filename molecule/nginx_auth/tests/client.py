@@ -1,0 +1,87 @@
+"""Requests made on the gateway's host, one by one, and half ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import Any
+
+from scenario import hosts
+from testinfra.host import Host
+
+TLS = "https://images.holdfast.test:5443"
+PLAIN = "http://images.holdfast.test:8080"
+
+# Where it is told to, it stops in the middle of the body, sent or received, until a file is there.
+PROGRAM = """
+import base64, http.client, json, os, socket, ssl, sys, time
+tls, method, path, password, headers, size, go = json.loads(sys.stdin.readline())
+class Connection(http.client.HTTPSConnection if tls else http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.create_connection(("127.0.0.1", self.port), 20)
+        if tls:
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+def wait():
+    while go and not os.path.exists(go):
+        time.sleep(0.05)
+def body():
+    for number in range(64):
+        if number == 32:
+            wait()
+        yield b"x" * (size // 64)
+options = {"context": ssl.create_default_context(cafile="/etc/ssl/own.crt")} if tls else {}
+connection = Connection("images.holdfast.test", 5443 if tls else 8080, **options)
+if password:
+    headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
+if size:
+    headers["Content-Length"] = str(size)
+connection.request(method, path, body=body() if size else None, headers=headers)
+answer = connection.getresponse()
+start = answer.read(500)
+wait()
+length = len(start) + sum(map(len, iter(lambda: answer.read(2 ** 20), b"")))
+print(json.dumps([answer.status, [[k.lower(), v] for k, v in answer.getheaders()], start.decode(errors="replace"), length]))
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: list[list[str]]
+    # no more than its first 500 bytes
+    body: str
+    length: int
+
+    def header(self, wanted: str) -> str:
+        (value,) = (value for name, value in self.headers if name == wanted)
+        return value
+
+
+class Client:
+    """Asks on the host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        hosts.write(host, "/run/ask.py", PROGRAM)
+
+    def ask(self, url: str, path: str, **request: Any) -> Answer:
+        return Answer(*json.loads(self._host.check_output(f"python3 /run/ask.py <<'END'\n{_question(url, path, **request)}\nEND")))
+
+    def begin(self, url: str, path: str, **request: Any) -> None:
+        """Ask, and stop in the middle of the body."""
+        hosts.write(self._host, "/run/question", _question(url, path, go="/run/go", **request) + "\n")
+        self._host.check_output("rm -f /run/go; python3 /run/ask.py </run/question >/run/answer 2>&1 &")
+
+    def finish(self) -> Answer:
+        self._host.check_output("touch /run/go")
+        for _attempt in range(120):
+            printed = self._host.check_output("cat /run/answer")
+            if printed:
+                return Answer(*json.loads(printed))
+            time.sleep(0.5)
+        raise AssertionError("no answer")
+
+
+def _question(url: str, path: str, method: str = "GET", password: str = "", headers: dict[str, str] | None = None, size: int = 0, go: str = "") -> str:
+    return json.dumps([url == TLS, method, path, password, headers or {}, size, go])

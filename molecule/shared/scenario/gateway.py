@@ -1,0 +1,33 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where the gateway, role nginx_auth, keeps what on its host, and what its services are called."""
+
+UNIT = "holdfast-gateway.service"
+PASSWORDS_UNIT = "holdfast-gateway-passwords.service"
+SEARCH_UNIT = "holdfast-gateway-search.service"
+# whose processes serve the requests
+USER = "holdfast-gateway"
+
+CONFIGURATION = "/etc/holdfast-gateway"
+# the file that has the registry's server in it
+SERVER = f"{CONFIGURATION}/registries.conf"
+USERS_FILE = f"{CONFIGURATION}/users.htpasswd"
+SEARCH_RULES = f"{CONFIGURATION}/search-rules.json"
+
+RUNTIME = "/run/holdfast-gateway"
+# successful password checks, cached for seconds
+CACHED_PASSWORDS = f"{RUNTIME}/passwords"
+PASSWORDS_SOCKET = "/run/holdfast-gateway-passwords/check.sock"
+SEARCH_SOCKET = "/run/holdfast-gateway-search/search.sock"
+
+LOGS = "/var/log/holdfast-gateway"
+ACCESS_LOG = f"{LOGS}/access.log"
+ERROR_LOG = f"{LOGS}/error.log"
+LOGROTATE = "/etc/logrotate.d/holdfast-gateway"
+CACHE = "/var/cache/holdfast-gateway"
+MANIFESTS = f"{CACHE}/manifests"
+# below these the gateway keeps files of its own
+DISKS = (CONFIGURATION, LOGS, CACHE)
+
+RELOAD = f"systemctl reload {UNIT}"
+WORKER = f"pgrep -o -P $(systemctl show -p MainPID --value {UNIT})"

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ansible as a user runs it, on the hosts of the scenario."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+from typing import Any
+
+from scenario.hosts import INVENTORIES, SCENARIO
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    succeeded: bool
+    # both streams, in the order they were written
+    output: str
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something, on all hosts."""
+        counts = re.findall(r"changed=(\d+)", self.output)
+        assert counts, self.output
+        return sum(int(count) for count in counts)
+
+
+def converge(*arguments: str, **variables: Any) -> Run:
+    """The scenario's playbook, with other variables. It may fail."""
+    return _run("ansible-playbook", *INVENTORIES, str(SCENARIO / "converge.yml"), *arguments, "--extra-vars", json.dumps(variables))
+
+
+def converged(*arguments: str, **variables: Any) -> Run:
+    """The same where it has to succeed."""
+    run = converge(*arguments, **variables)
+    assert run.succeeded, run.output
+    return run
+
+
+def module(on: str, name: str, **arguments: Any) -> dict[str, Any]:
+    """One module of the collection on one host. Returns what it returned."""
+    with tempfile.TemporaryDirectory() as results:
+        run = _run("ansible", *INVENTORIES, on, "--module-name", f"holdfast.registry.{name}", "--args", json.dumps(arguments), "--tree", results)
+        result = pathlib.Path(results, on)
+        assert result.exists(), run.output
+        returned: dict[str, Any] = json.loads(result.read_text())
+    assert run.succeeded, returned
+    return returned
+
+
+def _run(*command: str) -> Run:
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return Run(done.returncode == 0, done.stdout)
