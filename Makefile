@@ -6,11 +6,13 @@ SHELL := /bin/bash
 INVENTORY ?= inventories/demo
 PYTHON ?= python3
 KILLS ?= 200
-DEMO := holdfast-demo-registry holdfast-demo-client
+HOLDFAST_LAB_PREFIX ?= holdfast
+DEMO := $(HOLDFAST_LAB_PREFIX)-demo-registry $(HOLDFAST_LAB_PREFIX)-demo-client
 
 venv := .venv
 bin := $(venv)/bin
 collection := .cache/collections/ansible_collections/holdfast/registry
+export HOLDFAST_LAB_PREFIX
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
@@ -26,7 +28,7 @@ site: $(venv)/site.done ## Bring up the registry and its clients, and prove it w
 	@$(if $(is_demo),tests/lab/lab up $(DEMO))
 	ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
 	@$(MAKE) --no-print-directory verify
-	@$(if $(is_demo),echo "Look inside:          docker exec -it holdfast-demo-client bash"; echo "Remove it all:        make clean")
+	@$(if $(is_demo),echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-demo-client bash"; echo "Remove it all:        make clean")
 
 .PHONY: verify
 verify: $(venv)/site.done ## Prove a registry that is up, and change nothing
@@ -54,6 +56,7 @@ lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
+	mypy
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
 	$(bin)/python tests/role_readmes.py --check
@@ -78,12 +81,15 @@ faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once,
 integration: $(venv)/test.done ## ansible-test integration: the modules on a throw-away host (TARGET=htpasswd for one)
 	tests/ansible-test integration $(TARGET)
 
-.PHONY: bench bench-modules bench-nginx
-bench: bench-modules bench-nginx ## Measure everything (twenty minutes)
-bench-modules: $(venv)/test.done ## Measure our modules side by side with those people use today (ten minutes)
+.PHONY: bench bench-modules bench-nginx bench-site
+bench: $(venv)/test.done ## Measure everything (an hour; the machine must be idle otherwise)
+	@status=0; for one in modules nginx site; do $(MAKE) --no-print-directory bench-$$one || status=1; done; exit $$status
+bench-modules: $(venv)/test.done ## Measure our modules side by side with the newest that people use today (twenty minutes)
 	$(bin)/python tests/bench/modules.py $(ARGS)
-bench-nginx: $(venv)/test.done ## Measure the registry behind nginx, beside no password and auth_basic (eight minutes)
+bench-nginx: $(venv)/test.done ## Measure the registry behind nginx, beside no password and auth_basic (fifteen minutes)
 	$(bin)/python tests/bench/nginx.py $(ARGS)
+bench-site: $(venv)/test.done ## Measure site.yml when nothing is to change, beside a ping of the same hosts (five minutes)
+	$(bin)/python tests/bench/site_yml.py $(ARGS)
 
 .PHONY: scenarios
 scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts

@@ -10,7 +10,6 @@ fact gathering, and a play before that warms up the connection. They take turns;
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import pathlib
@@ -18,16 +17,23 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import typing as t
 from datetime import datetime
 
-import ansible_collections
+import ratios
+from rivals import Rivals
 
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
-HOST = "holdfast-bench"
+HOST = "holdfast-bench-modules"
 PACKAGES = ["python3-cryptography", "python3-passlib", "python3-bcrypt"]
+HASHES, COST = 20, 12
+# when to give up on a ratio that does not become sure
+JOB_SECONDS = 600
 
+FIRST, UNCHANGED = "first", "unchanged"
+RUNS = (FIRST, UNCHANGED)
 Measured = dict[str, t.Any]
 
 
@@ -40,11 +46,25 @@ class Job(t.NamedTuple):
     rival: str = ""
     faster: float | None = None
     limit: float | None = None
+    # how near ours is to come to hashing on all cores with nothing around it
+    of_possible: float | None = None
+    judged: t.Sequence[str] = RUNS
     variables: t.Mapping[str, t.Any] = {}
 
+    @property
+    def wanted(self) -> str:
+        wishes = [
+            f"{self.faster:g} times faster" if self.faster else "",
+            f"under {self.limit:g} s" if self.limit else "",
+            f"{self.of_possible:g} of what all cores can do" if self.of_possible else "",
+        ]
+        return ", ".join(filter(None, wishes)) + (f" ({self.judged[0]} only)" if len(self.judged) == 1 else "")
 
+
+RIVAL = "community.general.htpasswd, a loop"
 JOBS = [
-    Job("20 users, bcrypt cost 12", "htpasswd", "community_htpasswd", "community.general.htpasswd, a loop", faster=6),
+    Job("20 users, bcrypt cost 12", "htpasswd", "community_htpasswd", RIVAL, of_possible=0.9),
+    Job("20 generated passwords", "htpasswd_generated", "community_htpasswd_generated", RIVAL, faster=20, judged=[UNCHANGED]),
     Job("a CA and 20 certificates", "certificates", "community_certificates", "community.crypto, its guide's tasks in loops", faster=10),
     Job("a CA that the system trusts", "trust", "community_trust", "copy, update-ca-certificates"),
     Job("1,000 users, ready hashes", "htpasswd_hashes", limit=2),
@@ -55,8 +75,9 @@ PASSWORD = "correct-horse"
 HASH = "$2y$10$K7dXsHgJjtJlQF8mmnWwO.AvT3EaAM0EfvYFhEJSrESSit3N//gp."
 VARIABLES = {
     "bench_directory": "/root/bench",
+    "bench_secrets": str(CHECKOUT / ".cache/bench/generated"),
     "bench_password": PASSWORD,
-    "users": [{"name": f"user{number}", "password": PASSWORD} for number in range(20)],
+    "users": [{"name": f"user{number}", "password": PASSWORD} for number in range(HASHES)],
     "hashed_users": [{"name": f"user{number}", "password_hash": HASH} for number in range(1000)],
     "certificates": [{"name": f"host{number}", "names": [f"host{number}.example.org"]} for number in range(20)],
 }
@@ -64,20 +85,24 @@ VARIABLES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="how often each is timed (%(default)s)")
+    parser.add_argument("--repeat", type=int, default=ratios.FEWEST, metavar="N", help="how often each is timed at least (%(default)s)")
     parser.add_argument("--json", type=pathlib.Path, default=CHECKOUT / ".cache/bench/modules.json", metavar="FILE", help="where the figures go (%(default)s)")
     parser.add_argument("--only", metavar="TEXT", default="", help="jobs with this in their title")
     options = parser.parse_args()
+    rivals = Rivals(CHECKOUT / ".cache/bench/rivals")
     prepare_host()
-    versions = find_versions()
-    play("warm_up", {})
-    figures = [measure(job, options.repeat) for job in JOBS if options.only in job.title]
+    bench = Bench(rivals.ansible_playbook)
+    versions = {**rivals.versions(), **find_versions()}
+    bench.play("warm_up")
+    figures = [bench.measure(job, options.repeat) for job in JOBS if options.only in job.title]
     print_table(figures, versions)
+    for rival in rivals.outdated():
+        print(f"{rival} is not the newest there is: a Python that the newest ansible runs on is missing on this machine")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"versions": versions, "repeat": options.repeat, "jobs": figures}, indent=2) + "\n")
     print(f"\n{options.json}")
     subprocess.run([CHECKOUT / "tests/lab/lab", "down", HOST], check=True)
-    sys.exit(any(figure["missed"] for figure in figures))
+    sys.exit(ratios.exit_status(verdict for figure in figures for values in figure["runs"].values() for verdict in values["verdicts"].values()))
 
 
 def prepare_host() -> None:
@@ -94,71 +119,100 @@ def on_host(*command: str) -> str:
 
 
 def find_versions() -> dict[str, str]:
-    """What was measured with what."""
-
-    def collection(name: str) -> str:
-        for directory in ansible_collections.__path__:
-            manifest = pathlib.Path(directory, *name.split("."), "MANIFEST.json")
-            if manifest.exists():
-                return str(json.loads(manifest.read_text())["collection_info"]["version"])
-        raise RuntimeError(f"{name} is not installed; it comes with the Python package ansible")
-
-    found = {name: collection(name) for name in ("community.general", "community.crypto")}
-    found["ansible-core"] = importlib.metadata.version("ansible-core")
-    found["host"] = on_host("sh", "-c", '. /etc/os-release && echo "$PRETTY_NAME"')
-    found["host's Python"] = on_host("python3", "-c", "import sys; print(sys.version.split()[0])")
+    """What was measured on what."""
+    found = {
+        "host": on_host("sh", "-c", '. /etc/os-release && echo "$PRETTY_NAME"'),
+        "host's Python": on_host("python3", "-c", "import sys; print(sys.version.split()[0])"),
+    }
     for package in PACKAGES:
         found[package] = on_host("dpkg-query", "--show", "--showformat=${Version}", package)
     return {**found, "processors": str(len(os.sched_getaffinity(0))), "load before": f"{os.getloadavg()[0]:.1f}"}
 
 
-def measure(job: Job, repeat: int) -> Measured:
-    """Time a first run and one that changes nothing, of both sides in turn."""
-    times: dict[str, dict[str, list[float]]] = {}
-    for _turn in range(repeat):
-        for side, tasks in (("ours", job.ours), ("theirs", job.theirs)):
-            if tasks is None:
-                continue
-            play("clean_up", {})
-            for run in ("first", "unchanged"):
-                seconds, changed = play(tasks, dict(job.variables))
-                if (run == "unchanged") == changed:
-                    raise RuntimeError(f"{tasks}: the {run} run {'changed something' if changed else 'changed nothing'}")
-                times.setdefault(run, {}).setdefault(side, []).append(seconds)
-    runs = {}
-    for run, sides in times.items():
-        runs[run] = {side: round(statistics.median(seconds), 3) for side, seconds in sides.items()}
-        runs[run]["all"] = {side: [round(second, 3) for second in seconds] for side, seconds in sides.items()}
-        if job.theirs:
-            runs[run]["faster"] = round(runs[run]["theirs"] / runs[run]["ours"], 1)
-    missed = [
-        run
-        for run, figures in runs.items()
-        if (job.faster is not None and figures["faster"] < job.faster) or (job.limit is not None and figures["ours"] > job.limit)
-    ]
-    wanted = f"{job.faster:g} times faster" if job.faster else f"under {job.limit:g} s" if job.limit else ""
-    return {"title": job.title, "rival": job.rival, "wanted": wanted, "missed": missed, "runs": runs}
+class Times:
+    """Of one run, first or unchanged: the seconds of ours, of the rival, and of hashing alone, round by round."""
+
+    def __init__(self) -> None:
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+        self.raw: list[float] = []
+
+    def judge(self, job: Job, judged: bool) -> dict[str, t.Any]:
+        values: dict[str, t.Any] = {"ours": statistics.median(self.ours), "all": vars(self)}
+        verdicts = {}
+        if self.theirs:
+            values["theirs"] = statistics.median(self.theirs)
+            values["faster"] = ratios.estimate([theirs / ours for theirs, ours in zip(self.theirs, self.ours)])
+            if job.faster:
+                verdicts["faster"] = ratios.judge(values["faster"], at_least=job.faster)
+        if job.of_possible:
+            values["of possible"] = ratios.estimate([raw / ours for raw, ours in zip(self.raw, self.ours)])
+            verdicts["of possible"] = ratios.judge(values["of possible"], at_least=job.of_possible)
+        if job.limit:
+            seconds = ratios.estimate(self.ours)
+            surely_under = seconds.rounds >= ratios.FEWEST and seconds.high <= job.limit
+            verdicts["limit"] = ratios.OK if surely_under else ratios.judge(seconds, at_most=job.limit)
+        return {**values, "verdicts": verdicts if judged else {}}
 
 
-def play(tasks: str, variables: dict[str, t.Any]) -> tuple[float, bool]:
-    """Run one task file. Returns the seconds its tasks took, and whether anything changed."""
-    with tempfile.TemporaryDirectory() as directory:
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".cache/collections"),
-            "ANSIBLE_LOCAL_TEMP": directory,
-        }
-        extra = pathlib.Path(directory, "variables.json")
-        extra.write_text(json.dumps({**VARIABLES, "tasks": tasks, **variables}))
-        command = ["ansible-playbook", "-i", f"{HOST},", HERE / "play.yml", "-e", f"@{extra}"]
-        result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"{tasks} fails:\n{result.stdout}")
-    report = json.loads(result.stdout[result.stdout.index("{\n") :])
-    (statistics_of_host,) = report["stats"].values()
-    timed = [task["task"]["duration"] for task in report["plays"][0]["tasks"] if "end" in task["task"]["duration"]]
-    return seconds_between(timed[0]["start"], timed[-1]["end"]), bool(statistics_of_host["changed"])
+class Bench:
+    def __init__(self, ansible_playbook: str) -> None:
+        self._ansible_playbook = ansible_playbook
+
+    def measure(self, job: Job, repeat: int) -> Measured:
+        """Time a first run and one that changes nothing, of both sides in turn, until what is judged is sure."""
+        times = {run: Times() for run in RUNS}
+        started, runs, rounds = time.monotonic(), dict[str, dict[str, t.Any]](), 0
+        while rounds < repeat or (_noisy(runs) and rounds >= ratios.FEWEST and time.monotonic() - started < JOB_SECONDS):
+            self._time_ours(job, times)
+            if job.theirs:
+                self._time_theirs(job.theirs, times)
+            rounds += 1
+            runs = {run: found.judge(job, run in job.judged) for run, found in times.items()}
+            print(f"{job.title}, round {rounds}", file=sys.stderr, flush=True)
+        return {"title": job.title, "rival": job.rival, "wanted": job.wanted, "rounds": rounds, "runs": runs}
+
+    def _time_ours(self, job: Job, times: dict[str, Times]) -> None:
+        self.play("clean_up")
+        for run in RUNS:
+            if job.of_possible:
+                times[run].raw.append(float(on_host("python3", "-c", (HERE / "raw_hashes.py").read_text(), str(HASHES), str(COST))))
+            times[run].ours.append(self._time(run, job.ours, job.variables))
+
+    def _time_theirs(self, tasks: str, times: dict[str, Times]) -> None:
+        self.play("clean_up")
+        for run in RUNS:
+            times[run].theirs.append(self._time(run, tasks, {}))
+
+    def _time(self, run: str, tasks: str, variables: t.Mapping[str, t.Any]) -> float:
+        seconds, changed = self.play(tasks, variables)
+        if (run == UNCHANGED) == changed:
+            raise RuntimeError(f"{tasks}: the {run} run {'changed something' if changed else 'changed nothing'}")
+        return seconds
+
+    def play(self, tasks: str, variables: t.Mapping[str, t.Any] | None = None) -> tuple[float, bool]:
+        """Run one task file. Returns the seconds its tasks took, and whether anything changed."""
+        with tempfile.TemporaryDirectory() as directory:
+            environment = {
+                **os.environ,
+                "ANSIBLE_CONFIG": str(HERE / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".cache/collections"),
+                "ANSIBLE_LOCAL_TEMP": directory,
+            }
+            extra = pathlib.Path(directory, "variables.json")
+            extra.write_text(json.dumps({**VARIABLES, "tasks": tasks, **(variables or {})}))
+            command = [self._ansible_playbook, "-i", f"{HOST},", str(HERE / "play.yml"), "-e", f"@{extra}"]
+            result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if result.returncode:
+            raise RuntimeError(f"{tasks} fails:\n{result.stdout}")
+        report = json.loads(result.stdout[result.stdout.index("{\n") :])
+        (statistics_of_host,) = report["stats"].values()
+        timed = [task["task"]["duration"] for task in report["plays"][0]["tasks"] if "end" in task["task"]["duration"]]
+        return seconds_between(timed[0]["start"], timed[-1]["end"]), bool(statistics_of_host["changed"])
+
+
+def _noisy(runs: dict[str, dict[str, t.Any]]) -> bool:
+    return any(ratios.TOO_NOISY in values["verdicts"].values() for values in runs.values())
 
 
 def seconds_between(start: str, end: str) -> float:
@@ -167,14 +221,15 @@ def seconds_between(start: str, end: str) -> float:
 
 
 def print_table(figures: list[Measured], versions: dict[str, str]) -> None:
-    print(f"{'':28} {'run':10} {'holdfast':>9} {'rival':>9} {'faster':>7}  {'wanted':16} rival")
+    print(f"{'':28} {'run':10} {'holdfast':>9} {'rival':>9}  {'faster':22} {'of possible':22} wanted")
     for figure in figures:
         for run, values in figure["runs"].items():
             theirs = f"{values['theirs']:7.2f} s" if "theirs" in values else ""
-            faster = f"{values['faster']:6.1f}x" if "faster" in values else ""
-            wanted = figure["wanted"] + (" MISSED" if run in figure["missed"] else "")
-            print(f"{figure['title']:28} {run:10} {values['ours']:7.2f} s {theirs:>9} {faster:>7}  {wanted:16} {figure['rival']}")
-    print("\n" + ", ".join(f"{name} {version}" for name, version in versions.items()))
+            faster, of_possible = str(values.get("faster", "")), str(values.get("of possible", ""))
+            verdict = f"{figure['wanted']}  {', '.join(values['verdicts'].values())}" if values["verdicts"] else ""
+            print(f"{figure['title']:28} {run:10} {values['ours']:7.2f} s {theirs:>9}  {faster:22} {of_possible:22} {verdict}")
+    rivals = {figure["rival"]: None for figure in figures if figure["rival"]}
+    print("\nrivals: " + "; ".join(rivals) + "\n" + ", ".join(f"{name} {version}" for name, version in versions.items()))
 
 
 if __name__ == "__main__":

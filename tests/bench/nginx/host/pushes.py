@@ -12,7 +12,8 @@ import threading
 import time
 import typing as t
 
-from measure import NAME, know_own_name
+import gateway
+from load import know_names
 from registry_client import Client, push_blob
 
 PIECE = bytes(1 << 20)
@@ -34,7 +35,7 @@ PUSHES = [
 
 
 def main() -> None:
-    know_own_name()
+    know_names()
     stop = threading.Event()
     files: set[str] = set()
     watcher = threading.Thread(target=watch, args=(stop, files))
@@ -59,7 +60,7 @@ def run(push: Push, lines: list[str], failed: list[str]) -> None:
         digest.update(PIECE)
     started = time.monotonic()
     try:
-        push_blob(Client(NAME), "bench/pushes", pieces(push, first), "sha256:" + digest.hexdigest())
+        push_blob(Client(gateway.NAME), "bench/pushes", pieces(push, first), "sha256:" + digest.hexdigest())
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         failed.append(push.title)
         lines.append(f"{push.title}: FAILED after {time.monotonic() - started:.0f} s: {error!r}")
@@ -77,13 +78,14 @@ def pieces(push: Push, first: bytes) -> t.Iterator[bytes]:
 def watch(stop: threading.Event, files: set[str]) -> None:
     """Note every file in nginx's directories for bodies, also one that is deleted but still written to."""
     while not stop.wait(0.1):
-        files.update(name for name in glob.glob("/var/lib/nginx/*/**", recursive=True) if os.path.isfile(name))
+        for directory in gateway.BODIES:
+            files.update(name for name in glob.glob(f"{directory}/*/**", recursive=True) if os.path.isfile(name))
         for descriptor in glob.glob("/proc/[0-9]*/fd/*"):
             try:
                 name = os.readlink(descriptor)
             except OSError:
                 continue
-            if name.startswith("/var/lib/nginx/"):
+            if name.startswith(tuple(f"{directory}/" for directory in gateway.BODIES)):
                 files.add(name)
 
 

@@ -10,7 +10,10 @@ import ssl
 import typing as t
 import urllib.parse
 
-AUTHORIZATION = "Basic " + base64.b64encode(b"alice:correct-horse").decode()
+import gateway
+
+USER, PASSWORD = "alice", "correct-horse"
+AUTHORIZATION = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 IDEMPOTENT = {"GET", "HEAD", "PUT", "DELETE"}
 Body = t.Union[bytes, t.Iterable[bytes], None]
@@ -25,8 +28,8 @@ class Answer(t.NamedTuple):
 class Client:
     """One connection, opened again when the server has closed it."""
 
-    def __init__(self, name: str, port: int = 443, timeout: float = 60) -> None:
-        self._context = ssl.create_default_context(cafile="/etc/ssl/holdfast/ca.crt")
+    def __init__(self, name: str, port: int = gateway.PORT, timeout: float = 60) -> None:
+        self._context = ssl.create_default_context(cafile=gateway.CA)
         self._name, self._port, self._timeout = name, port, timeout
         self._connection: http.client.HTTPSConnection | None = None
         self.closed_between = 0

@@ -1,0 +1,21 @@
+"""Where the gateway that is measured lives on its host, and what of it matters to a measurement. All of it stands here."""
+
+from __future__ import annotations
+
+NAME = "registry.holdfast.test"
+PORT = 443
+CONFIGURATION = "/etc/holdfast-gateway/nginx.conf"
+# what is reloaded under load
+UNIT = "holdfast-gateway"
+# what still works on guesses when a flood is over
+UNITS = ["holdfast-gateway", "holdfast-gateway-passwords"]
+# where nginx would put a body that it buffers
+BODIES = ["/var/cache/holdfast-gateway"]
+# For how long a password is remembered at least, and after how long it is surely forgotten.
+REMEMBERED_SECONDS, FORGOTTEN_SECONDS = 9, 10.5
+
+CERTIFICATE, KEY, CA = "/etc/ssl/holdfast/registry.crt", "/etc/ssl/holdfast/registry.key", "/etc/ssl/holdfast/ca.crt"
+STORAGE = "/var/lib/docker-registry"
+REGISTRY_SOCKET = "/run/docker-registry/registry.sock"
+# who may reach the registry's socket
+REGISTRY_GROUP = "docker-registry"
