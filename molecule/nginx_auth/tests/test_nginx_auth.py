@@ -191,7 +191,9 @@ def test_a_configuration_that_nginx_refuses_never_becomes_live(client: Client, s
     files = f"sha256sum {gateway.CONFIGURATION}/*.conf"
     before = server.check_output(files)
     # nginx reads it, and this role does not: no check of the role can find it
-    refused = playbook.converge(nginx_auth_client_ca="/etc/hostname", nginx_auth_client_certificates="alternative", nginx_auth_realm="Another")
+    unreadable = {"nginx_auth_client_ca": "/etc/hostname", "nginx_auth_client_certificates": "alternative"}
+    # the plain registry beside it can have no client certificates
+    refused = playbook.converge(**unreadable, nginx_auth_further_registries=[], nginx_auth_realm="Another")
     assert not refused.succeeded
     assert "validate: /etc/holdfast-gateway would be wrong" in refused.output
     assert "/etc/hostname" in refused.output
