@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What all modules say of check mode, of diff mode and of the host's Python. A module adds details of its own."""
+"""Documentation of check mode, diff mode and the host's Python for all modules. A module can add details."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Says what a run would do, and writes nothing.
+    description: Predicts what a run would do, and writes nothing.
   diff_mode:
     support: full
-    description: Shows what changes, never a secret.
+    description: Shows what changes, but never a secret.
 """
 
     READ_ONLY = r"""
@@ -26,7 +26,7 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Does in check mode what it always does, since it changes nothing.
+    description: Works as usual in check mode, since it changes nothing.
   diff_mode:
     support: N/A
     description: Changes nothing.

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who owns a file that a module writes."""
+"""Documentation of owner, group and mode of a file that a module writes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ options:
     description: The mode, in octal and in quotes, such as V("0640").
     type: raw
   owner:
-    description: The owner, by name or number. Left out, the owner stays.
+    description: The owner, by name or number. Unchanged by default.
     type: str
   group:
-    description: The group, by name or number. Left out, the group stays.
+    description: The group, by name or number. Unchanged by default.
     type: str
 """

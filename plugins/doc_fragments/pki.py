@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What several modules for certificates say alike."""
+"""Documentation that the modules for certificates share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ options:
     type: path
     required: true
   passphrase:
-    description: Opens the CA's key. Where the key is not encrypted, the module warns of it.
+    description: Passphrase of the CA's key. If the key is not encrypted, the module warns.
     type: str
 """

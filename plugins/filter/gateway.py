@@ -12,7 +12,7 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Turns the variables of the role P(holdfast.registry.nginx_auth#role) into what its templates read.
-  - As long as there is a problem, no registry allows anything.
+  - If there is any problem, no registry allows anything.
 options:
   _input:
     description: The variables of the role, without the prefix C(nginx_auth_).
@@ -21,7 +21,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Say by which port each registry is reached
+- name: Show the port of each registry
   ansible.builtin.debug:
     msg: "{{ gateway.registries | items2dict(key_name='name', value_name='port') }}"
   vars:
@@ -42,20 +42,20 @@ _value:
       sample: ['nginx_auth_rules[2].users[0]: there is no user "bobb" in nginx_auth_users or nginx_auth_certificate_users']
     registries:
       description:
-        - The registries, with everything that is said of each, and what was inherited from the role's variables.
-        - C(decisions) are regular expressions, one of which matches C(REGISTRY:ACTION:USER:REPOSITORY) if that is allowed, each with the label
-          of its rule. Each can stand between double quotes in a C(map) of nginx, behind C(~). None has capturing groups.
-        - C(search) is what the search service reads, with regular expressions of Python that match a whole name.
+        - The registries, with the settings of each and those inherited from the role's variables.
+        - C(decisions) are regular expressions, each with the label of its rule. If one of them matches C(REGISTRY:ACTION:USER:REPOSITORY), that is
+          allowed. Each can be used between double quotes in a C(map) of nginx, after C(~). None has capturing groups.
+        - C(search) is for the search service, with Python regular expressions that match a whole name.
       type: list
       elements: dict
       sample: [{name: registry, port: 443, server_names: [registry.example.org]}]
     ports:
-      description: The ports that the gateway listens at, each with the variable that sets it.
+      description: The ports that the gateway listens on, each with the variable that sets it.
       type: list
       elements: dict
       sample: [{port: 443, setting: nginx_auth_port}]
     certificates:
-      description: The certificates that the gateway presents, with the names each has to be for, as M(holdfast.registry.certificate_info) reads them.
+      description: The certificates that the gateway presents, with the names each has to cover, as M(holdfast.registry.certificate_info) reads them.
       type: list
       elements: dict
       sample: [{path: /etc/ssl/holdfast/registry.crt, key: /etc/ssl/holdfast/registry.key, server_names: [registry.example.org]}]

@@ -1,20 +1,20 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say what is wrong with a list of users before anything is changed."""
+"""Report what is wrong with a list of users before anything is changed."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: htpasswd_problems
-short_description: Say what is wrong with a list of users before anything is changed
+short_description: Report what is wrong with a list of users before anything is changed
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Checks a list of users by the same rules as M(holdfast.registry.htpasswd).
-  - A user may lack both C(password) and C(password_hash) here, so that a playbook can make passwords up afterwards, unless O(secret_required=true).
-    One that is there without a value, as of a variable that is not set, is always a problem.
-  - The answer never contains a password or a hash.
+  - A user may lack both C(password) and C(password_hash) here, so that a playbook can generate passwords afterwards, unless O(secret_required=true).
+    One of them without a value, as from a variable that is not set, is always a problem.
+  - The result never contains a password or a hash.
 positional: parameter
 options:
   _input:

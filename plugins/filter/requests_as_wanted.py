@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: requests_as_wanted
-short_description: Let no host ask a CA for another certificate than it is to have
+short_description: Refuse signing requests that differ from the inventory
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Holds certificate signing requests, which come from a host, against the certificates that the inventory wants for it. A request for other names
+  - Compares certificate signing requests, which come from a host, with the certificates that the inventory defines for it. A request for other names
     or another common name is an error.
-  - Lifetime and usages are taken from what is wanted, whatever the host says.
-  - Runs on the controller and needs its Python library cryptography, which ansible-core brings.
+  - Lifetime and usages are taken from the inventory; what the host sends is ignored.
+  - Runs on the controller and needs its Python library cryptography, which ansible-core depends on.
 positional: certificates
 options:
   _input:
@@ -22,14 +22,14 @@ options:
     elements: dict
     required: true
   certificates:
-    description: The certificates wanted, as M(holdfast.registry.certificate_request) takes them.
+    description: The certificates as the inventory defines them, as M(holdfast.registry.certificate_request) takes them.
     type: list
     elements: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Sign what the host asks for, if it is what it is to have
+- name: Sign the host's requests, if they agree with the inventory
   holdfast.registry.certificate_sign:
     directory: /etc/ssl/holdfast-ca
     requests: "{{ requested.requests | holdfast.registry.requests_as_wanted(certificates) }}"

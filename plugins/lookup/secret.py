@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: secret
-short_description: Read a secret from a file on the controller, made up once when it is missing
+short_description: Read a secret from a file on the controller, generated once if missing
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Returns the content of a file on the controller without the line break at its end, or a hash of it.
-  - Where the file is missing or empty, it is written with random letters and digits, mode 0600. Missing directories are made with mode 0700.
+  - If the file is missing or empty, random letters and digits are written to it, with mode 0600. Missing directories are created with mode 0700.
   - Several processes that ask for the same missing secret at once get the same one.
-  - A file that others than its owner may read is given mode 0600. What a symbolic link leads to keeps its mode.
-  - A file that belongs to another user than root and oneself is refused.
-  - With C(--check) nothing is written or changed. A missing secret or hash is then another random value each time.
-    A lookup does not see the keyword C(check_mode) of a single task.
+  - A file that is readable by others is set to mode 0600. The target of a symbolic link keeps its mode.
+  - A file that belongs to neither root nor the current user is refused.
+  - With C(--check) nothing is written or changed, and a missing secret or hash is a new random value each time.
+    Lookups do not see the keyword C(check_mode) of a single task.
 options:
   _terms:
     description: The paths of the files. Relative ones are below the directory of the playbook.
@@ -25,14 +25,14 @@ options:
     elements: path
     required: true
   length:
-    description: How many characters a new secret has, from 16 to 128; at most 72 with O(hash).
+    description: Length of a new secret in characters, from 16 to 128; at most 72 with O(hash).
     type: int
     default: 32
   hash:
     description:
-      - Return a ready hash of the secret instead of the secret itself, as O(holdfast.registry.htpasswd#module:users[].password_hash) takes it.
-        A run that changes nothing then compares hashes, where it would have to verify each password.
-      - It is kept beside the secret in C(FILE.hash), mode 0600, and made again when the secret or O(bcrypt_cost) has changed.
+      - Return a hash of the secret instead of the secret itself, for O(holdfast.registry.htpasswd#module:users[].password_hash).
+        An unchanged run then compares hashes instead of verifying each password.
+      - The hash is kept next to the secret in C(FILE.hash), mode 0600, and made again when the secret or O(bcrypt_cost) has changed.
       - With several paths, hashes are made on all cores.
     type: str
     choices: [bcrypt]
@@ -41,7 +41,7 @@ options:
     type: int
     default: 10
 requirements:
-  - python3-bcrypt for O(hash) where crypt(3) does not know bcrypt, as on macOS
+  - python3-bcrypt for O(hash), if crypt(3) does not support bcrypt, as on macOS
 """
 
 EXAMPLES = r"""
@@ -52,7 +52,7 @@ EXAMPLES = r"""
       - name: alice
         password: "{{ lookup('holdfast.registry.secret', '~/.config/holdfast/alice') }}"
 
-- name: The same, as a hash, so that a run that changes nothing has no password to verify
+- name: The same, as a hash, so that an unchanged run has no password to verify
   holdfast.registry.htpasswd:
     path: /etc/nginx/registry.htpasswd
     users:

@@ -13,18 +13,18 @@ author: holdfast.registry contributors (@holdfast)
 description:
   - Keeps a certification authority (CA) of your own in one directory of one host, as C(ca.key), C(ca.crt) and its
     certificate revocation list (CRL) C(ca.crl).
-  - A renewal keeps the key, so certificates signed before stay valid as long as O(common_name) stays the same.
-  - A replacement makes a new key, when O(generation) is raised. For an overlap the CA before stays in C(ca-bundle.crt), the CAs that
-    clients have to trust, until none of its certificates in the record (C(issued.jsonl)) is good any more.
-    First have clients trust RV(bundle), then sign with the new CA.
-  - The CA signs certificates of servers and clients, and no further CA.
+  - A renewal keeps the key, so existing certificates stay valid as long as O(common_name) does not change.
+  - Raising O(generation) replaces the CA by one with a new key. The previous CA stays in C(ca-bundle.crt), which lists the CAs that
+    clients have to trust, until the last of its certificates in the record (C(issued.jsonl)) has expired or is revoked.
+    Let clients trust RV(bundle) first, then sign with the new CA. Certificates of a replaced CA can no longer be revoked, since its key is gone.
+  - The CA signs certificates of servers and clients, but not of other CAs.
   - Sign certificates with M(holdfast.registry.certificate_sign); have hosts trust the CA with M(holdfast.registry.ca_trust).
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.pki
 options:
   directory:
-    description: Absolute path of the directory that holds the CA. Made with mode 0700 where it is missing, its parents with 0755.
+    description: Absolute path of the directory that holds the CA. If missing, it is created with mode 0700, its parents with 0755.
     type: path
     required: true
   common_name:
@@ -33,13 +33,13 @@ options:
     default: Holdfast registry CA
   generation:
     description:
-      - Raise it to replace the CA by one with a new key. There is no way back.
-      - From the second generation on, the name of the CA ends with it, as in C(Holdfast registry CA G2).
+      - Raise it to replace the CA by one with a new key. It cannot be lowered again.
+      - From the second generation on, the CA's name ends with the generation, as in C(Holdfast registry CA G2).
     type: int
     default: 1
   keep_previous:
     description:
-      - Whether clients go on trusting the CAs before, as long as certificates of theirs are in use.
+      - Whether clients keep trusting the previous CAs as long as certificates of theirs are in use.
       - V(false) ends the overlap at once. Use it when a key may have been stolen.
     type: bool
     default: true
@@ -49,17 +49,17 @@ options:
     choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
     default: ec-p256
   passphrase:
-    description: Encrypts the key. A key that is there and is not encrypted gets encrypted.
+    description: Encrypts the key. An existing key that is not encrypted is encrypted.
     type: str
   new_passphrase:
-    description: Encrypts the key with this passphrase from now on. Where it does already, O(passphrase) is not looked at.
+    description: Changes the passphrase of the key to this one. If the key already has it, O(passphrase) is ignored.
     type: str
   lifetime_days:
-    description: Days from now that a new CA certificate is valid. Must be greater than O(renew_before_days).
+    description: Days for which a new CA certificate is valid. Must be greater than O(renew_before_days).
     type: int
     default: 3650
   renew_before_days:
-    description: Renew the CA's certificate when it has this many days left, or fewer.
+    description: Renew the CA's certificate when it has this many days left or fewer.
     type: int
     default: 90
   permitted_dns_domains:
@@ -70,26 +70,26 @@ options:
     elements: str
   permitted_ip_ranges:
     description:
-      - Addresses and networks the CA is limited to, such as C(192.0.2.0/24), in the same way. DNS names are not limited by this.
-      - Ranges of one IP version only exclude all addresses of the other.
+      - Addresses and networks the CA is limited to, such as C(192.0.2.0/24), also as critical name constraints. DNS names are not limited by this.
+      - If all ranges are of one IP version, all addresses of the other are excluded.
     type: list
     elements: str
   crl_lifetime_days:
     description:
-      - Days from now that a new CRL is good. Must be greater than O(crl_renew_before_days).
-      - Long by default, since servers refuse every client certificate once the CRL they were given has expired, and a new CRL reaches them by
-        your next run, not by waiting for the old one to expire.
+      - Days for which a new CRL is valid. Must be greater than O(crl_renew_before_days).
+      - Long by default, since servers refuse every client certificate once their CRL has expired. A revocation does not wait for the end of the CRL:
+        your next run distributes a new one.
     type: int
     default: 825
   crl_renew_before_days:
     description:
-      - Renew the CRL when it has this many days left, or fewer, also when nothing was revoked.
-      - By default more than a certificate lasts, so that the CRL does not expire before the certificates signed in the same run.
+      - Renew the CRL when it has this many days left or fewer, even if nothing was revoked.
+      - By default longer than the lifetime of a certificate, so that the CRL does not expire before the certificates signed in the same run.
     type: int
     default: 400
 attributes:
   check_mode:
-    details: For a CA that is missing, RV(certificate) is one of a key that is thrown away.
+    details: If the CA is missing, RV(certificate) belongs to a temporary key that is discarded.
   diff_mode:
     details: Shows the type of the key and what is in the certificate, never the key.
 seealso:
@@ -104,7 +104,7 @@ EXAMPLES = r"""
   holdfast.registry.ca:
     directory: /etc/holdfast/ca
 
-- name: Keep a CA with an encrypted key that is good for one domain only
+- name: Keep a CA with an encrypted key that is limited to one domain
   holdfast.registry.ca:
     directory: /etc/holdfast/example-ca
     common_name: Example registry CA
@@ -128,7 +128,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 needs:
-  description: Why something changed. Empty where nothing did.
+  description: Why something changed. Empty if nothing did.
   type: list
   elements: str
   returned: success
@@ -139,17 +139,17 @@ generation:
   returned: success
   sample: 1
 certificate:
-  description: The CA's certificate in PEM form. Empty in check mode where both the CA and python3-cryptography are missing.
+  description: The CA's certificate in PEM form. Empty in check mode if both the CA and python3-cryptography are missing.
   type: str
   returned: success
   sample: "-----BEGIN CERTIFICATE-----\nMIIBmj...\n-----END CERTIFICATE-----\n"
 bundle:
-  description: Certificates of all CAs that clients have to trust, in PEM form, the CA's own first. As RV(certificate) in check mode.
+  description: Certificates of all CAs that clients have to trust, in PEM form, the CA's own first. In check mode as RV(certificate).
   type: str
   returned: success
   sample: "-----BEGIN CERTIFICATE-----\nMIIBmj...\n-----END CERTIFICATE-----\n"
 crl:
-  description: The CA's CRL in PEM form, and behind it the last one of each CA before it in RV(bundle). As RV(certificate) in check mode.
+  description: The CA's CRL in PEM form, followed by the last CRL of each previous CA in RV(bundle). In check mode as RV(certificate).
   type: str
   returned: success
   sample: "-----BEGIN X509 CRL-----\nMIHkMI...\n-----END X509 CRL-----\n"

@@ -11,38 +11,39 @@ short_description: Make a host trust the CA of a private registry
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Puts CA certificates into every store the programs of a host read, replaces them and removes them, in one call.
-    Beside them, where a registry asks its clients for a certificate (mutual TLS), the certificate and key to show.
-  - Says for each store whether and why it changed, so that a daemon is restarted only where it must be.
-  - Needs nothing on the host but Python, for the system's store the package C(ca-certificates), and for a client certificate the command C(openssl).
+  - Installs, replaces and removes CA certificates in every store that the programs of a host read, in one call.
+    For registries that ask their clients for a certificate (mutual TLS), it also installs the certificate and key to present.
+  - Returns for each store whether and why it changed, so that a daemon is restarted only if necessary.
+  - Needs only Python on the host; the system's store also needs the package C(ca-certificates), a client certificate the command C(openssl).
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
   name:
     description:
       - The name the certificates are kept under, in every store. It becomes a file name.
-      - What is kept under a name is exactly what the last call for that name said.
+      - Each call replaces everything that is kept under the name.
     type: str
     required: true
   content:
     description:
       - One or several CA certificates as PEM text. Needed with O(state=present), ignored with O(state=absent).
-      - Refused, before anything is changed, are a certificate that is broken, expired or no CA's, and anything that is no certificate, such as a private key.
+      - Certificates that are broken, expired or not of a CA are refused before anything is changed, and so is anything else, such as a private key.
     type: str
   state:
     description:
-      - V(present) to trust the certificates, V(absent) to trust what was kept under O(name) no longer.
+      - V(present) to trust the certificates, V(absent) to remove those kept under O(name).
     type: str
     choices: [present, absent]
     default: present
   stores:
     description:
-      - The stores to keep the certificates in. Stores not listed are left as they are.
+      - The stores to keep the certificates in. Other stores are not changed.
       - Default is V(system) and V(docker), or V(system) alone for O(state=present) without O(endpoints).
-      - A file that this module did not write is never removed, and only replaced where it holds the same certificates.
-        With others in it, the module fails before it changes anything.
+      - A file that this module did not write is never removed, and only replaced if it holds the same certificates.
+        If it holds others, the module fails before it changes anything.
       - V(system) is what curl, Python and most programs read.
-        One certificate becomes C(NAME.crt) in O(anchors_directory), several become a file each, C(NAME-FINGERPRINT.crt), for a file with several is not found by programs that read C(/etc/ssl/certs).
+        One certificate becomes C(NAME.crt) in O(anchors_directory), several become one file each, C(NAME-FINGERPRINT.crt), since programs
+        that read C(/etc/ssl/certs) do not find a file with several.
         It has no place for a client certificate.
       - V(docker) is read by Docker at each connection, V(containers) by podman, buildah and skopeo,
         V(containerd) by containerd at each pull if its C(config_path) names O(containerd_directory).
@@ -52,31 +53,31 @@ options:
     choices: [system, docker, containers, containerd]
   client_certificate_path:
     description:
-      - The certificate this host shows to the registries in O(endpoints), as the absolute path of a PEM file on the host.
+      - The certificate that this host presents to the registries in O(endpoints), as the absolute path of a PEM file on the host.
         Those of intermediate CAs may follow in it. Needs O(client_key_path).
       - The stores V(docker), V(containers) and V(containerd) get symbolic links C(NAME.cert) and C(NAME.key) to the two files, which stay where they are.
-        A renewed certificate is used at once, without another call, and the key lies in one place, with the mode it has there.
-      - Refused, before anything is changed, are a certificate that is broken, expired or not for clients (C(clientAuth)),
-        and a key that is another's, encrypted or open to every user. Check mode accepts files that are not there yet, with a warning.
-      - Left out, links that an earlier call made are removed.
+        A renewed certificate is used at once, without another call, and the key stays in one place, with the mode it has there.
+      - A certificate that is broken, expired or not for clients (C(clientAuth)) is refused before anything is changed, and so is a key
+        that does not match, is encrypted or readable by every user. Check mode accepts missing files, with a warning.
+      - Without it, links that an earlier call made are removed.
     type: path
   client_key_path:
     description:
       - The key of O(client_certificate_path), as the absolute path of a PEM file on the host, mode 0600.
-      - Ordinary users who run podman, buildah or skopeo must be able to read it, or these refuse the registry. Give it a group and mode 0640.
+      - Ordinary users who run podman, buildah or skopeo must be able to read it; otherwise these programs refuse the registry. Give it a group and mode 0640.
     type: path
   exclusive:
     description:
-      - Also remove from O(stores) what this module keeps there under other names. What others put there stays. Only with O(state=present).
-      - The module knows its own by the first line of their files.
+      - Also remove from O(stores) what this module keeps there under other names. Files of other origin stay. Only with O(state=present).
+      - The module recognises its files by their first line.
     type: bool
     default: false
   endpoints:
     description:
-      - The registries the certificates are trusted for, as C(HOST), C(HOST:PORT), C([IPv6]) or C([IPv6]:PORT). The store V(system) has no use for them.
+      - The registries the certificates are trusted for, as C(HOST), C(HOST:PORT), C([IPv6]) or C([IPv6]:PORT). The store V(system) ignores them.
       - Write them as image references do. Docker, podman and containerd look for a directory of exactly that name,
         so C(registry.example.com) and C(registry.example.com:443) are two endpoints. List both if images are named both ways.
-        Docker takes registries at C(127.0.0.0/8) for insecure and reads nothing here for them.
+        Docker treats registries on C(127.0.0.0/8) as insecure and reads nothing here for them.
         An IPv6 address keeps its brackets, for Docker and containerd; podman, buildah and skopeo may accept no such image reference.
       - With O(state=present) this is the whole list for O(name). The certificates are removed from endpoints that are no longer in it.
       - With O(state=absent) the certificates are removed from these endpoints only, or from all if there are none.
@@ -101,12 +102,12 @@ options:
     default: /etc/containerd/certs.d
   anchors_directory:
     description:
-      - The directory the host's own command, C(update-ca-certificates) or C(update-ca-trust), takes further certificates from.
+      - The directory from which the host's own command, C(update-ca-certificates) or C(update-ca-trust), reads additional certificates.
       - Default is C(/usr/local/share/ca-certificates), or C(/etc/pki/ca-trust/source/anchors) on the Red Hat family.
     type: path
 attributes:
   diff_mode:
-    details: Shows every file before and after, of a key only where its link points.
+    details: Shows every file before and after; of a key, only the target of its link.
 """
 
 EXAMPLES = r"""
@@ -130,7 +131,7 @@ EXAMPLES = r"""
       - registry.example.com
       - "[2001:db8::5]:5000"
 
-- name: Trust it, and show the registry this host's own certificate
+- name: Trust it, and present this host's own certificate to the registry
   holdfast.registry.ca_trust:
     name: registry.example.com
     content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
@@ -145,7 +146,7 @@ EXAMPLES = r"""
     endpoints: [registry.example.com]
     exclusive: true
 
-- name: Trust it for every program, and restart Docker only where it has to notice
+- name: Trust it for every program, and restart Docker only if it has to
   holdfast.registry.ca_trust:
     name: registry.example.com
     content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
@@ -158,7 +159,7 @@ EXAMPLES = r"""
     state: restarted
   when: "'docker' in ca.restart"
 
-- name: Trust it no longer, wherever it was trusted
+- name: Remove it from all stores
   holdfast.registry.ca_trust:
     name: registry.example.com
     state: absent
@@ -167,7 +168,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stores:
-  description: For each of the stores asked for, whether it changed, and why.
+  description: For each of O(stores), whether it changed, and why.
   returned: success
   type: dict
   contains:
@@ -189,7 +190,7 @@ stores:
       reasons: ["/etc/docker/certs.d/registry.example.com/registry.example.com.crt: added"]
 restart:
   description:
-    - The daemons that must be restarted to notice the change, where they run. Empty when the system's store did not change.
+    - The daemons that must be restarted to notice the change, if they run. Empty when the system's store did not change.
     - V(docker) and V(containerd) read that store when they start. Neither is listed when the store of its name, which needs no restart, is in O(stores).
   returned: success
   type: list
@@ -202,7 +203,7 @@ certificates:
   elements: dict
   contains:
     subject:
-      description: Whom the certificate names, as RFC 4514 writes it.
+      description: Subject of the certificate, in the notation of RFC 4514.
       type: str
       sample: CN=Example Registry CA
     fingerprint_sha256:

@@ -1,25 +1,25 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read certificates and CRLs, and say what is wrong with them."""
+"""Read certificates and CRLs, and report what is wrong with them."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_info
-short_description: Read certificates and CRLs, and say what is wrong with them
+short_description: Read certificates and CRLs, and report what is wrong with them
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Reads certificates and certificate revocation lists (CRLs) in PEM form, whoever made them, and changes nothing.
-  - What is wrong is returned in RV(problems), for a task that asserts there is nothing, or for monitoring. The module does not fail for it.
-  - It reads the key beside a certificate to tell whether the two belong together. It never returns a key.
+  - Reads certificates and certificate revocation lists (CRLs) in PEM form, of any origin, and changes nothing.
+  - Returns what is wrong in RV(problems), for an assertion or for monitoring. The module does not fail because of problems.
+  - Reads the key next to a certificate to check that the two belong together. Never returns a key.
 extends_documentation_fragment:
   - holdfast.registry.attributes.read_only
   - holdfast.registry.pki
 options:
   certificates:
-    description: Where to look, and what to look for.
+    description: The files to read, and what to check.
     type: list
     elements: dict
     required: true
@@ -27,21 +27,21 @@ options:
       path:
         description:
           - Absolute path of a file with a certificate, or with a certificate and its chain, or with CRLs.
-          - Of a directory, every file in it whose name ends in C(.crt), C(.pem), C(.cer) or C(.crl).
+          - For a directory, every file in it whose name ends in C(.crt), C(.pem), C(.cer) or C(.crl).
         type: path
         required: true
       key:
-        description: Absolute path of the certificate's private key. Left out, it is the file beside it with C(.key) at the end, where there is one.
+        description: Absolute path of the certificate's private key. Defaults to the file next to it with the extension C(.key), if there is one.
         type: path
       server_names:
-        description: DNS names and IP addresses under which clients reach the server. The certificate has to be for all of them and for servers.
+        description: DNS names and IP addresses under which clients reach the server. The certificate has to cover all of them and be valid for servers.
         type: list
         elements: str
       ca_certificates:
-        description: Certificates of CAs in PEM form, one of which has to be the end of the chain. Left out, any will do.
+        description: Certificates of CAs in PEM form, one of which has to be the root of the chain. Any by default.
         type: str
   warn_days:
-    description: What has this many days left, or fewer, is a problem already.
+    description: Report as a problem what has this many days left or fewer.
     type: int
     default: 0
 seealso:
@@ -76,13 +76,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: Everything that is wrong, with the path in front.
+  description: Everything that is wrong, each with the path in front.
   type: list
   elements: str
   returned: success
   sample: ["/etc/nginx/registry.crt: expires in 9 days", "/etc/nginx/registry.crt: is not for registry.example.org, only for www.example.org"]
 certificates:
-  description: The certificates, one for each file. Of a file with several it is the first. All but its path and problems is null where it cannot be read.
+  description: One certificate per file, the first one in it. If it cannot be read, everything but its path and problems is null.
   type: list
   elements: dict
   returned: success
@@ -104,12 +104,12 @@ certificates:
       type: str
       sample: registry.example.org
     names:
-      description: Subject alternative names. Those that are no DNS names or IP addresses have their kind in front, as in C(email:root@example.org).
+      description: Subject alternative names. Names other than DNS names and IP addresses have their type in front, as in C(email:root@example.org).
       type: list
       elements: str
       sample: [registry.example.org, 192.0.2.10]
     serial:
-      description: Serial number in lower-case hexadecimal digits, 32 of them, or up to 40 where another CA chose a longer one.
+      description: Serial number in lower-case hexadecimal digits, 32 of them, or up to 40 if another CA chose a longer one.
       type: str
       sample: 5b2f9c0de1a34f7788d0c6ab9e31f542
     not_before:
@@ -129,7 +129,7 @@ certificates:
       type: bool
       sample: false
     is_ca:
-      description: Whether it is a CA's.
+      description: Whether it is the certificate of a CA.
       type: bool
       sample: false
     self_signed:
@@ -141,7 +141,7 @@ certificates:
       type: str
       sample: ec-p256
     usages:
-      description: Extended key usages, server and client by these words, any other by its number.
+      description: Extended key usages: C(server), C(client), and any other by its object identifier.
       type: list
       elements: str
       sample: [server]
@@ -150,16 +150,16 @@ certificates:
       type: str
       sample: 1f3d7a0c5be8842b6bd5f1c2b1e5a95b0f4a3f1ee7e7f6fbb0e3c0ad4f8a9d21
     chain:
-      description: Subjects of the certificates behind it in the file.
+      description: Subjects of the certificates that follow it in the file.
       type: list
       elements: str
       sample: [CN=Example intermediate CA]
     key_path:
-      description: Path of its private key, or null where there is none.
+      description: Path of its private key, or null if there is none.
       type: str
       sample: /etc/nginx/registry.key
     key_matches:
-      description: Whether that is its key; null where there is none, or where it is encrypted.
+      description: Whether the key belongs to the certificate; null if there is none, or if it is encrypted.
       type: bool
       sample: true
     problems:
@@ -190,7 +190,7 @@ crls:
       type: str
       sample: "2026-05-01T07:30:00Z"
     next_update:
-      description: End of its validity, UTC; null where it has none.
+      description: End of its validity, UTC; null if it has none.
       type: str
       sample: "2028-08-03T08:30:00Z"
     days_left:

@@ -1,20 +1,20 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install signed certificates beside their keys."""
+"""Install signed certificates next to their keys."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_install
-short_description: Install signed certificates beside their keys
+short_description: Install signed certificates next to their keys
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Runs on the host that uses the certificates. Writes what M(holdfast.registry.certificate_sign) returned as C(NAME.crt),
     the CA's certificate as C(ca.crt) and its CRL as C(ca.crl).
-  - Refuses a certificate that does not match its key on this host or was not signed by the CA; then nothing is installed.
-  - Where the certificate is for the key waiting as C(NAME.key.new), that key takes the place of C(NAME.key) with it.
+  - If a certificate does not match its key on this host or was not signed by the CA, the module fails and installs nothing.
+  - If the certificate belongs to the new key C(NAME.key.new), that key replaces C(NAME.key) together with it.
     Its mode, owner and group are those that M(holdfast.registry.certificate_request) gave it.
 extends_documentation_fragment:
   - holdfast.registry.attributes
@@ -30,12 +30,12 @@ options:
     type: str
     required: true
   crl:
-    description: CRLs of these CAs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. Left out or empty, C(ca.crl) stays as it is.
+    description: CRLs of these CAs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. If missing or empty, C(ca.crl) is not changed.
     type: str
   certificates:
     description:
       - The certificates, as RV(holdfast.registry.certificate_sign#module:certificates) holds them.
-      - None in the list, only C(ca.crt) and C(ca.crl) are kept right.
+      - With an empty list, only C(ca.crt) and C(ca.crl) are updated.
     type: list
     elements: dict
     required: true
@@ -49,20 +49,20 @@ options:
         type: str
         required: true
       serial:
-        description: Accepted so that a result can be passed on whole, and not looked at.
+        description: Accepted so that a result can be passed on as it is, and otherwise ignored.
         type: str
       not_after:
-        description: Accepted so that a result can be passed on whole, and not looked at.
+        description: Accepted so that a result can be passed on as it is, and otherwise ignored.
         type: str
   mode:
-    description: Mode of the files with certificates and CRLs, in octal and in quotes. Left out, a file keeps its mode, and a new one gets V("0644").
+    description: Mode of the files with certificates and CRLs, in octal and in quotes. By default a file keeps its mode, and a new one gets V("0644").
   owner:
-    description: Owner of these files, by name or number. Left out, the owner stays.
+    description: Owner of these files, by name or number. Unchanged by default.
   group:
-    description: Group of these files, by name or number. Left out, the group stays.
+    description: Group of these files, by name or number. Unchanged by default.
 attributes:
   check_mode:
-    details: A key that M(holdfast.registry.certificate_request) would make first is taken as made.
+    details: A key that M(holdfast.registry.certificate_request) would make first is assumed to exist.
   diff_mode:
     details: Shows what is in the certificates before and after, never a key.
 seealso:
@@ -101,7 +101,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: Which files changed and why. Empty where none did.
+  description: Which files changed and why. Empty if none did.
   type: list
   elements: str
   returned: success

@@ -11,23 +11,23 @@ short_description: Make keys and request the certificates that are missing or du
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Runs on the host that uses the certificates. Makes missing private keys there, looks at the certificates in place,
-    and returns certificate signing requests for those that need one, with the reasons.
-  - Hand RV(requests) to M(holdfast.registry.certificate_sign) on the CA's host and what that returns to M(holdfast.registry.certificate_install) on this one.
+  - Runs on the host that uses the certificates. Creates missing private keys there, checks the installed certificates,
+    and returns certificate signing requests for those that are missing or due, with the reasons.
+  - Pass RV(requests) to M(holdfast.registry.certificate_sign) on the CA's host, and its result to M(holdfast.registry.certificate_install) on this host.
   - A certificate C(NAME) is C(NAME.crt) with the key C(NAME.key). Private keys never leave the host.
-    A key that is encrypted is refused, since no server asks for its passphrase.
-  - A key of another type, or in place of one whose certificate was revoked, waits as C(NAME.key.new) until its certificate is installed,
-    so the pair in use always matches.
+    An encrypted key is refused, since no server asks for its passphrase.
+  - A new key that replaces an existing one, because of its type or a revocation, is kept as C(NAME.key.new) until its certificate is
+    installed, so that key and certificate always match.
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.pki
 options:
   directory:
-    description: Absolute path of the directory for keys and certificates. Made with mode 0755 where it is missing, its parents too.
+    description: Absolute path of the directory for keys and certificates. If missing, it and its parents are created with mode 0755.
     type: path
     required: true
   ca_certificate:
-    description: Certificate of the CA that should have signed, in PEM form. A CA renewed with the same key and name is no reason to sign again.
+    description: Certificate of the CA that signs, in PEM form. A CA renewed with the same key and name is no reason to sign again.
     type: str
     required: true
   crl:
@@ -44,47 +44,49 @@ options:
         type: str
         required: true
       names:
-        description: DNS names, wildcards such as C(*.example.org) and IP addresses it is for. Names in other scripts in their ASCII form (C(xn--...)).
+        description:
+          - DNS names, wildcards such as C(*.example.org) and IP addresses of the certificate.
+          - Write internationalised names in their ASCII form (C(xn--...)).
         type: list
         elements: str
         required: true
       common_name:
-        description: Common name, 1 to 64 characters. Left out, it is the first DNS name where that is short enough, else there is none.
+        description: Common name, 1 to 64 characters. Defaults to the first DNS name that is short enough, if there is one.
         type: str
       key_type:
-        description: Type of the key. Another type makes a new key.
+        description: Type of the key. If the existing key is of another type, a new one is made.
         type: str
         choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
         default: ec-p256
       usages:
-        description: What the certificate is good for.
+        description: Purposes of the certificate.
         type: list
         elements: str
         choices: [server, client]
         default: [server]
       lifetime_days:
         description:
-          - Days a new certificate is valid. Must be greater than O(certificates[].renew_before_days).
-          - Another number than the certificate was signed with is a reason to sign again, unless it ends with its CA.
+          - Days for which a new certificate is valid. Must be greater than O(certificates[].renew_before_days).
+          - If the installed certificate was signed for another lifetime, it is signed again, unless it ends with its CA.
         type: int
         default: 397
       renew_before_days:
-        description: Ask for a new certificate when this many days are left, or fewer.
+        description: Request a new certificate when this many days are left or fewer.
         type: int
         default: 30
       mode:
-        description: Mode of the key, in octal and in quotes. V("0640") opens it to its group; one that opens it to every user is refused.
+        description: Mode of the key, in octal and in quotes. V("0640") lets its group read it; a mode that lets every user read it is refused.
         type: raw
         default: "0600"
       owner:
-        description: Owner of the key, by name or number. Left out, the owner stays.
+        description: Owner of the key, by name or number. Unchanged by default.
         type: str
       group:
-        description: Group of the key, by name or number. Left out, the group stays.
+        description: Group of the key, by name or number. Unchanged by default.
         type: str
 attributes:
   check_mode:
-    details: A request for a key that is still to be made is signed by one that is thrown away.
+    details: If a key is missing, its request is made with a temporary key that is discarded.
   diff_mode:
     details: Shows which key files change and their types, never a key.
 seealso:
@@ -132,7 +134,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What changed in the key files and why. Empty where nothing did.
+  description: What changed in the key files and why. Empty if nothing did.
   type: list
   elements: str
   returned: success
@@ -148,7 +150,7 @@ requests:
       type: str
       sample: registry
     csr:
-      description: Certificate signing request in PEM form. Empty in check mode where both the key and python3-cryptography are missing.
+      description: Certificate signing request in PEM form. Empty in check mode if both the key and python3-cryptography are missing.
       type: str
       sample: "-----BEGIN CERTIFICATE REQUEST-----\nMIHz...\n-----END CERTIFICATE REQUEST-----\n"
     needs:
@@ -159,16 +161,16 @@ requests:
       elements: str
       sample: [expires in 29 days]
     lifetime_days:
-      description: Days asked for.
+      description: Requested lifetime in days.
       type: int
       sample: 397
     usages:
-      description: Usages asked for.
+      description: Requested usages.
       type: list
       elements: str
       sample: [server]
 certificates:
-  description: All certificates, as they are before anything is signed.
+  description: All certificates, in their state before anything is signed.
   type: list
   elements: dict
   returned: success
@@ -186,15 +188,15 @@ certificates:
       type: str
       sample: /etc/holdfast/tls/registry.key
     not_after:
-      description: End of its validity, UTC; null where there is no certificate that can be read.
+      description: End of its validity, UTC; null if there is no readable certificate.
       type: str
       sample: "2027-03-04T12:00:00Z"
     days_left:
-      description: Whole days until then, below zero once it has expired; null where there is no certificate that can be read.
+      description: Whole days until then, below zero once it has expired; null if there is no readable certificate.
       type: int
       sample: 396
     needs:
-      description: As in RV(requests); empty where the certificate is good.
+      description: As in RV(requests); empty if the certificate is up to date.
       type: list
       elements: str
       sample: []

@@ -12,17 +12,18 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Runs on the host that holds the CA of M(holdfast.registry.ca). Marks certificates as revoked in the CA's record C(issued.jsonl) and
-    lists them in its certificate revocation list (CRL) C(ca.crl). There is no way back.
-  - Servers refuse them once they have the new CRL. Hand RV(crl) to M(holdfast.registry.certificate_install) and to
-    M(holdfast.registry.certificate_request), which replaces the keys and certificates that are revoked.
-  - The CRL lasts as long as M(holdfast.registry.ca) made it to, and that module renews it.
+    lists them in its certificate revocation list (CRL) C(ca.crl). This cannot be undone.
+  - Servers refuse them once they have the new CRL. Pass RV(crl) to M(holdfast.registry.certificate_install) and to
+    M(holdfast.registry.certificate_request), which replaces revoked certificates and their keys.
+  - M(holdfast.registry.ca) sets the lifetime of the CRL and renews it.
+  - Certificates of a CA that was replaced cannot be revoked, since its key is gone; the module warns about them.
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.pki
   - holdfast.registry.pki.authority
 options:
   certificates:
-    description: What to revoke. Each is named by exactly one of O(certificates[].serial), O(certificates[].name) and O(certificates[].certificate).
+    description: The certificates to revoke, each named by exactly one of O(certificates[].serial), O(certificates[].name) and O(certificates[].certificate).
     type: list
     elements: dict
     required: true
@@ -32,20 +33,20 @@ options:
         type: str
       name:
         description:
-          - Common name or one of the names. Revokes every certificate with it that has not expired, and those signed since whenever the task runs again.
-          - Use the serial number where the same name is to get a new certificate.
+          - Common name or one of the names. Revokes every unexpired certificate with that name; each further run also revokes those signed since.
+          - Use the serial number if the same name shall get a new certificate.
         type: str
       certificate:
-        description: The certificate in PEM form. It may be one that the record lacks.
+        description: The certificate in PEM form. It need not be in the record.
         type: str
       reason:
-        description: Why, in the words of RFC 5280. The first reason stays.
+        description: Reason, as named in RFC 5280. A certificate that is revoked already keeps its reason.
         type: str
         choices: [unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation, privilegeWithdrawn]
         default: unspecified
 attributes:
   check_mode:
-    details: Where the CA is missing, it predicts a change and returns an empty CRL.
+    details: If the CA is missing, it predicts a change and returns an empty CRL.
   diff_mode:
     details: Shows the lines of the record that change.
 seealso:
@@ -77,7 +78,7 @@ EXAMPLES = r"""
     requests: "{{ requested.requests }}"
   register: signed
 
-- name: Revoke one certificate whose key was seen by others
+- name: Revoke one certificate whose key was leaked
   holdfast.registry.certificate_revoke:
     directory: /etc/holdfast/ca
     certificates:
@@ -106,13 +107,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was revoked and which files changed. Empty where nothing did.
+  description: What was revoked and which files changed. Empty if nothing did.
   type: list
   elements: str
   returned: success
   sample: ["5b2f9c0de1a34f7788d0c6ab9e31f542 (bob): revoked, cessationOfOperation", "/etc/holdfast/ca/ca.crl: replaced"]
 crl:
-  description: The CRL in PEM form, and behind it the last ones of CAs that have been replaced.
+  description: The CRL in PEM form, followed by the last CRLs of CAs that have been replaced.
   type: str
   returned: success
   sample: "-----BEGIN X509 CRL-----\nMIHkMI...\n-----END X509 CRL-----\n"

@@ -11,27 +11,27 @@ short_description: Sign certificate signing requests with a CA
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Runs on the host that holds the CA of M(holdfast.registry.ca). Signs every request it is given, or, where one is refused, none.
-  - A request is refused where its signature is wrong, where it asks for too long, for a kind of key or a usage that is
+  - Runs on the host that holds the CA of M(holdfast.registry.ca). Signs all requests, or none if one of them is refused.
+  - A request is refused if its signature is wrong, or if it asks for a lifetime, key type or usage that is
     not allowed, or for names outside O(allowed_names), O(allowed_common_names) or the CA's name constraints.
-  - It is refused as well where it asks for what the certificate would not hold, such as the rights of a CA, other usages than
-    O(requests[].usages) or any other extension, and where its RSA key has a small exponent or is the CA's own key.
-    Of its subject only the common name is used; the module warns where there is more.
-  - A certificate never outlives its CA; the module warns where it is cut short for that.
-  - Every certificate signed is recorded as a line of JSON in C(issued.jsonl) in the CA's directory.
+  - It is also refused if it asks for anything that the certificate would not contain, such as the rights of a CA, usages other than
+    O(requests[].usages) or further extensions, and if its RSA key has a small exponent or is the CA's own key.
+    Only the common name of the subject is used; the module warns if there is more.
+  - A certificate never outlives its CA; the module warns if the lifetime is shortened for that reason.
+  - Each signed certificate is recorded as a line of JSON in C(issued.jsonl) in the CA's directory.
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.pki
   - holdfast.registry.pki.authority
 options:
   requests:
-    description: The requests, as RV(holdfast.registry.certificate_request#module:requests) holds them. None in the list, nothing happens.
+    description: The requests, as RV(holdfast.registry.certificate_request#module:requests) holds them. With an empty list nothing happens.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the certificate. Comes back with it.
+        description: Name of the certificate. Returned with it.
         type: str
         required: true
       csr:
@@ -39,44 +39,44 @@ options:
         type: str
         required: true
       needs:
-        description: Reasons. Accepted so that a request can be passed on whole, and not looked at.
+        description: Reasons. Accepted so that a request can be passed on as it is, and otherwise ignored.
         type: list
         elements: str
       lifetime_days:
-        description: Days from now that the certificate is to be valid.
+        description: Days for which the certificate is valid.
         type: int
         default: 397
       usages:
-        description: What the certificate is good for.
+        description: Purposes of the certificate.
         type: list
         elements: str
         choices: [server, client]
         default: [server]
   max_lifetime_days:
-    description: Longest lifetime to sign. Apple's clients refuse certificates for more than 825 days.
+    description: Longest lifetime that is signed. Apple's clients refuse certificates for more than 825 days.
     type: int
     default: 825
   allowed_names:
     description:
-      - Names to sign. C(*.example.org) for every name below a domain, an exact DNS name, an IP address or a network such as C(192.0.2.0/24).
-      - The common name is held to it as well. That of a client must be in the list to the letter, as servers compare it.
-      - Left out or empty, every name is signed.
+      - Names that may be signed: C(*.example.org) for every name below a domain, an exact DNS name, an IP address or a network such as C(192.0.2.0/24).
+      - This applies to the common name as well. That of a client must be in the list with the same capitalisation, since servers compare it exactly.
+      - By default every name is signed.
     type: list
     elements: str
   allowed_common_names:
     description:
-      - Common names to sign besides O(allowed_names), to the letter, such as those of users.
-      - Given alone, it leaves DNS names and IP addresses free, and only these common names are signed.
+      - Exact common names that may be signed in addition to O(allowed_names), such as those of users.
+      - Without O(allowed_names), DNS names and IP addresses are not limited, but only these common names are signed.
     type: list
     elements: str
   allowed_key_types:
-    description: Types of keys to sign. Left out, all of them.
+    description: Key types that may be signed. All by default.
     type: list
     elements: str
     choices: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
     default: [ec-p256, ec-p384, rsa-3072, rsa-4096, ed25519]
   allowed_usages:
-    description: Usages to sign.
+    description: Usages that may be signed.
     type: list
     elements: str
     choices: [server, client]
@@ -84,8 +84,8 @@ options:
 attributes:
   check_mode:
     details:
-      - Checks everything and signs in memory, but records nothing; the certificates it returns are of no use beyond the check run.
-      - Where the CA is missing or has expired, it predicts a change and returns no certificates.
+      - Checks everything and signs in memory, but records nothing; do not use the certificates it returns.
+      - If the CA is missing or has expired, it predicts a change and returns no certificates.
       - Names outside the CA's name constraints are a warning there, since the constraints may be about to change.
   diff_mode:
     details: Shows the lines that go into the record.
@@ -123,7 +123,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 certificates:
-  description: The certificates signed, in the order of the requests.
+  description: The signed certificates, in the order of the requests.
   type: list
   elements: dict
   returned: success

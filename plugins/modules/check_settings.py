@@ -12,20 +12,20 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Checks the variables of a role of this collection on the controller. Types, choices and required variables are in the role's argument
-    spec, the rest is checked by the collection's own code. Fails with everything that is wrong.
-  - Warns of variables of the inventory that begin with the role's name and that the role does not know, since nobody would notice a misspelt one.
+    spec, the rest is checked by the collection's own code. Fails with a list of all problems.
+  - Warns about inventory variables that begin with the role's name and do not exist, since a misspelt one would go unnoticed.
 extends_documentation_fragment:
   - holdfast.registry.attributes.read_only
 options:
   role:
-    description: Name of the role. V(site) is for what C(site.yml) asks for, and for the host itself.
+    description: Name of the role. V(site) checks the settings of C(site.yml) and the host itself.
     type: str
     required: true
     choices: [docker_client, nginx_auth, pki, redis, registry, site]
   called:
     description:
-      - Variables of the role that the user knows by another name, for the messages.
-      - A variable that the inventory itself sets keeps its own name. C(site.yml) says the same for all roles in the variable C(holdfast_called).
+      - Variables of the role that the user knows under another name, for the messages.
+      - A variable that the inventory sets keeps its own name. C(site.yml) does the same for all roles with the variable C(holdfast_called).
     type: dict
     default: {}
 """
@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong. Empty where the module does not fail.
+  description: The problems. Empty if the module does not fail.
   returned: always
   type: list
   elements: str

@@ -12,14 +12,14 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Renders templates on the controller and sends all files of a service in one task.
-  - Everything that is wrong is found before the first change. Each file is written beside its target, flushed to the disk and renamed.
+  - All errors are found before the first change. Each file is written next to its target, flushed to the disk and renamed.
   - A configuration that spans several files can be tested as a whole before any of them takes effect.
   - Templates are rendered as by M(ansible.builtin.template), and looked for in the same places.
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
   directories:
-    description: Directories, made with missing parents. Those that exist get the owner, group and mode.
+    description: Directories, created with missing parents. Existing ones get the owner, group and mode.
     type: list
     elements: dict
     default: []
@@ -41,7 +41,7 @@ options:
         type: str
         default: "0755"
       purge:
-        description: Files of this pattern that lie in the directory and are not written by this task are removed, such as V(*.conf).
+        description: Pattern of files, such as V(*.conf). Matching files in the directory that this task does not write are removed.
         type: str
   files:
     description: Files, each with one of O(files[].template), O(files[].src) and O(files[].content).
@@ -50,20 +50,20 @@ options:
     default: []
     suboptions:
       path:
-        description: Absolute path on the host. Its directory exists or is one of O(directories).
+        description: Absolute path on the host. Its directory must exist or be one of O(directories).
         type: path
         required: true
       template:
-        description: Name of a template, of the role or beside the playbook.
+        description: Name of a template in the role or next to the playbook.
         type: str
       src:
-        description: Name of a text file of the controller, of the role or beside the playbook.
+        description: Name of a text file on the controller, in the role or next to the playbook.
         type: str
       content:
         description: The content itself. A list or dictionary is written as JSON.
         type: raw
       vars:
-        description: Further variables for O(files[].template).
+        description: Additional variables for O(files[].template).
         type: dict
       owner:
         description: Owner.
@@ -78,11 +78,11 @@ options:
         type: str
         default: "0644"
       secret:
-        description: Never show the content, in no diff and at no verbosity.
+        description: Never show the content, in diffs or at any verbosity.
         type: bool
         default: false
       keep:
-        description: A file that is there and not empty keeps its content. For what is made up once.
+        description: Keep the content of an existing file that is not empty. For values that are generated once.
         type: bool
         default: false
   links:
@@ -100,12 +100,12 @@ options:
         type: str
         required: true
   absent:
-    description: Files, links and empty directories that are removed. A directory that others have something in stays.
+    description: Files, links and empty directories to remove. A directory that is not empty stays.
     type: list
     elements: path
     default: []
   validate:
-    description: Test a directory as it would be after the changes, before the first of them is made.
+    description: Test the future state of a directory before the first change is made.
     type: dict
     suboptions:
       directory:
@@ -115,14 +115,14 @@ options:
       command:
         description:
           - Command that tests it, run without a shell. C(%s) stands for a copy of the directory, in which the directory's own path is replaced.
-          - In check mode a command that is not on the host yet is a warning.
+          - In check mode a command that is missing on the host causes a warning.
         type: str
         required: true
 attributes:
   check_mode:
-    description: Says what would change and changes nothing. Owners and groups that the host does not have yet are a warning there.
+    description: Predicts what would change and changes nothing. Owners and groups that do not exist yet cause a warning.
   diff_mode:
-    description: Shows every file before and after, a secret one not at all.
+    description: Shows every file before and after, except secret ones.
 seealso:
   - module: holdfast.registry.services
 """

@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuse TCP ports that something else listens at."""
+"""Refuse TCP ports that another program listens on."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: free_ports
-short_description: Refuse TCP ports that something else listens at
+short_description: Refuse TCP ports that another program listens on
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Fails where something else than the unit that is to have a port listens at it, and says what it is. Changes nothing.
+  - Fails and names the program if a port is in use by anything but the unit that shall have it. Changes nothing.
 extends_documentation_fragment:
   - holdfast.registry.attributes.read_only
 options:
@@ -26,22 +26,22 @@ options:
         type: int
         required: true
       unit:
-        description: Unit of systemd that may listen there.
+        description: systemd unit that may listen on the port.
         type: str
         required: true
       setting:
-        description: Setting that the message is to name.
+        description: Setting that the error message names.
         type: str
         required: true
       addresses:
-        description: Addresses at which the unit is to listen. Without any, every address counts.
+        description: Addresses that the unit listens on. All by default.
         type: list
         elements: str
         default: []
 """
 
 EXAMPLES = r"""
-- name: See that nothing else has the ports
+- name: Check that the ports are free
   holdfast.registry.free_ports:
     ports:
       - {port: 5443, unit: holdfast-gateway.service, setting: nginx_auth_port}
@@ -50,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong, with a line for each port that is taken. Empty where the module does not fail.
+  description: One line for each port that is taken. Empty if the module does not fail.
   returned: always
   type: list
   elements: str

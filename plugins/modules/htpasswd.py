@@ -12,26 +12,26 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Adds, updates and removes any number of users of one password file in one call.
-  - The file is locked, read once and replaced in one step. Servers see the old file or the new one, also when the run is killed.
-    The lock is an empty file beside it, C(.NAME.lock), and stays.
-  - Passwords are written as hashes of bcrypt, C($2y$), which every server reads.
+  - The file is locked, read once and replaced in one step. Servers see the old file or the new one, even if the run is killed.
+    The lock is an empty file next to it, C(.NAME.lock), which is kept.
+  - Passwords are stored as bcrypt hashes, C($2y$), which every server reads.
   - Comments and blank lines stay where they are, and so do users that are not listed, whatever their hashes, unless O(exclusive=true).
-  - A line that is neither an entry nor a comment is an error that names the line, and so is an entry with white space around its name.
-    The file then stays as it is.
-  - Where a user has several lines, nginx and Apache use the first, a registry that reads the file itself the last.
+  - A line that is neither an entry nor a comment, or an entry with white space around its name, is an error that names the line.
+    The file is then not changed.
+  - If a user has several lines, nginx and Apache use the first one, a registry that reads the file itself the last one.
     The module keeps the first, removes the others, and warns.
   - Passwords are verified and hashed on all cores.
 requirements:
-  - python3-bcrypt where O(users[].password) is given and crypt(3) does not know bcrypt, as it does since Debian 11, Ubuntu 20.04 and RHEL 8
+  - python3-bcrypt, if O(users[].password) is given and crypt(3) does not support bcrypt (it does since Debian 11, Ubuntu 20.04 and RHEL 8)
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.ownership
 options:
   path:
     description:
-      - The password file. It is made when there is a user to write to it; its directory must exist by then.
+      - The password file. It is created when there is a user to write to it; its directory must exist.
       - A file that is mounted by itself into a container cannot be replaced in one step and is refused. Mount its directory instead.
-      - Where this is a symbolic link, the file it points to is meant, and the link stays.
+      - If this is a symbolic link, the file it points to is changed, and the link is kept.
     type: path
     required: true
   users:
@@ -43,17 +43,17 @@ options:
       name:
         description:
           - The user's name. At most 255 bytes; no colon, no control characters, no C(#) in front, no white space around it.
-          - A number or a boolean is refused, for YAML may read it as another one than was written; put it in quotes.
+          - A number or a boolean is refused, since YAML may read it differently than it was written; put it in quotes.
         type: raw
         required: true
       password:
         description:
-          - The password, in quotes where YAML would read a number. No control characters; at most 72 bytes in UTF-8, as bcrypt reads no more.
+          - The password, in quotes if YAML would read a number. No control characters; at most 72 bytes in UTF-8, as bcrypt reads no more.
           - A user with O(users[].state=present) needs either this or O(users[].password_hash).
         type: raw
       password_hash:
         description:
-          - A ready hash as C(htpasswd -nB -C 12 alice) prints it behind the colon, written as it is.
+          - A hash, as C(htpasswd -nB -C 12 alice) prints it after the colon; it is written unchanged.
           - bcrypt (C($2y$), C($2b$), C($2a$)), sha512-crypt (C($6$)) or apr1 (C($apr1$)).
           - A hash that differs from the one in the file only by C($2b$) in place of C($2y$) is the same.
         type: str
@@ -65,37 +65,37 @@ options:
   exclusive:
     description:
       - Whether users that are not listed are removed.
-      - Comments and blank lines stay, for nobody logs in with one.
+      - Comments and blank lines are kept.
     type: bool
     default: false
   update_password:
     description:
-      - V(always) rewrites an entry when its password or its hash is another one, when it is not of bcrypt although O(users[].password) is given,
-        or when its cost is below O(bcrypt_cost).
-      - V(on_create) never touches an entry that exists.
+      - V(always) rewrites an entry if its password or hash differs, if O(users[].password) is given and the entry is not a bcrypt hash,
+        or if its cost is below O(bcrypt_cost).
+      - V(on_create) never changes an existing entry.
     type: str
     choices: [always, on_create]
     default: always
   bcrypt_cost:
     description:
       - The cost of bcrypt, from 4 to 17. Each step doubles the time of a guess, and of every verification by the server.
-      - The default is the least that OWASP recommends. nginx and Apache by themselves verify the password at every request,
-        which takes a core about 50 ms with V(10) and 200 ms with V(12), and that limits how many requests a server answers.
-      - Choose V(12) or more where that happens less often, such as behind nginx with C(auth_request) and C(proxy_cache),
-        which remember a verdict for some seconds.
-      - An entry with a higher cost stays as it is until its password changes.
+      - The default is the minimum that OWASP recommends. nginx and Apache by themselves verify the password on every request,
+        which takes a core about 50 ms with V(10) and 200 ms with V(12), and so limits the number of requests a server can handle.
+      - Choose V(12) or more where passwords are verified less often, such as behind nginx with C(auth_request) and C(proxy_cache),
+        which cache the result for some seconds.
+      - An entry with a higher cost is kept until its password changes.
     type: int
     default: 10
   mode:
     default: "0640"
   group:
-    description: The group, by name or number. Left out, the group stays. The server's group must be able to read the file.
+    description: The group, by name or number. Unchanged by default. The server's group must be able to read the file.
   backup:
     description:
-      - Whether to keep the old file beside the new one when its content changes.
-      - The copy has the owner, group and mode of the file, except that others may never read it. It keeps passwords that were changed
-        and users that were removed, so remove it when it is no longer needed.
-      - In check mode there is no copy.
+      - Whether to keep a copy of the old file when its content changes.
+      - The copy has the owner, group and mode of the file, except that it is never readable by others. It contains the hashes of changed passwords
+        and removed users, so delete it when it is no longer needed.
+      - In check mode no copy is made.
     type: bool
     default: false
 attributes:
@@ -104,7 +104,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: These users and nobody else
+- name: Exactly these users
   holdfast.registry.htpasswd:
     path: /etc/nginx/registry.htpasswd
     group: www-data
@@ -173,7 +173,7 @@ reasons:
     bob: scheme apr1 -> bcrypt
     mallory: not listed, and exclusive is true
 file_changes:
-  description: What changed about the file besides its users.
+  description: What else changed about the file, besides its users.
   returned: success
   type: list
   elements: str

@@ -1,46 +1,46 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install packages, and remove or replace none."""
+"""Install packages without removing or replacing any."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: packages
-short_description: Install packages, and remove or replace none
+short_description: Install packages without removing or replacing any
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Installs packages with C(apt-get), without those that are only recommended. A package that is there already keeps its version.
-  - Plans first. A plan that would remove or downgrade a package is refused, with the names of those packages, and nothing is changed.
-  - Waits for the locks of apt and dpkg while another program holds them, and finishes the work of a dpkg that was killed.
-  - Where nothing is missing it asks dpkg and nothing else.
+  - Installs packages with C(apt-get), without recommended ones. A package that is already installed keeps its version.
+  - If apt would have to remove or downgrade a package, the module names it, fails and changes nothing.
+  - Waits for the locks of apt and dpkg while another program holds them, and completes the work of a dpkg that was killed.
+  - If nothing is missing, only dpkg is queried.
 requirements:
   - apt and dpkg
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
   names:
-    description: Names of the packages. Without any, the module only looks for O(unless_command).
+    description: Names of the packages. With an empty list, the module only looks for O(unless_command).
     type: list
     elements: str
     required: true
   keep_stopped:
     description:
-      - Units that the packages would start by themselves. They are neither started now nor at boot; whoever wants one starts it.
-      - Only where this run brings the unit to the host. One that is there already stays as it is.
+      - Units that the packages would start by themselves. They are neither started now nor enabled at boot.
+      - Applies only to units that this run installs. Existing units are not changed.
     type: list
     elements: str
     default: []
   unless_command:
     description:
-      - Where one of these programs is on the host already, and none of O(names) brought it, nothing is installed.
-      - They are looked for in C(PATH), C(/usr/local), C(/usr), C(/bin), C(/sbin) and C(/snap/bin).
+      - If one of these programs is on the host already, and does not come from one of O(names), nothing is installed.
+      - They are searched in C(PATH), C(/usr/local), C(/usr), C(/bin), C(/sbin) and C(/snap/bin).
     type: list
     elements: str
     default: []
   cache_valid_time:
-    description: Seconds for which the lists of packages are new enough. They are updated as well where a package is not in them.
+    description: Maximum age of the package lists in seconds. They are also updated if a package is not in them.
     type: int
     default: 86400
   lock_timeout:
@@ -49,7 +49,7 @@ options:
     default: 300
 attributes:
   check_mode:
-    description: Says which packages would be installed, in which version, and changes nothing. Where the lists are too old it updates a copy of them.
+    description: Predicts which packages would be installed, in which version, and changes nothing. If the lists are too old, a copy of them is updated.
   diff_mode:
     description: Shows a line for each package.
 """
@@ -60,7 +60,7 @@ EXAMPLES = r"""
     names: [redis-server]
     keep_stopped: [redis-server.service]
 
-- name: Install the distribution's Docker engine where there is none yet
+- name: Install the distribution's Docker engine, unless there is an engine
   holdfast.registry.packages:
     names: [docker.io, iptables]
     unless_command: [dockerd]
@@ -74,7 +74,7 @@ changes:
   elements: str
   sample: ["redis-server 5:8.0.2-3: installed"]
 installed:
-  description: The packages that were installed, those they depend on included.
+  description: The packages that were installed, including dependencies.
   returned: success
   type: list
   elements: dict
@@ -88,17 +88,17 @@ installed:
       type: str
       sample: 5:8.0.2-3
     previous:
-      description: The version before, where a package had to be upgraded for another one.
+      description: The previous version, if a package had to be upgraded for another one.
       type: str
       sample: 5:7.0.15-1
 versions:
-  description: The versions of those of O(names) that are on the host; in check mode, those that would be.
+  description: The installed versions of O(names); in check mode, the predicted ones.
   returned: success
   type: dict
   sample:
     redis-server: 5:8.0.2-3
 skipped_for:
-  description: The path of the program of O(unless_command) for which nothing was installed. Empty where there is none.
+  description: The path of the program of O(unless_command) that was found, so that nothing was installed. Empty if there is none.
   returned: success
   type: str
   sample: /usr/bin/dockerd

@@ -1,26 +1,26 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask a container registry over HTTP or HTTPS and say what came back."""
+"""Send a request to a container registry and return the response."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_info
-short_description: Ask a container registry over HTTP or HTTPS and say what came back
+short_description: Send a request to a container registry and return the response
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Sends one request to a registry and returns the status, headers, body, and the certificate the server showed.
-  - With O(connect_to) a server is asked under its public name before that name resolves to it.
-  - The certificate is always verified, and nothing older than TLS 1.2 is spoken. There is no option to turn that off.
-  - Redirects are not followed, they are returned. Proxy variables of the environment are not read.
+  - Sends one request to a registry and returns the status, headers, body, and the certificate of the server.
+  - With O(connect_to) a server can be reached under its public name before that name resolves to it.
+  - The certificate is always verified, and TLS older than 1.2 is refused. There is no option to turn that off.
+  - Redirects are returned, not followed. Proxy variables of the environment are ignored.
 extends_documentation_fragment:
   - holdfast.registry.attributes.read_only
 options:
   url:
     description:
-      - The URL to ask, with scheme V(http) or V(https), and without a username or password in it.
+      - The URL to request, with scheme V(http) or V(https), and without a username or password in it.
     type: str
     required: true
   connect_to:
@@ -43,7 +43,7 @@ options:
     type: str
   client_cert:
     description:
-      - The certificate to show to a server that asks for one, as a PEM file on the host. Those of intermediate CAs may follow in it.
+      - The certificate to present to a server that asks for one, as a PEM file on the host. Certificates of intermediate CAs may follow in it.
     type: path
   client_key:
     description:
@@ -65,25 +65,25 @@ options:
     default: GET
   accept:
     description:
-      - Media types for the C(Accept) header, such as the manifest types to ask for.
+      - Media types for the C(Accept) header, such as manifest types.
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds from 1 to 3600 within which the whole answer must have come, name lookup included.
+      - Seconds, from 1 to 3600, for the whole exchange, name lookup included.
     type: int
     default: 10
   expect_status:
     description:
-      - The HTTP statuses that are right. The module fails on any other, whatever O(fail_on_error) says.
-      - With an empty list every status is right.
+      - The expected HTTP statuses. The module fails on any other, even with O(fail_on_error=false).
+      - With an empty list every status is accepted.
     type: list
     elements: int
     default: []
   fail_on_error:
     description:
-      - Whether to fail when no answer comes back. With V(false), RV(reachable) is V(false) then and RV(error) says why.
+      - Whether to fail when there is no response. With V(false), RV(reachable) is then V(false) and RV(error) has the reason.
     type: bool
     default: true
 attributes:
@@ -98,7 +98,7 @@ EXAMPLES = r"""
     ca_certificate: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
     expect_status: [401]
 
-- name: The registry lets alice in, also before its name resolves
+- name: The registry accepts alice's password, before its name resolves
   holdfast.registry.registry_info:
     url: https://registry.example.com/v2/
     connect_to: 192.0.2.10:443
@@ -130,13 +130,13 @@ EXAMPLES = r"""
   register: registry
   failed_when: registry is failed or registry.tls.days_left < 30
 
-- name: Ask a registry that lets in clients with a certificate only
+- name: Ask a registry that requires a client certificate
   holdfast.registry.registry_info:
     url: https://registry.example.com/v2/
     client_cert: /etc/holdfast/tls/client.crt
     client_key: /etc/holdfast/tls/client.key
 
-- name: See whether the registry answers, without failing
+- name: Check whether the registry responds, without failing
   holdfast.registry.registry_info:
     url: https://registry.example.com/v2/
     timeout: 3
@@ -145,17 +145,17 @@ EXAMPLES = r"""
 
 - name: Show whether it did
   ansible.builtin.debug:
-    msg: "{{ 'It answers' if probe.reachable else probe.error.message }}"
+    msg: "{{ 'It responds' if probe.reachable else probe.error.message }}"
 """
 
 RETURN = r"""
 reachable:
-  description: Whether an HTTP answer came back, whatever its status.
+  description: Whether there was an HTTP response, of any status.
   returned: always, except for wrong parameters
   type: bool
   sample: true
 error:
-  description: Why no answer came back.
+  description: Why there was no response.
   returned: when RV(reachable) is false
   type: dict
   contains:
@@ -181,7 +181,7 @@ reason:
   type: str
   sample: Unauthorized
 headers:
-  description: The headers of the answer, names in lower case. Headers sent more than once are joined with a comma.
+  description: The response headers, with names in lower case. Headers sent more than once are joined with a comma.
   returned: when RV(reachable) is true
   type: dict
   sample:
@@ -270,7 +270,7 @@ tls:
     days_left: 88
     fingerprint_sha256: 2f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c1b0a998877
 elapsed_ms:
-  description: Milliseconds from the name lookup to the end of the answer.
+  description: Milliseconds from the name lookup to the end of the response.
   returned: when RV(reachable) is true
   type: int
   sample: 12

@@ -15,26 +15,26 @@ description:
   - Docker is not needed. Podman, skopeo and buildah read the same file.
   - As C(docker login) does, it asks the registry first whether it accepts the password, unless O(check_credentials=false).
   - Everything else in the file is kept, and so is its order.
-  - All work in a home is done as its user, never as root. Without root, a user's own configuration can be changed.
-  - Nothing is written for anybody before every user's file has been read and found to be in order.
+  - All work in a home directory is done as its user, never as root. Without root, a user's own configuration can be changed.
+  - Nothing is written before every user's file has been read and checked.
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
   logins:
     description:
-      - The logins that must be there, or must not be there. Logins which are not listed stay as they are.
+      - The logins to add or remove. Logins that are not listed are not changed.
     type: list
     elements: dict
     required: true
     suboptions:
       user:
         description:
-          - The user of the host whose configuration it is.
+          - The user of the host who is logged in.
         type: str
         required: true
       registry:
         description:
-          - The registry as it stands in image names, V(HOST) or V(HOST:PORT). V(docker.io) is the Docker Hub.
+          - The registry as written in image names, V(HOST) or V(HOST:PORT). V(docker.io) is the Docker Hub.
         type: str
         required: true
       username:
@@ -54,27 +54,27 @@ options:
   check_credentials:
     description:
       - Whether to ask each registry over HTTPS about each login with O(logins[].state=present) before anything is written.
-        Logins that are there already are asked about too, so a password that was changed or removed at the registry is noticed.
-      - With a password that the registry does not accept, the module fails and writes nothing. In check mode it warns,
+        Existing logins are checked too, so a password that was changed or removed at the registry is noticed.
+      - If the registry rejects a password, the module fails and writes nothing. In check mode it warns,
         since an earlier task of the play may be the one to set the password.
-      - A registry that can't be asked, as it does not answer or its CA is not trusted, is a warning.
-      - The registry is trusted as Docker trusts it, by the system's CAs and those in O(docker_directory),
-        and is shown the client certificates there.
+      - If the registry does not respond or its CA is not trusted, the module warns.
+      - The registry is trusted as Docker trusts it, through the system's CAs and those in O(docker_directory),
+        and is presented with the client certificates there.
     type: bool
     default: true
   docker_directory:
-    description: Where Docker keeps certificates by registry, with M(holdfast.registry.ca_trust) for example. Only for O(check_credentials).
+    description: Directory of Docker's certificates by registry, as written by M(holdfast.registry.ca_trust) for example. Only for O(check_credentials).
     type: path
     default: /etc/docker/certs.d
 attributes:
   check_mode:
-    details: A user who does not exist is taken for one whom an earlier task of the play would make.
+    details: A user who does not exist is assumed to be created by an earlier task of the play.
   diff_mode:
     details: Shows the changed entries, with C(<credentials of NAME>) in place of each secret.
 notes:
-  - The file holds the passwords readably, as C(docker login) leaves them. It is made with mode V(0600), and a wider mode is tightened.
-  - Where a credential helper is configured (C(credsStore), C(credHelpers)), Docker asks that one instead of the file.
-    The module fails then, rather than write credentials nobody reads.
+  - The file holds the passwords in readable form, as after C(docker login). It is created with mode V(0600), and a wider mode is restricted.
+  - If a credential helper is configured (C(credsStore), C(credHelpers)), Docker uses it instead of the file.
+    The module then fails, rather than write credentials that nothing reads.
 """
 
 EXAMPLES = r"""
@@ -91,7 +91,7 @@ EXAMPLES = r"""
         password: "{{ deploy_password }}"
   become: true
 
-- name: Log a user in with a generated password, also while the registry is not there yet
+- name: Log a user in with a generated password before the registry is set up
   holdfast.registry.registry_login:
     logins:
       - user: alice

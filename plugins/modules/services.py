@@ -1,23 +1,23 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run services of systemd with the files they read as they are now."""
+"""Run systemd services with the current state of the files they read."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: services
-short_description: Run services of systemd with the files they read as they are now
+short_description: Run systemd services with the current state of the files they read
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Starts, restarts or reloads services, each at most once, when something they read at their start has changed since, whoever changed it.
-  - Keeps a digest of what a service has read below C(/var/lib/holdfast/services), taken before the restart or reload and written when that
-    has taken effect. A file that changes in between, a run that was killed and a certificate that somebody renewed are seen by the next run.
-  - A file that was written before the service started counts as read, whoever started it. So an upgrade or a boot is no reason to restart,
-    and neither is a service of which nothing is known yet.
-  - A restart or reload that did not take effect is an error with the last lines of the service's journal.
-  - Unit files and drop-ins count among what needs a restart, and systemd reads them before.
+  - Starts, restarts or reloads services, each at most once, if a file that they read has changed since they read it, by whatever means.
+  - Keeps digests of the files that a service has read below C(/var/lib/holdfast/services), computed before the restart or reload and written once that
+    has taken effect. So the next run notices a file that changed in between, a run that was killed and a certificate that was renewed.
+  - A file that was written before the service started counts as read. So neither an upgrade nor a boot causes a restart,
+    and neither does a service without a record.
+  - If a restart or reload does not take effect, the module fails with the last lines of the service's journal.
+  - Changed unit files and drop-ins cause a restart too, after systemd has read them again.
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
@@ -28,11 +28,11 @@ options:
     required: true
     suboptions:
       name:
-        description: Name of the unit, with C(.service), C(.socket) or C(.timer) at its end.
+        description: Name of the unit, including C(.service), C(.socket) or C(.timer).
         type: str
         required: true
       restart_on:
-        description: Files and directories that it reads only when it starts.
+        description: Files and directories that the service reads only when it starts.
         type: list
         elements: path
         default: []
@@ -42,15 +42,15 @@ options:
         elements: path
         default: []
       restart:
-        description: Restart it whatever has changed. In check mode, where files were not written, this is what makes the prediction right.
+        description: Restart it in any case. Use this in check mode, where the files have not been written, to make the prediction right.
         type: bool
         default: false
       reload:
-        description: Reload it whatever has changed, unless it is restarted.
+        description: Reload it in any case, unless it is restarted.
         type: bool
         default: false
       enabled:
-        description: Whether it starts at boot. Unless given it does where it is to be started, and does not where it is to be stopped.
+        description: Whether it starts at boot. By default true with O(services[].state=started) and false with O(services[].state=stopped).
         type: bool
       state:
         description: Whether it runs now.
@@ -64,17 +64,17 @@ options:
         type: bool
         default: false
       answers:
-        description: Wait until the service answers. One of O(services[].answers.url), O(services[].answers.port) and O(services[].answers.socket).
+        description: Wait until the service responds. One of O(services[].answers.url), O(services[].answers.port) and O(services[].answers.socket).
         type: dict
         suboptions:
           url:
-            description: An address that begins with C(http://).
+            description: A URL that begins with C(http://).
             type: str
           unix_socket:
-            description: Ask for the O(services[].answers.url) at this socket.
+            description: Request O(services[].answers.url) through this socket.
             type: path
           status:
-            description: What the answer's status may be.
+            description: Accepted statuses of the response.
             type: list
             elements: int
             default: [200]
@@ -82,32 +82,32 @@ options:
             description: A TCP port that accepts connections.
             type: int
           address:
-            description: Where that port is.
+            description: Address of that port.
             type: str
             default: 127.0.0.1
           socket:
             description: A unix socket that accepts connections.
             type: path
           seconds:
-            description: How long to wait for the right answer.
+            description: How long to wait for the response.
             type: int
             default: 30
 attributes:
   check_mode:
-    description: Says what would be done, also with units that are not on the host yet, and changes nothing.
+    description: Predicts what would be done, including units that are not on the host yet, and changes nothing.
   diff_mode:
     description: Shows a line for each service that changes.
 """
 
 EXAMPLES = r"""
-- name: Run a cache with its configuration as it is now
+- name: Run a cache with its current configuration
   holdfast.registry.services:
     services:
       - name: redis-server@registry.service
         restart_on: [/etc/redis/redis-registry.conf]
         answers: {port: 6380}
 
-- name: Let nginx take up its configuration and its certificate, and see that it does
+- name: Make nginx apply its configuration and certificate, and check that it did
   holdfast.registry.services:
     services:
       - name: nginx.service
