@@ -58,7 +58,7 @@ options:
     default: 825
   allowed_names:
     description:
-      - Names that may be signed: C(*.example.org) for every name below a domain, an exact DNS name, an IP address or a network such as C(192.0.2.0/24).
+      - Names that may be signed, as C(*.example.org) for every name below a domain, an exact DNS name, an IP address or a network such as C(192.0.2.0/24).
       - This applies to the common name as well. That of a client must be in the list with the same capitalisation, since servers compare it exactly.
       - By default every name is signed.
     type: list
