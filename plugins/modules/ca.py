@@ -77,7 +77,7 @@ options:
   crl_lifetime_days:
     description:
       - Days for which a new CRL is valid. Must be greater than O(crl_renew_before_days).
-      - Long by default, since servers refuse every client certificate once their CRL has expired. A revocation does not wait for the end of the CRL:
+      - Long by default, since servers refuse every client certificate once their CRL has expired. A revocation does not wait for the end of the CRL;
         your next run distributes a new one.
     type: int
     default: 825

@@ -141,7 +141,7 @@ certificates:
       type: str
       sample: ec-p256
     usages:
-      description: Extended key usages: C(server), C(client), and any other by its object identifier.
+      description: Extended key usages, C(server) and C(client) by name, others by object identifier.
       type: list
       elements: str
       sample: [server]
