@@ -1,4 +1,4 @@
-# One file, two commands: `make site` brings a registry up and proves it, `make test` checks everything there is.
+# `make site` sets up a registry and tests it; `make test` runs the linters and tests.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -17,27 +17,27 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
 .PHONY: help
-help: ## Say what can be made
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  INVENTORY=$(INVENTORY)  the hosts that 'make site' serves; inventories/example is there to be copied"
 	@echo "  HOLDFAST_PLATFORM=auto  what throw-away hosts run: ubuntu-24.04, ubuntu-22.04, debian-13, debian-12, debian-11"
 
 .PHONY: site
-site: $(venv)/site.done ## Bring up the registry and its clients, and prove it with a push and a pull
+site: $(venv)/site.done ## Set up the registry and its clients, and test them with a push and a pull
 	@$(if $(is_demo),tests/lab/lab up $(DEMO))
 	ansible-playbook -i $(INVENTORY) playbooks/site.yml $(ARGS)
 	@$(MAKE) --no-print-directory verify
 	@$(if $(is_demo),echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-demo-client bash"; echo "Remove it all:        make clean")
 
 .PHONY: verify
-verify: $(venv)/site.done ## Prove a registry that is up, and change nothing
+verify: $(venv)/site.done ## Test a running registry, and change nothing
 	@mkdir -p .cache
 	ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
 	@cat .cache/summary
 
 .PHONY: check
-check: $(venv)/site.done ## Say what `make site` would change, and change nothing
+check: $(venv)/site.done ## Show what `make site` would change, and change nothing
 	@$(if $(is_demo),tests/lab/lab up $(DEMO))
 	ansible-playbook -i $(INVENTORY) playbooks/site.yml --check --diff $(ARGS)
 
@@ -74,7 +74,7 @@ units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.13 that i
 	tests/ansible-test units-all
 
 .PHONY: faults
-faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once, and see that nothing is lost
+faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once, and check that nothing is lost
 	$(bin)/python tests/faults/main.py --kills $(KILLS)
 
 .PHONY: integration
@@ -84,11 +84,11 @@ integration: $(venv)/test.done ## ansible-test integration: the modules on a thr
 .PHONY: bench bench-modules bench-nginx bench-site
 bench: $(venv)/test.done ## Measure everything (an hour; the machine must be idle otherwise)
 	@status=0; for one in modules nginx site; do $(MAKE) --no-print-directory bench-$$one || status=1; done; exit $$status
-bench-modules: $(venv)/test.done ## Measure our modules side by side with the newest that people use today (twenty minutes)
+bench-modules: $(venv)/test.done ## Compare the modules with those of other collections (twenty minutes)
 	$(bin)/python tests/bench/modules.py $(ARGS)
-bench-nginx: $(venv)/test.done ## Measure the registry behind nginx, beside no password and auth_basic (fifteen minutes)
+bench-nginx: $(venv)/test.done ## Compare the gateway with nginx without passwords and with auth_basic (fifteen minutes)
 	$(bin)/python tests/bench/nginx.py $(ARGS)
-bench-site: $(venv)/test.done ## Measure site.yml when nothing is to change, beside a ping of the same hosts (five minutes)
+bench-site: $(venv)/test.done ## Compare an unchanged site.yml with a ping of the same hosts (five minutes)
 	$(bin)/python tests/bench/site_yml.py $(ARGS)
 
 .PHONY: scenarios
@@ -96,11 +96,11 @@ scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts
 	tests/scenarios $(SCENARIO)
 
 .PHONY: kills
-kills: $(venv)/site.done ## Kill site.yml in random tasks and see the next run finish the work
+kills: $(venv)/site.done ## Kill site.yml in random tasks and check that the next run completes
 	tests/kills $(COUNT)
 
 .PHONY: docs
-docs: $(venv)/test.done ## Make the variable tables of the roles' READMEs anew
+docs: $(venv)/test.done ## Update the variable tables of the roles' READMEs
 	$(bin)/python tests/role_readmes.py
 
 .PHONY: dist

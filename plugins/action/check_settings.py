@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
         spec = _spec(role, checks)
         own = _inventory(variables)
         found = self._problems(spec, checks, variables)
-        # A play that sets variables of roles says once, for all roles, what the user knows them by.
+        # A play that sets variables of roles defines once, for all roles, their names for the user.
         known_by = {**_plain(self._templar.template(variables.get("holdfast_called", {}))), **arguments["called"]}
         called = {name: known for name, known in known_by.items() if name not in own}
         for warning in _unknown(prefix, spec, own, getattr(checks, "RESULTS", ())):
@@ -85,14 +85,14 @@ def _spec(role: str, checks: t.Any) -> dict[str, t.Any]:
 
 
 def _inventory(variables: dict[str, t.Any]) -> set[str]:
-    """The variables that the host has by itself, without those of the play and of the role's defaults."""
+    """The inventory's variables of the host, without those of the play and the role's defaults."""
     hostvars = variables.get("hostvars")
     host = variables.get("inventory_hostname")
     return set(hostvars[host]) if hostvars is not None and host in hostvars else set()
 
 
 def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iterable[str]) -> list[str]:
-    """A line for each variable of the inventory that looks like one of the role's, and is none."""
+    """A line for each inventory variable that begins with the role's name and does not exist."""
     found = []
     for name in sorted(own - set(spec) - set(results)):
         if name.startswith(f"{prefix}_"):
@@ -109,7 +109,7 @@ def _renamed(problem: str, called: dict[str, str]) -> str:
 
 
 def _as_written(validated: t.Any, given: t.Any) -> t.Any:
-    """The validated values without the empty ones that the validation fills in for keys that nobody wrote."""
+    """The validated values, without the empty ones that the validation adds for keys that were not set."""
     if isinstance(validated, dict) and isinstance(given, dict):
         return {key: _as_written(value, given.get(key)) for key, value in validated.items() if value is not None or key in given}
     if isinstance(validated, list) and isinstance(given, list) and len(validated) == len(given):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the templates of the role nginx_auth read."""
+"""Resolves the registries of the role nginx_auth for its templates."""
 
 from __future__ import annotations
 

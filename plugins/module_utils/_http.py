@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One HTTP(S) request to a container registry, and what came back."""
+"""One HTTP(S) request to a container registry, and the response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOING = {"dns": "looking up the name", "connect": "connecting", "tls": "in the 
 
 
 class RequestError(HoldfastError):
-    """No answer came back. kind is dns, connect, tls, timeout or http."""
+    """There was no response. kind is dns, connect, tls, timeout or http."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class Url(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to ask, and where. context is None for plain HTTP."""
+    """A request and its destination. context is None for plain HTTP."""
 
     url: Url
     method: str = "GET"
@@ -86,7 +86,7 @@ def parse_url(text: str) -> Url:
 
 
 def mistaken_credentials(text: str) -> list[str]:
-    """What stands before an @ in a URL that parse_url() refused, to be kept out of every output."""
+    """The part before an @ in a URL that parse_url() refused, to be kept out of all output."""
     return re.findall(r"//(.+)@", text, re.DOTALL)
 
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What all modules share: one error, one way to run, and the parameters that several of them have."""
+"""What all modules share: the error, the way to run, and common parameters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HoldfastError(Exception):
 
 
 class Call(t.NamedTuple):
-    """What a module was asked to do. now is in UTC, in whole seconds.
+    """A call of a module. now is in UTC, in whole seconds.
 
     hide() keeps a value out of everything the module prints; show() ends that for a value that turned out to be public.
     """

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one grammar for names: of hosts, endpoints, users and files, and of those whom certificates name."""
+"""The grammar of all names: hosts, endpoints, users, files, and users of client certificates."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def host_problem(text: str) -> str | None:
 
 
 def is_address(text: str) -> bool:
-    """Whether text is an IP address. One with a zone is none: what a zone means differs by host."""
+    """Whether text is an IP address. Addresses with a zone are excluded, since the meaning of a zone differs by host."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -126,7 +126,7 @@ def check_file_name(name: str, where: str) -> None:
 
 
 def user_problems(name: t.Any) -> list[str]:
-    """What is wrong with the name of a user who has a password. It may hold anything that a line of a password file can."""
+    """The problem with the name of a user who has a password. It may contain anything that a line of a password file can."""
     problem = text_problem(name)
     if problem:
         return [problem]
@@ -143,7 +143,7 @@ def user_problems(name: t.Any) -> list[str]:
 
 
 def certificate_user_problem(name: t.Any) -> str | None:
-    """What is wrong with the name of a user whom a client certificate names; None for a name that a gateway can read from one."""
+    """The problem with the name of a user of a client certificate, or None for a name that the gateway can read from one."""
     problem = text_problem(name)
     if problem or _CERTIFICATE_USER.fullmatch(name):
         return problem
@@ -151,7 +151,7 @@ def certificate_user_problem(name: t.Any) -> str | None:
 
 
 def text_problem(value: t.Any) -> str | None:
-    """Why a value from a list that Ansible has not checked is no text for a name or a password. The value is never repeated."""
+    """Why a value that Ansible has not checked is not valid text for a name or a password. The value is never repeated."""
     if not isinstance(value, str):
         return f"must be a string, not {kind_of(value)}: put it in quotes"
     if not value:
@@ -163,7 +163,7 @@ def text_problem(value: t.Any) -> str | None:
 
 
 def kind_of(value: t.Any) -> str:
-    """What a value is, in the words of whoever writes an inventory."""
+    """The type of a value, in the terms of YAML."""
     for kind, name in ((bool, "a boolean"), (int, "a number"), (float, "a number"), (str, "a string"), (dict, "a dictionary"), (list, "a list")):
         if isinstance(value, kind):
             return name

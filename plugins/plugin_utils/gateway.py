@@ -13,7 +13,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules imp
 # The one registry that the role's own variables describe.
 FIRST = "registry"
 
-# What a further registry may say, and what it takes from the role's own variables where it says nothing.
+# The keys of a further registry, and those that default to the role's own variables.
 INHERITED = (
     "server_name",
     "port",
@@ -39,7 +39,7 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
     server_names (the name and its aliases), place (where it is written), decisions (for nginx), search (for the search
     service) and anonymous (whether a rule lets in clients without a password).
 
-    Returns the registries and what is wrong with them. As long as there is a problem, nothing is allowed.
+    Returns the registries and their problems. If there is any problem, nothing is allowed.
     """
     problems: list[str] = []
     first = {key: settings[key] for key in (*INHERITED, *OWN) if key in settings}

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files on the controller that hold a generated secret each, and beside them a ready hash of it.
+"""Files on the controller that hold one generated secret each, and a hash next to it.
 
 NAME holds the secret, NAME.hash its hash and a seal. The seal is an HMAC of the hash with the secret as its key: it tells
 whether the hash is this secret's without the price of bcrypt. Whoever may read NAME.hash can try secrets quickly, but may
@@ -42,7 +42,7 @@ def read_secret(path: str) -> str | None:
 
 
 def read_or_create(path: str, length: int) -> str:
-    """The secret in a file that only its owner may read, made up where there is none."""
+    """The secret in a file that only its owner may read, generated if there is none."""
     secret = read_secret(path)
     if secret is None:
         make_private_directories(os.path.dirname(os.path.abspath(path)))
@@ -58,13 +58,13 @@ def read_or_create(path: str, length: int) -> str:
 
 
 def read_hash(path: str, cost: int) -> str | None:
-    """The hash beside a secret, or None where there is none of this secret with this cost."""
+    """The hash next to a secret, or None if there is none of this secret with this cost."""
     secret = read_secret(path)
     return None if secret is None else _hash_of(path, secret, cost)
 
 
 def read_or_create_hash(path: str, length: int, cost: int) -> str:
-    """The hash beside the secret in a file, made where there is none of this secret with this cost; the secret itself as well."""
+    """The hash next to the secret in a file. Hash and secret are generated if there are none, or none with this cost."""
     secret = read_or_create(path, length)
     hashed = _hash_of(path, secret, cost)
     if hashed is None:
@@ -83,7 +83,7 @@ def read_or_create_hash(path: str, length: int, cost: int) -> str:
 
 
 def unmade_hash(cost: int) -> str:
-    """What check mode shows for a hash that a real run would make: nobody logs in with it, and it costs nothing."""
+    """A placeholder for a hash that a real run would make: no password matches it, and it takes no time."""
     return f"$2y${cost:02}${random_letters(21)}.{random_letters(31)}"
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests for certificates held against what the inventory wants, before they go to the CA."""
+"""Certificate signing requests compared with the inventory, before they go to the CA."""
 
 from __future__ import annotations
 

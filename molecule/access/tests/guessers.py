@@ -1,4 +1,4 @@
-"""Runs on the registry's host: many addresses guess while a user goes on who is logged in, and others log in for the first time.
+"""Runs on the registry's host: many addresses guess, while one user stays logged in and others log in for the first time.
 
 Reads an order as JSON and prints what the users felt. Every loop ends after the seconds ordered.
 """

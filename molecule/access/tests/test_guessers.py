@@ -1,4 +1,4 @@
-"""Guessers stop nobody: users who are logged in go on, and a first login from an address that does not guess is next."""
+"""A brute-force attempt affects neither users who are logged in nor a first login from an address that does not guess."""
 
 from __future__ import annotations
 

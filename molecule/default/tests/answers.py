@@ -1,4 +1,4 @@
-"""What the inventory answers site.yml."""
+"""The settings of site.yml in the scenario's inventory."""
 
 import yaml
 from scenario import hosts

@@ -1,4 +1,4 @@
-"""site.yml with other answers, and then with those from before: who gets in meanwhile, and what is said on the way."""
+"""site.yml with other settings, and then with the original ones: the logins that work meanwhile, and the output."""
 
 import dataclasses
 

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Credentials in the Docker client's config.json: what the file must become, and what to say about it."""
+"""Credentials in the Docker client's config.json: the new content of the file, and the reasons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIZE_LIMIT = 1024 * 1024
 
 
 class Plan(t.NamedTuple):
-    """What a configuration file must become. content is None where it stays as it is."""
+    """The new content of a configuration file, or None if it does not change."""
 
     content: bytes | None
     mode: int
@@ -79,7 +79,7 @@ def make_plan(path: str, logins: t.Sequence[Login]) -> Plan:
 
 
 def plan_without_account(logins: t.Sequence[Login]) -> Plan:
-    """What a run would do for a user whom an earlier task of the same play has yet to make."""
+    """The prediction for a user who would be created by an earlier task of the play."""
     auths: dict[str, Entry] = {}
     changes = [entries.apply(auths, login) for login in logins]
     path = f"~{logins[0].user}/.docker/config.json"

@@ -43,7 +43,7 @@ class Login:
 
 
 class Change(t.NamedTuple):
-    """What happened to the entries of one registry. An empty reason means nothing; before and after are fit for a diff."""
+    """The change to the entries of one registry. An empty reason means none; before and after are for the diff."""
 
     reason: str
     before: Entry

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who owns a file and who may read it."""
+"""Owner, group and mode of a file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Ownership(t.NamedTuple):
             return cls.of(params["mode"], None, None, where=where), [f"{error}: this fails unless it is made before"]
 
     def differences(self, status: os.stat_result) -> list[str]:
-        """What has to change about a file or directory, a phrase for each part."""
+        """The differences to a file or directory, one phrase for each."""
         found = []
         mode = stat.S_IMODE(status.st_mode)
         if self.mode is not None and self.mode != mode:
@@ -64,7 +64,7 @@ class Ownership(t.NamedTuple):
         )
 
     def apply(self, descriptor: int) -> None:
-        """Set owner and group first, the mode last: nobody gets to read through a mode meant for another owner."""
+        """Set owner and group first and the mode last, so that a mode never applies to the wrong owner."""
         if self.uid is not None or self.gid is not None:
             os.fchown(descriptor, -1 if self.uid is None else self.uid, -1 if self.gid is None else self.gid)
         if self.mode is not None:

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a path leads: found once, and kept open, so that nobody can move it elsewhere afterwards."""
+"""The directory of a path, resolved once and kept open, so that it cannot be replaced afterwards."""
 
 from __future__ import annotations
 

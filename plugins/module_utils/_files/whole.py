@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files that are whole at every instant: written beside their target, flushed to the disk, renamed over it."""
+"""Files that are whole at every instant: written next to their target, flushed to the disk, renamed over it."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class File:
         return True
 
     def back_up(self, content: bytes) -> str:
-        """Keep this content in a file beside, named as Ansible's own backups are. Only for the holder of the lock.
+        """Keep this content in a backup file, named like Ansible's own backups. The caller holds the lock.
 
         The copy has the owner, group and mode of the file, without what the mode allows to others. Returns its path.
         """

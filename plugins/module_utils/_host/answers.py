@@ -19,7 +19,7 @@ _SECONDS = 5  # for one try
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What a service is asked, and for how long."""
+    """How to check whether a service responds, and for how long."""
 
     url: str | None
     unix_socket: str | None
@@ -44,7 +44,7 @@ class Question:
         return cls(**{field.name: params[field.name] for field in dataclasses.fields(cls)})
 
     def problem(self) -> str:
-        """Ask once. Returns what is wrong with the answer, or "" where it is right."""
+        """Check once. Returns the problem, or "" if the service responds as expected."""
         try:
             if self.url is not None:
                 return self._ask(self.url)

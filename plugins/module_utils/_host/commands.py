@@ -9,11 +9,11 @@ import os
 import subprocess
 import typing as t
 
-STATE = "/var/lib/holdfast"  # what must outlive a killed run: marks of unfinished work and what services have read
+STATE = "/var/lib/holdfast"  # state that must survive a killed run: unfinished work, and stamps of services
 
 
 class Result(t.NamedTuple):
-    """How a program ended, and what it said."""
+    """Exit code and output of a program."""
 
     code: int
     out: str
@@ -21,7 +21,7 @@ class Result(t.NamedTuple):
 
     @property
     def words(self) -> str:
-        """What it said about its failure, on one line."""
+        """Its error message, on one line."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
         return "; ".join(lines[-6:]) or f"exit status {self.code}"
 

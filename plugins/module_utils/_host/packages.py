@@ -31,7 +31,7 @@ _OPTIONS = ("--yes", "--quiet", "--no-install-recommends", "--no-remove", "-o", 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What the host is to have."""
+    """The wanted packages."""
 
     names: list[str]
     keep_stopped: list[str]
@@ -191,7 +191,7 @@ class _Packages:
             raise HoldfastError(f"names: {', '.join(missing)} could not be installed: {_apt_words(answer)}")
 
     def _waiting(self, *command: str) -> Result:
-        """Run a program that needs one of apt's locks, and wait for whoever has it."""
+        """Run a program that needs one of apt's locks, and wait while another program holds it."""
         deadline = time.monotonic() + self._wanted.lock_timeout
         while True:
             answer = self._run(*command, environment=_QUIET)
@@ -209,7 +209,7 @@ def _age_of_lists() -> float:
 
 
 def _apt_words(answer: Result) -> str:
-    """What apt says is wrong: the lines that begin with E:, and those on dependencies."""
+    """The errors of apt: lines that begin with E:, and those about dependencies."""
     lines = [line.strip() for line in (answer.out + "\n" + answer.err).splitlines()]
     said = [line for line in lines if " Depends: " in line or " Conflicts: " in line or line.startswith("E: ")]
     return "; ".join(said[-8:]) or answer.words

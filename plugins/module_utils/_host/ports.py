@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who listens at a TCP port, so that a service that needs it is refused before anything is changed."""
+"""The programs that listen on TCP ports, so that a port in use is refused before anything is changed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Wanted:
         return cls(params["port"], params["unit"], params["setting"], params["addresses"])
 
     def collides(self, address: str) -> bool:
-        """Whether who listens at this address keeps the unit from doing so."""
+        """Whether a listener at this address prevents the unit from listening."""
         everywhere = {"0.0.0.0", "::"}
         own = set(self.addresses)
         return not own or bool(own & everywhere) or address in everywhere or address in own
@@ -62,7 +62,7 @@ class Owner(t.NamedTuple):
 
 
 def problems(wanted: list[Wanted], proc: str = "/proc", run_program: Run = run) -> list[str]:
-    """What is wrong: a line for each port that something else than its unit listens at."""
+    """One line for each port that another program than its unit listens on."""
     ports = {one.port for one in wanted}
     listeners = [listener for listener in _listeners(proc) if listener.port in ports]
     owners = _owners({listener.inode for listener in listeners}, proc) if listeners else {}
@@ -127,7 +127,7 @@ def _unit(process: int, proc: str) -> str:
 
 
 def _activated(owner: Owner, port: int, run_program: Run) -> Owner:
-    """systemd itself listens for a socket unit: the name of that unit says more."""
+    """If systemd itself listens, for a socket unit, name that unit."""
     if owner.process != 1:
         return owner
     for line in run_program("systemctl", "list-sockets", "--no-legend", "--no-pager").out.splitlines():

@@ -38,7 +38,7 @@ class QuietUnits:
         self.finish(new)
 
     def finish(self, units: list[str]) -> None:
-        """Take the masks away again, and leave the units disabled: who wants one starts it."""
+        """Remove the masks again, and leave the units disabled."""
         for unit in units:
             path = self._mask_path(unit)
             if os.path.exists(self._mark(unit)) and _is_mask(path):

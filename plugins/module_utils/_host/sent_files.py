@@ -135,7 +135,7 @@ def manage(wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
                 whole.remove_leftovers(path)
             changes = _Planner(wanted, check_mode).plan()
             directories = [change for change in changes if isinstance(change, MakeDirectory)]
-            # What is validated may need them, as nginx needs those of its caches.
+            # The validation may need them, as nginx needs the directories of its caches.
             apply(directories)
             warnings = _validate(wanted, changes, check_mode)
             apply(change for change in changes if change not in directories)
@@ -158,7 +158,7 @@ class _Planner:
         self._problems: list[str] = []
 
     def plan(self) -> list[Change]:
-        """The changes in the order in which they are safe: what is written is there before what points to it, removals come last."""
+        """The changes in a safe order: files before links to them, removals last."""
         changes = [change for directory in self._wanted.directories for change in self._plan_directory(directory)]
         changes += [change for file in self._wanted.files for change in self._plan_file(file)]
         changes += [change for path, target in self._wanted.links.items() for change in self._plan_link(path, target)]

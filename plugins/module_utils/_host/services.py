@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services that run with what they read: started, restarted or reloaded when, and only when, something has changed."""
+"""Services that run with the current state of their files: started, restarted or reloaded only if something has changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SETTLING_SECONDS = 1.0  # a simple service counts as started before its program
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A service as it is to be."""
+    """The wanted state of a service."""
 
     name: str
     restart_on: list[str]
@@ -58,7 +58,7 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be done with a service, and why. The stamp holds what there was to read before anything was done."""
+    """The action on a service, and the reasons. The stamp has the digests from before the action."""
 
     verb: str  # start, restart, reload, stop, or "" for nothing
     enable: str  # enable, disable or ""
@@ -76,7 +76,7 @@ def manage(services: list[Wanted], check_mode: bool, systemd: Systemd, waiting: 
     enabled = systemd.enabled(names)
     results: list[dict[str, t.Any]] = []
     for wanted in services:
-        # Those before it may have changed it: a service that a socket belongs to.
+        # An action on an earlier unit may have changed this one, such as the service of a socket.
         before = any(result["actions"] for result in results) and not check_mode
         unit = systemd.unit(wanted.name) if before else units[wanted.name]
         results.append(_Service(wanted, unit, enabled[wanted.name], systemd, waiting).manage(check_mode))
@@ -111,7 +111,7 @@ class _Service:
             return Plan("stop" if unit.is_active or unit.state == "activating" else "", enable, reasons + (["it runs"] if unit.is_active else []), stamp)
         if not unit.is_active:
             why = "its unit is not on the host yet" if not unit.exists else f"it is {unit.state}"
-            # A start would join one that is under way, with settings from before.
+            # A start would join one that is in progress, with the old settings.
             return Plan("restart" if unit.state == "activating" else "start", enable, [*reasons, why], stamp)
         restart, reload = self._unread(stamp)
         if wanted.restart:
@@ -132,7 +132,7 @@ class _Service:
         return "", []
 
     def _unread(self, now: stamps.Stamp) -> tuple[list[str], list[str]]:
-        """What the running service has not read, each with the reason: for a restart, and for a reload."""
+        """The reasons for a restart, and for a reload: files that the running service has not read."""
         known = stamps.read(self._wanted.name) or stamps.Stamp({}, {})
         started = self._unit.started
         return stamps.unread(known.restart, now.restart, started), stamps.unread(known.reload, now.reload, started)
@@ -157,7 +157,7 @@ class _Service:
             stamps.write(name, plan.stamp)
 
     def _settle(self, verb: str) -> None:
-        """See that what was started is new, and stays."""
+        """Check that a new process was started and keeps running."""
         before, deadline = self._unit, self._waiting.now() + (0 if self._wanted.answers else _SETTLING_SECONDS)
         while True:
             unit = self._systemd.unit(self._wanted.name)

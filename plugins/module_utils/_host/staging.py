@@ -44,7 +44,7 @@ class Validation:
         if answer.code != 0:
             words = (answer.err + answer.out).replace(stage, self.directory).strip()
             message = f"validate: {self.directory} would be wrong, so nothing was changed. {command[0]} says: {words or f'exit status {answer.code}'}"
-            # What such configuration depends on may be among the things that check mode only predicts.
+            # The configuration may depend on something that check mode only predicts.
             if check_mode and not os.path.isdir(self.directory):
                 return [message]
             raise HoldfastError(message)
@@ -57,14 +57,14 @@ class Validation:
             if not check_mode:
                 raise HoldfastError(f"validate.directory: there is no directory {parent}")
             return tempfile.mkdtemp(prefix=prefix, suffix=_SUFFIX)
-        if not check_mode:  # with the lock held: what is there is from a run that was killed
+        if not check_mode:  # the lock is held, so anything there was left by a run that was killed
             for leftover in glob.glob(os.path.join(glob.escape(parent), f"{glob.escape(prefix)}*{_SUFFIX}")):
                 if os.path.isdir(leftover):
                     shutil.rmtree(leftover, ignore_errors=True)
         return tempfile.mkdtemp(prefix=prefix, suffix=_SUFFIX, dir=parent)
 
     def _fill(self, stage: str, changes: list[Change]) -> None:
-        """Links to what stays, and what is written with its own paths turned to the stage, so that includes find each other."""
+        """Links to unchanged files, and the new files with their own paths replaced by those of the stage, so that includes resolve."""
         ours = {change.path for change in changes if isinstance(change, (Write, Link, Remove))}
         for parent, directories, names in os.walk(self.directory):
             copy = stage + parent[len(self.directory) :]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a service has read when it started or was reloaded: digests of files, kept from run to run."""
+"""Records of the files that a service read when it started or was reloaded: digests, kept from run to run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def directory() -> str:
 
 
 def read(unit: str) -> Stamp | None:
-    """What the service has read, as far as is known. A stamp that cannot be understood is none."""
+    """The stamp of a unit, or None if there is none or it cannot be parsed."""
     content = whole.read_bytes(_path(unit))
     try:
         found = json.loads(content or b"{}")
@@ -56,10 +56,10 @@ def digests(paths: list[str]) -> dict[str, str]:
 
 
 def unread(known: dict[str, str], now: dict[str, str], started: float) -> list[str]:
-    """What a service that started at an instant has not read, with the reason: paths written since whose digest is not the known one.
+    """The paths that a service has not read, with the reason: written since it started, and with another digest than the known one.
 
-    Whatever was there when it started it has read, whoever started it: a package that was upgraded, or a boot. A drop-in
-    that has vanished counts as well.
+    A file that is older than the start has been read, even if a package upgrade or a boot started the service. A removed
+    drop-in counts as changed.
     """
     changed = [path for path, digest in now.items() if known.get(path) != digest and _written(path) >= started]
     gone = [path for path in known if path not in now and known[path] != _digest(path) == _ABSENT and _written(os.path.dirname(path)) >= started]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units of systemd: what is known of one, and what is done with it."""
+"""systemd units: their state, and the actions on them."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Systemd:
             raise HoldfastError(f"{name}: systemctl {verb} failed: {answer.words}{self.last_words(self.unit(name))}")
 
     def last_words(self, unit: Unit) -> str:
-        """What the unit said last, for the end of a message."""
+        """The last lines of the unit's journal, to append to a message."""
         self._run("journalctl", "--sync")
         options = ("--no-pager", "--quiet", "--lines=12", "--output=cat")
         lines = self._run("journalctl", "--unit", unit.name, *options).out.splitlines()

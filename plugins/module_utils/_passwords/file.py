@@ -41,7 +41,7 @@ def parse(content: bytes, path: str) -> list[Line]:
             lines.append(Line(raw))
             continue
         if not colon or not name or name != name.strip():
-            # Servers disagree about such a line: whoever wrote it has to say what was meant. Its text may be a secret.
+            # Servers disagree about such a line, so it must be corrected. Its text may be a secret and is not repeated.
             why = "there is no colon" if not colon else "there is no name before the colon" if not name else "there is white space around the name"
             raise HoldfastError(f"{path}: line {number} is neither 'name:hash' nor a comment: {why}. Nothing was changed")
         hashed, more, rest = value.partition(b":")
@@ -53,7 +53,7 @@ def parse(content: bytes, path: str) -> list[Line]:
 
 @dataclass
 class Plan:
-    """What has to happen to a file, decided without making a single hash."""
+    """The changes to a file, decided without computing a hash."""
 
     before: list[Line]
     lines: list[Line] = field(default_factory=list)
@@ -118,7 +118,7 @@ def render(plan: Plan, policy: Policy) -> bytes:
 
 
 def in_parallel(function: t.Callable[[User], _T], users: list[User]) -> list[tuple[User, _T]]:
-    """Each user with the function's answer, computed on all cores: bcrypt works without Python's global lock."""
+    """Each user with the function's result, computed on all cores: bcrypt runs without Python's global lock."""
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(lambda user: (user, function(user)), users))
 
@@ -200,7 +200,7 @@ def _check_path(path: str) -> str | None:
 
 
 def _problems_to_come(plan: Plan, no_directory: str | None) -> list[str]:
-    """What would make a real run fail, unless an earlier task of the play puts it right."""
+    """Why a real run would fail, unless an earlier task of the play corrects it."""
     found = [no_directory] if no_directory and plan.write else []
     if any(user.password is not None for user in plan.write.values()):
         try:

@@ -34,7 +34,7 @@ _Crypt = t.Callable[[bytes, bytes, t.Any], t.Optional[bytes]]
 
 
 class Scheme(t.NamedTuple):
-    """What made a hash. cost is None where the scheme has none, or where it is the scheme's default."""
+    """The scheme of a hash. cost is None if the scheme has none, or if it is the scheme's default."""
 
     name: str
     cost: int | None = None

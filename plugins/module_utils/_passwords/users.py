@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The list of users of a password file: what it must look like, and what is wrong with it."""
+"""The list of users of a password file: its form, and its problems."""
 
 from __future__ import annotations
 

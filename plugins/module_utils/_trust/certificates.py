@@ -166,5 +166,5 @@ def on_day(moment: datetime.datetime) -> str:
 
 
 def shown(subject: str) -> str:
-    """A subject as a message may have it: whoever made the certificate chose the text."""
+    """A subject that is safe in a message: its text comes from the certificate's issuer."""
     return "".join(character if character.isprintable() else "?" for character in subject)

@@ -53,7 +53,7 @@ class SystemStore:
             bundle=os.path.join(root, "etc/ssl/certs/ca-certificates.crt"),
             hashes=os.path.join(root, "etc/ssl/certs"),
             command=shutil.which("update-ca-certificates", path=path),
-            # --fresh takes every link away for a moment, so it comes second: most changes do without.
+            # --fresh removes all links for a moment, so it is tried last; most changes do not need it.
             refreshes=((), ("--fresh",)),
         )
 
@@ -106,7 +106,7 @@ def apply(store: SystemStore, wanted: Kept) -> SystemPlan:
         command = require_command(store)
         refreshes = store.refreshes
         if os.path.exists(_pending(store)):
-            # update-ca-certificates would append to the half bundle of a killed run, and make no links anew that it took away.
+            # update-ca-certificates would append to the partial bundle of a killed run, and not restore links that it had removed.
             whole.remove(f"{store.bundle}.new")
             refreshes = refreshes[-1:]
         whole.remove_leftovers(_pending(store))

@@ -17,14 +17,14 @@ _VALID_NAME = rf"(?=.{{1,{MAX_LENGTH}}}\z)(?={NAME}\z)"
 
 
 class Decision(t.NamedTuple):
-    """What matches the regular expression is allowed by the rule with this label."""
+    """A request that matches the regular expression is allowed by the rule with this label."""
 
     regex: str
     label: str
 
 
 def nginx_map(access: Access, registry: str, variables: Variables = ROLE) -> list[Decision]:
-    """Decisions for an nginx map of REGISTRY:ACTION:USER:REPOSITORY; what none of them matches is refused.
+    """Decisions for an nginx map of REGISTRY:ACTION:USER:REPOSITORY; a request that none of them matches is refused.
 
     A request that several rules allow is allowed by the first.
     """
@@ -36,7 +36,7 @@ def nginx_map(access: Access, registry: str, variables: Variables = ROLE) -> lis
 
 
 def search_rules(access: Access) -> dict[str, t.Any]:
-    """What the search service has to know about one registry, as it reads it from its file of JSON."""
+    """The rules of one registry for the search service, in the form of its JSON file."""
     listing = Subjects(tuple(sorted({*access.administrators.users, *access.listing.users})), access.listing.everyone)
     pull = [{**_subjects(rule.subjects), "repositories": [python_regex(pattern) for pattern in rule.repositories]} for rule in access.rules]
     return {"list": _subjects(listing), "pull": pull}

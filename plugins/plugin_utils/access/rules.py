@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who may do what with which repository: reads the access rules and reports what is wrong with them."""
+"""Reads the access rules and reports what is wrong with them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RULE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._/-]{0,61}[A-Za-z0-9])?")
 
 @dataclass(frozen=True)
 class Subjects:
-    """Whom a rule is for: names, or everyone who has proven who they are, or with anonymous simply everyone."""
+    """The users that a rule applies to: names, everyone who is logged in, or with anonymous everyone."""
 
     users: tuple[str, ...] = ()
     everyone: bool = False
@@ -51,7 +51,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Variables:
-    """The names under which the user knows what is read here, for messages and for the access log."""
+    """The names of the variables as the user knows them, for messages and the access log."""
 
     rules: str = "nginx_auth_rules"
     administrators: str = "nginx_auth_administrators"
@@ -102,7 +102,7 @@ class _Reader:
 
     def know_users(self, users: t.Any, certificate_users: t.Any) -> None:
         for _place, user in self._items(users, "nginx_auth_users", "dictionaries such as {name: alice}"):
-            # What is wrong with a user is for the filter htpasswd_problems to say.
+            # Problems of users are reported by the filter htpasswd_problems.
             if isinstance(user, dict) and isinstance(user.get("name"), str):
                 (self._absent if user.get("state") == "absent" else self._present).add(user["name"])
         for place, name in self._items(certificate_users, "nginx_auth_certificate_users", "names"):

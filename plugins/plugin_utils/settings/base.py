@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the checks of settings have in common: the host they are for, and questions asked again and again."""
+"""What the checks of settings share: the host they apply to, and common checks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def is_address(text: str) -> bool:
 
 
 def path_problem(setting: str, path: str, *, may_be_empty: bool = False) -> list[str]:
-    """What is wrong with a path on the host. Blanks, quotes and the like would be taken apart by what reads them."""
+    """The problem with a path on the host. Blanks, quotes and the like would be misread by the programs that get it."""
     if (may_be_empty and path == "") or re.fullmatch(r"/[A-Za-z0-9._@+-]+(/[A-Za-z0-9._@+-]+)*/?", path):
         return []
     empty = "neither empty nor " if may_be_empty else "not "
@@ -74,7 +74,7 @@ def range_problem(setting: str, number: int, low: int, high: int, unit: str = ""
 
 
 def secret_problem(setting: str, secret: str) -> list[str]:
-    """What is wrong with a secret that goes into files of other programs. It is not in the message."""
+    """The problem with a secret that goes into files of other programs. It is never in the message."""
     if secret == "" or SECRET_FORM.fullmatch(secret):
         return []
     return [f"{setting}: needs at least 16 characters, each a letter, a digit or one of ._~+/=-"]

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The answers that site.yml needs, and the hosts it can serve."""
+"""The settings of site.yml, and the hosts it supports."""
 
 from __future__ import annotations
 
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as users_problems
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, is_address, name_problem, port_problem
 
-# Every answer with its type: there is no role whose argument spec could name them.
+# Every setting with its type, since no role's argument spec has them.
 SPEC = {
     "holdfast_server_name": {"type": "str", "default": ""},
     "holdfast_port": {"type": "int", "default": 443},
@@ -18,7 +18,7 @@ SPEC = {
     "holdfast_server_address": {"type": "str", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
 }
-# Set by whoever starts verify.yml, not by the inventory.
+# Set on the command line of verify.yml, not in the inventory.
 RESULTS = ("holdfast_summary_file", "holdfast_verify_user")
 
 

@@ -218,7 +218,7 @@ def _certificate_needs(wanted: CaSettings, certificate: x509.Certificate, replac
 
 
 def _with_retired(there: State, retiring: Signer, now: datetime) -> State:
-    """What is there with the retiring CA in the bundle, and a last CRL of it.
+    """The state with the retiring CA in the bundle, and its last CRL.
 
     That lasts as long as the CA does: nobody can sign another one once its key is gone.
     """
@@ -310,7 +310,7 @@ def _describe(files: CaFiles, bundle: list[x509.Certificate], crls: list[x509.Ce
 
 
 def _predict_without_library(directory: str, wanted: CaSettings, now: datetime) -> Result:
-    """What a first run would do on a host where a task before it would install the library."""
+    """The prediction for a first run on a host where an earlier task would install the library."""
     end = isoformat(now + timedelta(days=wanted.lifetime_days))
     return {
         "changed": True,

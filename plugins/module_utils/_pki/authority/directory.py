@@ -49,7 +49,7 @@ class CaFiles(t.NamedTuple):
 
 @contextlib.contextmanager
 def held(directory: str, *, check_mode: bool) -> t.Iterator[None]:
-    """Hold the lock that guards every file of the CA, what killed runs left beside them removed. A check run takes no lock."""
+    """Hold the lock of the CA's files, and remove what killed runs left behind. Check mode takes no lock."""
     if check_mode:
         yield
         return
@@ -115,7 +115,7 @@ def no_ca(directory: str) -> HoldfastError:
 
 
 def open_key_warnings(directory: str, files: CaFiles, passphrase: str | None) -> list[str]:
-    """Who gives a passphrase takes the key for closed. Until it is, that has to be said."""
+    """Warnings if a passphrase is given and the key is not encrypted."""
     if not passphrase or files.encrypted:
         return []
     path = os.path.join(directory, KEY_FILE)

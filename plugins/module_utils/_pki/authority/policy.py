@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a CA signs: requests are read, and refused where they ask for anything else."""
+"""The policy of a CA: requests are parsed, and refused if they ask for anything that it does not allow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEAST_EXPONENT = 65537
 
 
 class Policy(t.NamedTuple):
-    """What this CA signs. No names and no common names: every name."""
+    """The policy of a CA. Without names and common names, every name is allowed."""
 
     max_lifetime_days: int = 825
     names: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ def _check_key(public_key: PublicKey, policy: Policy, where: str) -> None:
 
 
 def _check_extensions(csr: x509.CertificateSigningRequest, usages: t.Sequence[str], where: str) -> None:
-    """Refuse a request for what the certificate would not hold: whoever made it would take it for granted."""
+    """Refuse a request for anything that the certificate would not contain, rather than ignore it silently."""
     constraints = extension(csr, x509.BasicConstraints)
     if constraints and constraints.ca:
         raise HoldfastError(f"{where}: the csr asks for the certificate of a CA (basicConstraints CA:TRUE), and this CA signs none")

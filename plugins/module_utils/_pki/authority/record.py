@@ -32,7 +32,7 @@ _PRIVATE = Ownership(mode=0o600)
 
 
 def entry_of(certificate: x509.Certificate) -> Entry:
-    """What is recorded of a certificate."""
+    """The record of a certificate."""
     return {
         "serial": serial(certificate),
         "subject": common_name(certificate.subject),

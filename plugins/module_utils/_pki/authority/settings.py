@@ -84,7 +84,7 @@ def generation_of(certificate: x509.Certificate) -> int:
 
 
 def identity(ca: x509.Certificate) -> tuple[bytes, bytes]:
-    """What makes two CA certificates the same CA: a renewed one has the same."""
+    """The identity of a CA, which a renewed certificate keeps."""
     return ca.subject.public_bytes(), key_bits(ca.public_key())
 
 
@@ -98,7 +98,7 @@ def constraints_of(certificate: x509.Certificate) -> Constraints:
 
 
 def shortcomings(certificate: x509.Certificate) -> list[str]:
-    """What keeps a CA's certificate from being one that this collection issues."""
+    """The differences between a CA's certificate and one that this collection issues."""
     found = []
     constraints, usage = extension(certificate, x509.BasicConstraints), extension(certificate, x509.KeyUsage)
     length = constraints.path_length if constraints else None

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Signed certificates put to use: beside their keys, in an order that leaves a matching pair wherever it is cut short."""
+"""Installs signed certificates next to their keys, in an order that leaves a matching pair wherever a run is killed."""
 
 from __future__ import annotations
 

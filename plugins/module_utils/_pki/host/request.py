@@ -201,7 +201,7 @@ def _certificate(wanted: WantedCertificate, paths: Paths, needs: list[str], end:
 
 
 def _predict_without_library(directory: str, wanted: list[WantedCertificate]) -> Result:
-    """What a first run would do on a host where a task before it would install the library."""
+    """The prediction for a first run on a host where an earlier task would install the library."""
     changes = [f"{Paths.of(directory, entry.name).key}: made, {entry.key_type}" for entry in wanted]
     return {
         "changed": bool(changes),
