@@ -27,7 +27,7 @@ FOREIGN = {
 
 @pytest.fixture
 def forget():
-    """Have a library loaded anew, and what the test loads forgotten."""
+    """Have a library loaded again, and forget what the test loads."""
     kept = dict(sys.modules)
 
     def forget_library(library):
