@@ -59,6 +59,8 @@ lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
 	mypy
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
+	cd $(collection) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
+	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$')
 	$(bin)/python tests/role_readmes.py --check
 
 .PHONY: sanity
@@ -70,7 +72,7 @@ units: $(venv)/test.done ## ansible-test units
 	tests/ansible-test units
 
 .PHONY: units-all
-units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.13 that is installed
+units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.14 that is installed
 	tests/ansible-test units-all
 
 .PHONY: faults

@@ -13,8 +13,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 # This file is the first of the collection's that any module executes, and works on every Python that Ansible does.
 if sys.version_info < (3, 9):  # noqa: UP036
-    print(json.dumps({"failed": True, "msg": f"Python 3.9 or newer is needed on this host; {sys.executable} is {sys.version.split()[0]}"}))
-    sys.exit(1)
+    sys.stdout.write(json.dumps({"failed": True, "msg": f"Python 3.9 or newer is needed on this host; {sys.executable} is {sys.version.split()[0]}"}))
+    raise SystemExit(1)
 
 Options = dict[str, dict[str, t.Any]]
 Result = dict[str, t.Any]

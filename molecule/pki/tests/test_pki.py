@@ -43,7 +43,8 @@ def test_names_and_addresses_are_in_the_certificate(host: Host, option: str) -> 
 
 
 def test_private_keys_stay_on_their_hosts(host: Host, ca: Host) -> None:
-    assert host.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %m\\n' | sort").splitlines() == ["builder.key 600", "web.key 600"]
+    keys = host.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %g %m\\n' | sort").splitlines()
+    assert keys == ["builder.key adm 640", "web.key root 600"]
     assert ca.check_output("find / -xdev -name '*.key' -path '*holdfast*' -printf '%f %m\\n'").splitlines() == ["ca.key 600"]
     assert int(ca.check_output("wc -l </etc/ssl/holdfast-ca/issued.jsonl")) >= 2
 
@@ -58,6 +59,7 @@ def test_a_revoked_client_gets_a_new_key_and_the_crl_lists_the_old_certificate(h
     assert changes("--check", revoked=revoked) == changes(revoked=revoked) == 4
     assert changes(revoked=revoked) == 0
     assert host.file(f"{DIRECTORY}/builder.key").md5sum != key
+    assert (host.file(f"{DIRECTORY}/builder.key").group, host.file(f"{DIRECTORY}/builder.key").mode) == ("adm", 0o640)
     check = ("-crl_check", f"-CRLfile {DIRECTORY}/ca.crl", "-purpose sslclient")
     assert not verifies(host, f"{DIRECTORY}/ca.crt", "/root/old-builder.crt", *check)
     assert verifies(host, f"{DIRECTORY}/ca.crt", f"{DIRECTORY}/builder.crt", *check)

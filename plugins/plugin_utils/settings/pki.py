@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import parameters
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import check_key_mode
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, name_problem, path_problem, said
 
 RESULTS = ("pki_ca", "pki_request")  # registered by the role for those who come after it
@@ -49,6 +50,8 @@ def _certificates(settings: Settings) -> list[str]:
             found += name_problem(f"{where}.names[{number}]", name, wildcard=True) or _outside(settings, f"{where}.names[{number}]", name)
         if certificate.get("common_name"):
             found += said(parameters.check_common_name, certificate["common_name"], where=f"{where}.common_name")
+        if certificate.get("mode"):
+            found += said(check_key_mode, certificate["mode"], where=f"{where}.")
         lifetime = certificate.get("lifetime_days") or settings["pki_lifetime_days"]
         before = certificate.get("renew_before_days") or settings["pki_renew_before_days"]
         if not 1 <= before < lifetime <= _LONGEST:

@@ -79,10 +79,14 @@ def _parse_one(entry: dict[str, t.Any], where: str, ownership: Ownership) -> Wan
 
 
 def _key_ownership(entry: dict[str, t.Any], where: str, *, check_mode: bool) -> tuple[Ownership, list[str]]:
-    ownership, warnings = Ownership.of_parameters(entry, where=where, check_mode=check_mode)
-    if (ownership.mode or 0) & 0o007:
-        raise HoldfastError(f"{where}mode: {entry['mode']!r} would open the key to every user; right would be '0600', or '0640' with a group")
-    return ownership, warnings
+    check_key_mode(entry["mode"], where=where)
+    return Ownership.of_parameters(entry, where=where, check_mode=check_mode)
+
+
+def check_key_mode(mode: t.Any, *, where: str) -> None:
+    """Refuse a mode that would open a key to every user."""
+    if (Ownership.of(mode, None, None, where=where).mode or 0) & 0o007:
+        raise HoldfastError(f"{where}mode: {mode!r} would open the key to every user; right would be '0600', or '0640' with a group")
 
 
 class Issuer(t.NamedTuple):

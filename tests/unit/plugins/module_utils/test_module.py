@@ -7,11 +7,9 @@ import subprocess
 import sys
 
 import pytest
-
-patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args
-
 from ansible_collections.holdfast.registry.plugins.module_utils import _module
 from ansible_collections.holdfast.registry.plugins.module_utils._module import PASSPHRASE, HoldfastError, entries, pem, run, words
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 
 OPTIONS = {
     "path": {"type": "path"},

@@ -6,17 +6,7 @@ import contextlib
 import json
 
 import pytest
-from ansible.module_utils import basic
-
-try:
-    from ansible.module_utils.testing import patch_module_args
-except ImportError:  # ansible-core before 2.19
-
-    @contextlib.contextmanager
-    def patch_module_args(args):
-        basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": args}).encode()
-        yield
-        basic._ANSIBLE_ARGS = None
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 
 
 @pytest.fixture(autouse=True)

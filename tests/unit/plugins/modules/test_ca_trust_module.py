@@ -6,8 +6,8 @@ import datetime
 import json
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.holdfast.registry.plugins.modules import ca_trust
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -22,7 +22,7 @@ from ansible_collections.holdfast.registry.plugins.modules import (
     certificate_revoke,
     certificate_sign,
 )
-from ansible_collections.holdfast.registry.tests.unit.plugins.modules.conftest import patch_module_args
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 from hypothesis import strategies as st
 
 fuzzed = hypothesis.settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck))

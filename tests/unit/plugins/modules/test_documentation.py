@@ -46,6 +46,11 @@ def test_its_keys_come_in_one_order_and_its_header_is_whole(path):
     assert any(name.startswith("holdfast.registry.attributes") for name in documentation["extends_documentation_fragment"])
 
 
+def test_the_examples_of_every_module_are_run_as_they_are():
+    tasks = yaml.safe_load((MODULES[0].parents[2] / "tests/integration/targets/examples/tasks/main.yml").read_text())
+    assert sorted(tasks[0]["vars"]["modules"]) == [path.stem for path in MODULES]
+
+
 @each_module
 def test_its_examples_use_no_result_that_no_example_before_has_registered(path):
     registered = set()

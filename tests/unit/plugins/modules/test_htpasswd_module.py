@@ -9,8 +9,7 @@ import sys
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.modules import htpasswd
-
-patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 
 HASH = "$2y$04$jzs8Lm6Iu1lNvNkDw3SCq.erBMIVakxrdCpZvDil6qMJyr3qsUCj2"
 SECRET = "correct-horse"

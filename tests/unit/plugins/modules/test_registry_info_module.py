@@ -12,9 +12,7 @@ import typing as t
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.modules import registry_info
-
-pytest.importorskip("ansible.module_utils.testing")
-from ansible.module_utils.testing import patch_module_args
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 
 PASSWORD = "correct-horse"
 CREDENTIALS = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()

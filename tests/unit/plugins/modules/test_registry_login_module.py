@@ -14,9 +14,7 @@ import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as logic
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.check import Answers
 from ansible_collections.holdfast.registry.plugins.modules import registry_login
-
-pytest.importorskip("ansible.module_utils.testing")
-from ansible.module_utils.testing import patch_module_args
+from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
 
 SECRETS = ["correct-horse", "battery-staple"]
 

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Two certificates that the CA must not sign: another domain, another address.
 set -eu
 cd "$1"

@@ -70,6 +70,8 @@ def test_the_defaults_are_right(role):
         ("pki", {"pki_certificates": [{"name": "web", "names": ["web..example.org"]}]}, "pki_certificates[0].names[0]: 'web..example.org'"),
         ("pki", {"pki_certificates": [{"name": "web", "names": []}]}, "pki_certificates[0].names: is empty"),
         ("pki", {"pki_certificates": [{"name": "ca", "names": ["web"]}]}, "pki_certificates[0].name: 'ca' is taken"),
+        ("pki", {"pki_certificates": [{"name": "web", "names": ["web"], "mode": "0644"}]}, "pki_certificates[0].mode: '0644' would open the key"),
+        ("pki", {"pki_certificates": [{"name": "web", "names": ["web"], "mode": "rw"}]}, "pki_certificates[0].mode: 'rw' is not an octal number"),
         (
             "pki",
             {"pki_certificates": [{"name": "web", "names": ["web.example.net"]}], "pki_ca_allowed_names": ["*.example.org"]},
@@ -111,7 +113,14 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
     [
         ("redis", {"redis_bind_addresses": ["127.0.0.1", "192.0.2.1"], "redis_password": "sixteen-characters-at-least", "redis_memory_limit": "1GB"}),
         ("registry", {"registry_redis_address": "[::1]:6380", "registry_log_directory": "", "registry_socket": "/run/docker-registry/registry.sock"}),
-        ("pki", {"pki_ca_host": "localhost", "pki_ca_directory": "~/ca", "pki_certificates": [{"name": "w", "names": ["*.example.org", "2001:db8::7"]}]}),
+        (
+            "pki",
+            {
+                "pki_ca_host": "localhost",
+                "pki_ca_directory": "~/ca",
+                "pki_certificates": [{"name": "w", "names": ["*.example.org", "2001:db8::7"], "group": "adm", "mode": "0640"}],
+            },
+        ),
         ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
         ("site", {"holdfast_server_name": "Registry.Example.org", "holdfast_extra_names": ["registry", "192.0.2.1", "2001:db8::5"]}),
     ],
