@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.decisions import nginx_map, search_rules
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import NOTHING, ROLE, Variables, read_access
 
@@ -96,6 +97,9 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
     problems += wrong
     return {
         **entry,
+        # As Ansible would read them: YAML takes an unquoted off for false, and a quoted false is a string.
+        "client_certificates": "off" if entry["client_certificates"] is False else entry["client_certificates"],
+        "tls": boolean(entry["tls"], strict=False),
         "place": place,
         "server_names": [entry["server_name"], *(entry.get("server_aliases") or [])],
         "decisions": [decision._asdict() for decision in nginx_map(access, entry["name"], variables)],

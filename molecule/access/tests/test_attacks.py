@@ -1,12 +1,14 @@
 """Whatever is tried is refused, and nothing has changed or been told. attacks.py has the attempts, protocol_attacks.py adds its own."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from protocol_attacks import EVERY_ATTACK
+from testinfra.host import Host
 
 # An attack that vanishes from the tables is noticed: whoever adds or drops one, counts again.
 COUNT = 393
@@ -32,6 +34,17 @@ FORGED = {
     "comment": encoded("#:the password of bob"),
     "robot": encoded("robot:"),
 }
+LAYER = "a layer with two digests"
+SHA512 = f"sha512:{hashlib.sha512(LAYER.encode()).hexdigest()}"
+SHA256 = f"sha256:{hashlib.sha256(LAYER.encode()).hexdigest()}"
+
+
+def uploaded(digest: str) -> list[Any]:
+    """The requests that bring the layer into alice's repository."""
+    finish = f"PUT <location>&digest={digest}"
+    return [("alice", "POST /v2/team-a/app/blobs/uploads/"), ("alice", finish, ["Content-Type: application/octet-stream"], LAYER)]
+
+
 # What the same users may do, in the same way.
 PERMITTED = [
     {
@@ -44,6 +57,28 @@ PERMITTED = [
     {"name": "pull what was mounted", "user": "alice", "request": "GET /v2/team-a/mounted/blobs/<shared>", "status": 200},
     {"name": "pull a part", "user": "alice", "request": "GET /v2/team-a/mounted/blobs/<own>", "headers": ["Range: bytes=0-9"], "status": 206},
     {"name": "mount what all may pull", "user": "bob", "request": "POST /v2/team-b/mounted/blobs/uploads/?mount=<base>&from=library/base", "status": 201},
+    {
+        "name": "mount by another digest",
+        "user": "alice",
+        "before": uploaded(SHA512),
+        "request": f"POST /v2/team-a/mounted/blobs/uploads/?mount={SHA512}&from=team-a/app",
+        "status": 201,
+    },
+    {"name": "a blob that one has", "user": "alice", "request": "GET /v2/team-a/app/blobs/<own>", "headers": ['If-None-Match: "<own>"'], "status": 304},
+    {
+        "name": "whether a blob has changed",
+        "user": "alice",
+        "request": "HEAD /v2/team-a/app/blobs/<own>",
+        "headers": ['If-None-Match: W/"<own>"'],
+        "status": 304,
+    },
+    {
+        "name": "a blob where one has another",
+        "user": "alice",
+        "request": "GET /v2/team-a/app/blobs/<own>",
+        "headers": ['If-None-Match: "<shared>"'],
+        "status": 200,
+    },
     {"name": "an encoded slash", "user": "bob", "request": "GET /v2/team-b%2Fsecret/manifests/hidden-tag", "status": 200},
     {"name": "tags of one's own", "user": "bob", "request": "GET /v2/team-b/secret/tags/list", "status": 200},
     {"name": "pull what all may without a password", "user": "", "request": "GET /v2/public/hello/manifests/1", "status": 200},
@@ -91,3 +126,26 @@ def test_attack_is_refused(outcomes: dict[str, Any], attack: dict[str, Any]) -> 
         assert unwanted not in outcome["received"]
     own = OWN.get(attack["user"])
     assert [path for path in outcome["changes"] if own is None or f"/repositories/{own}/" not in path or "/_uploads/" not in path] == []
+
+
+@pytest.mark.parametrize("host", ['a"b', 'x",evil="y', "registry.holdfast.test:1:2", "a'b", "a{b"])
+def test_the_address_of_the_token_repeats_nothing_but_names(play: Callable[..., Any], host: str) -> None:
+    (outcome,) = play([{"user": "", "request": "GET /v2/", "headers": [f"Host: {host}"]}])["outcomes"]
+    if outcome["statuses"] != [400]:
+        realm = 'Bearer realm="https://registry.holdfast.test/v2/token",service="registry.holdfast.test"'
+        assert outcome["headers"]["www-authenticate"] == realm
+
+
+def test_a_link_in_the_storage_leads_nowhere(play: Callable[..., Any], registry: Host) -> None:
+    """As a registry that was taken over could make one, to whatever nginx may read."""
+    ask = {"user": "alice", "request": f"GET /v2/team-a/app/blobs/{SHA256}", "wait": 1.5}
+    assert play([{**ask, "before": uploaded(SHA256)}])["outcomes"][0]["statuses"] == [200]
+    digits = SHA256.partition(":")[2]
+    data = f"/var/lib/docker-registry/docker/registry/v2/blobs/sha256/{digits[:2]}/{digits}/data"
+    registry.check_output(f"mv {data} /root/data && ln -s /etc/hostname {data}")
+    try:
+        (outcome,) = play([ask])["outcomes"]
+    finally:
+        registry.check_output(f"rm {data} && mv /root/data {data}")
+    assert outcome["statuses"][0] >= 400
+    assert registry.file("/etc/hostname").content_string.strip() not in outcome["received"]

@@ -94,3 +94,33 @@ def test_the_users_name_is_in_the_log_as_one_line_and_escaped(play: Callable[...
     play([{"user": "forged", "request": "GET /v2/", "address": "127.7.0.1"}], values={"forged": forged})
     line = registry.check_output(f"journalctl --no-pager -q -o cat -u {gateway.PASSWORDS_UNIT} | grep 127.7.0.1")
     assert line == r'refused: wrong password for "nobody\u2028x\"" from 127.7.0.1'
+
+
+# A server that waits is full of these after a while: connections on which nothing, half a request, or a request without its body is sent.
+IDLERS = {
+    "nothing": (1500, False, b""),
+    "half a request": (400, True, b"GET /v2/ HTTP/1.1\r\nHost: x\r\n"),
+    "no body": (400, True, b"POST /v2/team-a/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"),
+}
+IDLE = """
+import json, resource, socket, ssl, subprocess
+count, tls, text, curl = json.load(open("/run/idle.json"))
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+opened = []
+for number in range(count):
+    plain = socket.create_connection(("127.0.0.1", 5443), timeout=5, source_address=("127.8.0.1", 0))
+    opened.append(context.wrap_socket(plain) if tls else plain)
+    opened[-1].sendall(text.encode())
+print(subprocess.run(curl, shell=True, stdout=subprocess.PIPE, text=True).stdout)
+"""
+
+
+@pytest.mark.parametrize("what", IDLERS)
+def test_connections_that_hold_still_stop_nobody_else(registry: Host, what: str) -> None:
+    count, tls, text = IDLERS[what]
+    curl = f"curl -s --cacert /etc/ssl/holdfast/ca.crt --interface 127.8.0.2 --max-time 5 -o /dev/null -w '%{{http_code}}' https://127.0.0.1:{PORT}/_ping"
+    hosts.write(registry, "/run/idle.json", json.dumps([count, tls, text.decode(), curl]))
+    hosts.write(registry, "/run/idle.py", IDLE)
+    assert registry.check_output("python3 /run/idle.py") == "200"

@@ -87,6 +87,8 @@ LOCAL = {
     "the socket of the search": f"curl -s --unix-socket {gateway.SEARCH_SOCKET} -H 'X-Registry: registry' -H 'X-User: admin' 'http://localhost/v1/search?q='",
     "the cached passwords": f"ls {gateway.CACHED_PASSWORDS}",
     "the password file": f"cat {gateway.USERS_FILE}",
+    "the access rules": f"cat {gateway.CONFIGURATION}/rules.conf",
+    "the access rules of the search": f"cat {gateway.SEARCH_RULES}",
     "the images": "ls /var/lib/docker-registry/docker",
     "the cached manifests": f"ls {gateway.MANIFESTS}",
     "the secret of the uploads": "cat /etc/docker/registry/http-secret.env",
@@ -149,3 +151,26 @@ def test_a_revoked_certificate_is_refused_also_in_a_session_from_before(registry
     assert "the client certificate is not accepted" in answer("")
     if registry.file("/root/leaver.session").exists:  # a server that keeps no sessions gives none away
         assert "the client certificate is not accepted" in answer("-sess_in /root/leaver.session")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        r"/O=x,CN=robot",
+        r"/O=x,CN=robot,OU=y",
+        r"/O=a\\,CN=robot",
+        r"/O=x+CN=robot",
+        r"/CN=other,CN=robot",
+        r"/CN=other/CN=robot",
+        r"/CN=robot+OU=x",
+        r"/OU=CN=robot",
+    ],
+)
+def test_a_subject_that_only_looks_like_a_name_is_nobody(registry: Host, subject: str) -> None:
+    registry.check_output(
+        "cd /root && umask 077 && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -utf8"
+        f" -subj '{subject}' -keyout odd.key -out odd.csr && printf 'extendedKeyUsage=clientAuth' >odd.ext"
+        " && openssl x509 -req -in odd.csr -CA /etc/ssl/holdfast-ca/ca.crt -CAkey /etc/ssl/holdfast-ca/ca.key -days 1 -extfile odd.ext -out odd.crt"
+    )
+    curl = "curl -s --cacert /etc/ssl/holdfast/ca.crt --cert /root/odd.crt --key /root/odd.key --resolve machines.holdfast.test:5443:127.0.0.1"
+    assert "UNAUTHORIZED" in registry.check_output(f"{curl} https://machines.holdfast.test:5443/v2/machines/none/tags/list")

@@ -1,5 +1,7 @@
 """What an administrator gets from site.yml: refusals that name the variable, and predictions that hold."""
 
+import pathlib
+
 import pytest
 from scenario import playbook
 
@@ -32,3 +34,27 @@ def test_a_wrong_answer_is_refused_by_name_before_anything_is_changed(variable: 
 
 def test_check_mode_reports_nothing_on_converged_hosts() -> None:
     assert playbook.converged("--check", "--diff").changed == 0
+
+
+@pytest.mark.controller
+def test_a_client_is_not_left_without_the_ca_where_the_controller_does_not_know_it(tmp_path: pathlib.Path) -> None:
+    refused = playbook.converge("--limit", "client", holdfast_secrets_directory=str(tmp_path))
+    assert not refused.succeeded
+    assert f"the certificate of the CA is not known here: {tmp_path}/ca.crt is missing" in refused.output
+    assert refused.changed == 0
+
+
+def test_a_host_that_cannot_be_reached_stops_no_other_and_is_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "gone.yml").write_text("docker_clients: {hosts: {gone: {ansible_host: there-is-no-such-container}}}\n")
+    run = playbook.converge("--inventory", str(tmp_path / "gone.yml"), holdfast_hosts_entry=True)
+    assert not run.succeeded
+    assert "Not finished: gone. Run the playbook again for them, with --limit gone" in run.output
+    assert run.failed == 0
+    assert "Have the Docker engine run with it" in run.output
+
+
+def test_users_alone_are_a_short_run() -> None:
+    run = playbook.converged("--tags", "users")
+    assert "Write the users" in run.output
+    assert "Make or renew the CA" not in run.output
+    assert run.changed == 0

@@ -20,6 +20,15 @@ def test_what_is_pushed_is_pulled_again_over_verified_tls(docker: Docker) -> Non
     docker.ok(f"image rm {image}")
 
 
+def test_a_further_name_of_the_registry_is_as_good(client: Host) -> None:
+    docker = Docker(client, f"registry:{PORT}")
+    assert docker.login("bob", BOBS_PASSWORD).rc == 0
+    image, digest = docker.push("team/further-name")
+    assert digest in docker.ok(f"pull {image}")
+    docker.ok(f"image rm {image}")
+    docker.close()
+
+
 def test_a_wrong_password_does_not_log_in(docker: Docker, alices_password: str) -> None:
     refused = docker.login("alice", alices_password + "x")
     assert refused.rc != 0

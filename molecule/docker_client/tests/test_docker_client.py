@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from scenario import hosts
+from scenario import hosts, playbook
 from testinfra.host import Host
 
 
@@ -42,3 +42,33 @@ def test_docker_shows_the_clients_certificate_to_a_registry_that_asks_for_one(ho
     assert host.file(f"{directory}/holdfast-images.holdfast.test.key").linked_to == "/root/build.key"
     assert host.file("/root/build.key").mode == 0o600
     assert host.run("openssl verify -purpose sslclient -CAfile /root/ca.crt %s/*.cert", directory).rc == 0
+
+
+@pytest.mark.parametrize("setting", [{"docker_client_users": ["nosuch"]}, {"docker_client_logins": [{"user": "nosuch", "username": "a", "password": "b"}]}])
+def test_a_user_whom_the_host_does_not_have_is_refused_before_anything_is_changed(setting: dict[str, object]) -> None:
+    refused = playbook.converge(**setting)
+    assert not refused.succeeded
+    assert "client has no user nosuch; make it first" in refused.output
+    assert refused.changed == 0
+
+
+# Below, each test starts from what the one before has left.
+
+
+def test_a_further_name_is_trusted_and_has_the_address(host: Host) -> None:
+    playbook.converged(docker_client_registry_aliases=["pictures.holdfast.test"])
+    assert "192.0.2.10" in host.check_output("getent hosts pictures.holdfast.test")
+    wanted = host.file("/root/ca.crt").content_string
+    for name in ("images", "pictures"):
+        assert wanted in host.check_output(f"cat /etc/docker/certs.d/{name}.holdfast.test:5000/*.crt") + "\n"
+    playbook.converged()
+    assert host.run("getent hosts pictures.holdfast.test").rc != 0
+    assert not host.file("/etc/docker/certs.d/pictures.holdfast.test:5000").exists
+
+
+def test_a_former_registry_leaves_nothing_behind(host: Host) -> None:
+    playbook.converged(docker_client_registry="pictures.holdfast.test:5000", docker_client_former_registries=["images.holdfast.test:5000"])
+    assert "images.holdfast.test" not in host.file("/etc/hosts").content_string
+    assert host.check_output("ls /etc/docker/certs.d") == "pictures.holdfast.test:5000"
+    assert host.check_output("ls /usr/local/share/ca-certificates") == "holdfast-pictures.holdfast.test.crt"
+    assert list(json.loads(host.file("/home/alice/.docker/config.json").content_string)["auths"]) == ["pictures.holdfast.test:5000"]

@@ -122,6 +122,79 @@ def test_every_line_of_the_log_is_json_whatever_a_client_sends(server: Host) -> 
     assert all(json.loads(line) for line in content.splitlines())
 
 
+def test_no_log_holds_the_state_of_an_upload(client: Client, server: Host) -> None:
+    """Also where the registry is gone, which nginx would write into its error log with the whole request."""
+    location = client.ask(TLS, UPLOADS, method="POST", password=ALICE).header("location")
+    state = location.partition("_state=")[2]
+    server.check_output("systemctl stop docker-registry")
+    try:
+        refused = client.ask(TLS, location, method="PATCH", password=ALICE, size=64)
+        client.ask(TLS, "/v2/some/app/tags/list", password=ALICE)
+    finally:
+        server.check_output("systemctl start docker-registry; sleep 1")
+    assert refused.status == 503
+    assert state
+    logs = server.file(gateway.ACCESS_LOG).content_string + server.file(gateway.ERROR_LOG).content_string
+    assert "/v2/some/app/tags/list" in server.file(gateway.ERROR_LOG).content_string
+    assert state[:40] not in logs
+
+
+# Answers like a registry, and keeps what it was asked.
+ECHO = r"""
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        with open("/run/asked", "a") as asked:
+            asked.write(f"{self.requestline}\n{self.headers}\n")
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    do_GET = do_POST = answer
+    protocol_version = "HTTP/1.1"
+http.server.ThreadingHTTPServer(("127.0.0.1", 5000), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("path", ["/_ping", "/v1/_ping", "/v2/", "/v2/some/app/tags/list", UPLOADS])
+def test_the_registry_sees_no_credentials_and_nothing_that_a_client_claims(client: Client, server: Host, path: str) -> None:
+    claims = {"Forwarded": "host=evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "ftp"}
+    hosts.write(server, "/run/echo.py", ECHO)
+    server.check_output("rm -f /run/asked; systemctl stop docker-registry; systemd-run --unit echo python3 /run/echo.py; sleep 1")
+    try:
+        answer = client.ask(TLS, path, method="POST" if path == UPLOADS else "GET", password=ALICE, headers=claims)
+    finally:
+        server.check_output("systemctl stop echo; systemctl start docker-registry; sleep 1")
+    assert answer.status == 200
+    asked = server.file("/run/asked").content_string.lower()
+    assert "host: " in asked
+    for unwanted in ("authorization", "evil.test", "ftp"):
+        assert unwanted not in asked
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS"])
+def test_a_refusal_is_json_whatever_the_method(client: Client, method: str) -> None:
+    refused = client.ask(TLS, "/v1/search?q=app", method=method, password=ALICE)
+    assert refused.status == 403
+    assert json.loads(refused.body)["errors"][0]["code"] == "DENIED"
+
+
+def test_a_refused_login_says_whether_a_password_is_missing_or_wrong(client: Client) -> None:
+    assert "a user name and a password are required" in client.ask(TLS, "/v2/").body
+    assert "the user name or the password is wrong" in client.ask(TLS, "/v2/", password="alice:wrong").body
+
+
+@pytest.mark.parametrize("letters", [4_004, 8_000, 8_168, 8_172])
+def test_credentials_of_any_length_are_no_error_of_the_server(client: Client, letters: int) -> None:
+    assert client.ask(TLS, "/v2/", headers={"Authorization": f"Basic {'QUFB' * (letters // 4)}"}).status in (400, 401)
+
+
+def test_nginx_has_nothing_to_warn_of(server: Host) -> None:
+    tested = server.run(f"nginx -t -c {gateway.CONFIGURATION}/nginx.conf")
+    assert tested.rc == 0
+    assert "[warn]" not in tested.stderr
+    assert "could not build optimal" not in tested.stderr
+
+
 def test_logs_are_rotated_and_then_written_to_again(client: Client, server: Host) -> None:
     server.check_output(f"logrotate --force {gateway.LOGROTATE}")
     client.ask(TLS, "/v2/after/rotation/tags/list")
@@ -199,6 +272,16 @@ def test_a_configuration_that_nginx_refuses_never_becomes_live(client: Client, s
     assert "/etc/hostname" in refused.output
     assert server.check_output(files) == before
     assert client.ask(TLS, "/v2/", password=ALICE).status == 200
+
+
+def test_logs_in_another_directory_are_as_closed_and_rotated(client: Client, server: Host) -> None:
+    elsewhere = "/var/log/elsewhere"
+    playbook.converged(nginx_auth_log_directory=elsewhere)
+    client.ask(TLS, "/v2/some/app/tags/list")
+    assert (server.file(elsewhere).mode, server.file(elsewhere).group) == (0o2751, "adm")
+    assert (server.file(f"{elsewhere}/access.log").mode, server.file(f"{elsewhere}/access.log").group) == (0o640, "adm")
+    assert elsewhere in server.file(gateway.LOGROTATE).content_string
+    playbook.converged()
 
 
 def test_a_certificate_its_owner_replaced_is_served_after_the_next_run_and_only_that_run_changes_something(server: Host) -> None:

@@ -102,6 +102,14 @@ def test_requests_and_errors_are_logged_where_it_was_asked_for(host: Host) -> No
     assert host.file("/var/log/docker-registry").mode == 0o750
 
 
+def test_logs_are_rotated_and_then_written_to_again(host: Host) -> None:
+    host.check_output("logrotate --force /etc/logrotate.d/docker-registry")
+    assert _answers(host)
+    time.sleep(0.5)
+    assert host.file("/var/log/docker-registry/access.log").size > 0
+    assert host.run("test -s /var/log/docker-registry/access.log.1 -o -s /var/log/docker-registry/access.log.1.gz").rc == 0
+
+
 def test_systemd_gives_up_on_a_registry_that_fails_too_often_and_the_next_run_starts_it_again(host: Host) -> None:
     host.check_output(f"echo broken: [ >{CONFIGURATION}")
     # ten starts a minute, whoever starts it

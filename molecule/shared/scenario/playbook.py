@@ -23,7 +23,14 @@ class Run:
     @property
     def changed(self) -> int:
         """How many tasks changed something, on all hosts."""
-        counts = re.findall(r"changed=(\d+)", self.output)
+        return self._count("changed")
+
+    @property
+    def failed(self) -> int:
+        return self._count("failed")
+
+    def _count(self, what: str) -> int:
+        counts = re.findall(rf"{what}=(\d+)", self.output)
         assert counts, self.output
         return sum(int(count) for count in counts)
 

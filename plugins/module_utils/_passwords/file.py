@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
+from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, status_of
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import Scheme, check_library, make_hash, same_hash, scheme_of, verify
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import User
@@ -155,6 +155,7 @@ def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, c
         return Plan([])
     with contextlib.nullcontext() if check_mode else locked(path) as file:
         content = file.read() if file else read_bytes(path)
+        status = file.status() if file else status_of(path)
         plan = make_plan(parse(content or b"", path), users, policy, path)
         changed = bool(plan.write) or plan.lines != plan.before
         if content is not None and changed and _is_mounted(path):
@@ -164,8 +165,8 @@ def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, c
             )
         if content is None and plan.write:
             plan.file_changes.append("created")
-        elif content is not None:
-            plan.file_changes += ownership.differences(os.stat(path))
+        elif content is not None and status:
+            plan.file_changes += ownership.differences(status)
         if not file:
             plan.warnings += [f"{problem}: this fails unless that is put right before" for problem in _problems_to_come(plan, no_directory)]
         elif changed:

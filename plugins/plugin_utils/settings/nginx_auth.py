@@ -24,6 +24,7 @@ _PREFIX = "nginx_auth_"
 # What may stand in a quoted string of nginx and in a header.
 _REALM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@()-]*")
 _UPSTREAM = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})|unix:/[A-Za-z0-9/._-]+")
+_GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _RANGES = (
     ("bcrypt_cost", 4, 17, ""),
     ("password_cache_seconds", 1, 300, " seconds"),
@@ -46,6 +47,8 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
+    if not _GROUP.fullmatch(settings["nginx_auth_storage_group"]):
+        wrong.append(f'nginx_auth_storage_group: "{settings["nginx_auth_storage_group"]}" is not the name of a group')
     for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
         wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
     # Each has to bring a password or a hash: nothing makes one up here.
@@ -74,8 +77,7 @@ def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[s
 def _of_client_certificates(place: str, registry: dict[str, t.Any], settings: Settings) -> t.Iterator[str]:
     setting, value = f"{place}client_certificates", registry["client_certificates"]
     if value not in ("off", "alternative", "required"):
-        # YAML reads an unquoted off as false.
-        yield f'{setting}: "{value}" is not "off", "alternative" or "required"; write it in quotes'
+        yield f'{setting}: "{value}" is not "off", "alternative" or "required"'
     elif value != "off" and not (settings["nginx_auth_client_ca"] and registry["tls"]):
         yield f"nginx_auth_client_ca: must be the path of the CA of the client certificates on the host, and {place}tls true, for {setting} is {value}"
 

@@ -56,6 +56,14 @@ def test_a_further_registry_takes_what_it_does_not_say_from_the_first_but_never_
     assert all(decision["regex"].startswith(r"\Amirror:") for decision in mirror["decisions"])
 
 
+def test_off_without_quotes_which_yaml_reads_as_false_is_off():
+    assert resolved({**MIRROR, "client_certificates": False}, client_certificates=False) == resolved({**MIRROR, "client_certificates": "off"})
+
+
+def test_false_in_quotes_is_false():
+    assert [registry["tls"] for registry in resolved({**MIRROR, "tls": "false"}, tls="yes").values()] == [True, False]
+
+
 def test_a_key_without_a_value_is_as_one_that_is_not_there():
     assert resolved({**MIRROR, "certificate": None, "storage_directory": None, "rules": None, "server_aliases": None}) == resolved(MIRROR)
 

@@ -13,6 +13,7 @@ import subprocess
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._passwords import file as file_module
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.file import Policy, manage
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import User
 
@@ -171,3 +172,14 @@ def test_what_is_no_file_is_refused_before_anything_is_made(tmp_path, kind, chec
     with pytest.raises(HoldfastError, match=r"^path: .* is not a file$"):
         run(path, check_mode=check_mode)
     assert os.listdir(tmp_path) == ["path"]
+
+
+def test_a_file_that_vanishes_while_it_is_looked_at_is_a_message(file, monkeypatch):
+    def vanish(lines, users, policy, path):
+        file.unlink()
+        return plan(lines, users, policy, path)
+
+    plan = file_module.make_plan
+    monkeypatch.setattr(file_module, "make_plan", vanish)
+    with pytest.raises(HoldfastError, match="its mode, owner or group cannot be set: No such file"):
+        run(file, users=[])

@@ -9,6 +9,7 @@ import pathlib
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.holdfast.registry.plugins.action.check_settings import _as_written
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host
 
 ROOT = pathlib.Path(__file__).parents[5]
@@ -18,6 +19,13 @@ REQUIRED = {
     "registry": {},
     "pki": {"pki_ca_host": "ca", "pki_ca_become": True},
     "docker_client": {"docker_client_registry": "registry.example.org"},
+    "nginx_auth": {
+        "nginx_auth_server_name": "registry.example.org",
+        "nginx_auth_port": 443,
+        "nginx_auth_certificate": "/etc/ssl/r.crt",
+        "nginx_auth_certificate_key": "/etc/ssl/r.key",
+        "nginx_auth_users": [{"name": "alice", "password": "x"}],
+    },
     "site": {"holdfast_server_name": "registry.example.org", "holdfast_users": [{"name": "alice"}]},
 }
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
@@ -28,9 +36,10 @@ def problems(role, host=None, **settings):
     spec = getattr(checks, "SPEC", None)
     if spec is None:
         spec = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-    validated = ArgumentSpecValidator(spec).validate({**REQUIRED[role], **settings}, validate_role_argument_spec=True)
+    given = {**REQUIRED[role], **settings}
+    validated = ArgumentSpecValidator(spec).validate(given, validate_role_argument_spec=True)
     assert validated.error_messages == []
-    return checks.problems(validated.validated_parameters, host or Host("web", groups=GROUPS))
+    return checks.problems(_as_written(validated.validated_parameters, given), host or Host("web", groups=GROUPS))
 
 
 @pytest.mark.parametrize("role", REQUIRED)
@@ -91,6 +100,38 @@ def test_the_defaults_are_right(role):
         ("docker_client", {"docker_client_client_key": "/k"}, "give both or neither"),
         ("docker_client", {"docker_client_client_certificate": "/c", "docker_client_client_key": "/k"}, "needs docker_client_ca_certificate"),
         ("docker_client", {"docker_client_logins": [{"user": "root", "username": "a"}]}, "docker_client_logins[0]: needs password"),
+        ("nginx_auth", {"nginx_auth_server_name": "registry.example.org\n"}, "nginx_auth_server_name"),
+        ("nginx_auth", {"nginx_auth_server_name": "*.example.org"}, "nginx_auth_server_name: '*.example.org' stands for many names"),
+        ("nginx_auth", {"nginx_auth_server_aliases": ["-x"]}, "nginx_auth_server_aliases[0]: '-x'"),
+        ("nginx_auth", {"nginx_auth_port": 0}, "nginx_auth_port: 0 is not a port"),
+        ("nginx_auth", {"nginx_auth_certificate": ""}, "nginx_auth_certificate: must be the path of a certificate on the host"),
+        (
+            "nginx_auth",
+            {"nginx_auth_certificate_key": "/etc/ssl/r.key;"},
+            'nginx_auth_certificate_key: "/etc/ssl/r.key;" is neither empty nor an absolute path',
+        ),
+        ("nginx_auth", {"nginx_auth_client_certificates": "required"}, "nginx_auth_client_ca: must be the path of the CA of the client certificates"),
+        ("nginx_auth", {"nginx_auth_client_ca": "/etc/ssl/ca.crt\n"}, "nginx_auth_client_ca"),
+        ("nginx_auth", {"nginx_auth_client_crl": "ca.crl"}, 'nginx_auth_client_crl: "ca.crl" is neither empty nor an absolute path'),
+        ("nginx_auth", {"nginx_auth_upstream": "unix:/run/r.sock\n"}, "nginx_auth_upstream"),
+        ("nginx_auth", {"nginx_auth_upstream": "127.0.0.1"}, 'nginx_auth_upstream: "127.0.0.1" is neither ADDRESS:PORT nor unix:/PATH'),
+        ("nginx_auth", {"nginx_auth_upstream": "127.0.0.1:65536"}, "nginx_auth_upstream"),
+        ("nginx_auth", {"nginx_auth_storage_directory": "/srv/images\n"}, "nginx_auth_storage_directory"),
+        ("nginx_auth", {"nginx_auth_log_directory": "/var/log/a b"}, "nginx_auth_log_directory"),
+        ("nginx_auth", {"nginx_auth_storage_group": "a b"}, "nginx_auth_storage_group"),
+        ("nginx_auth", {"nginx_auth_realm": 'a"b'}, "nginx_auth_realm: may have letters"),
+        ("nginx_auth", {"nginx_auth_realm": "a\n"}, "nginx_auth_realm"),
+        ("nginx_auth", {"nginx_auth_trusted_proxies": ["proxy"]}, 'nginx_auth_trusted_proxies[0]: "proxy" is not an address or a network'),
+        ("nginx_auth", {"nginx_auth_attempts_per_minute": 0}, "nginx_auth_attempts_per_minute: 0 is not between"),
+        ("nginx_auth", {"nginx_auth_users": [{"name": "alice"}]}, "nginx_auth_users[0]: needs a password or a password_hash"),
+        ("nginx_auth", {"nginx_auth_users": [{"name": "alice", "password": None}]}, "nginx_auth_users[0].password: has no value"),
+        ("nginx_auth", {"nginx_auth_certificate_users": ["build bot"]}, "nginx_auth_certificate_users[0]: 'build bot' cannot be read"),
+        ("nginx_auth", {"nginx_auth_administrators": ["bob"]}, 'nginx_auth_administrators[0]: there is no user "bob"'),
+        (
+            "nginx_auth",
+            {"nginx_auth_further_registries": [{"name": "mirror", "port": 5444, "upstream": "mirror\n:1"}]},
+            "nginx_auth_further_registries[0].upstream",
+        ),
         ("site", {"holdfast_server_name": ""}, "holdfast_server_name: must be the name by which the registry is reached"),
         ("site", {"holdfast_server_name": "my_registry"}, "an underscore is not allowed"),
         ("site", {"holdfast_server_name": "registry..example.org"}, "holdfast_server_name: 'registry..example.org'"),
@@ -121,6 +162,7 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
                 "pki_certificates": [{"name": "w", "names": ["*.example.org", "2001:db8::7"], "group": "adm", "mode": "0640"}],
             },
         ),
+        ("nginx_auth", {"nginx_auth_client_certificates": False, "nginx_auth_trusted_proxies": ["127.0.0.1", "2001:db8::/32"]}),
         ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
         ("site", {"holdfast_server_name": "Registry.Example.org", "holdfast_extra_names": ["registry", "192.0.2.1", "2001:db8::5"]}),
     ],
