@@ -238,7 +238,7 @@ def work(call: Call) -> Result:
         ownership = Ownership.of(params["mode"], None, None)
         warnings.append(f"{error}: this fails unless it is made before")
 
-    plan = manage(params["path"], users, policy, ownership, call.check_mode, params["backup"])
+    plan = manage(params["path"], users, policy, ownership, check_mode=call.check_mode, backup=params["backup"])
     before, after = diff(plan, policy)
     shown = [{"before_header": params["path"], "after_header": params["path"], "before": before, "after": after}]
     if plan.file_changes:

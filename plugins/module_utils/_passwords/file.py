@@ -146,7 +146,7 @@ def _reason(user: User, line: Line | None, policy: Policy) -> str | None:
     return f"cost {scheme.cost} -> {policy.bcrypt_cost}" if fits is None or too_cheap else None
 
 
-def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, check_mode: bool = False, backup: bool = False) -> Plan:
+def manage(path: str, users: list[User], policy: Policy, ownership: Ownership, *, check_mode: bool = False, backup: bool = False) -> Plan:
     """Bring the file at path in line with the users and the ownership; in check mode, only say what that would do."""
     no_directory = _check_path(path)
     if no_directory and not check_mode:

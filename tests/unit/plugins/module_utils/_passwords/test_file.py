@@ -356,7 +356,7 @@ def test_without_the_library_check_mode_foretells_a_new_user_but_a_run_writes_no
 def test_without_the_library_an_entry_that_has_to_be_verified_is_an_error(path, no_library, check_mode):
     write(path, b"alice:" + HASH)
     with pytest.raises(HoldfastError, match="needs a crypt"):
-        manage(path, users(alice(password="x")), CHEAP, MODE, check_mode)
+        manage(path, users(alice(password="x")), CHEAP, MODE, check_mode=check_mode)
 
 
 def test_ready_hashes_need_no_library(path, no_library):

@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What can be told of the gateway's configuration without an nginx."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+
+TEMPLATES = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/templates/configuration"
+ANSWERS = (TEMPLATES / "what-answers.conf.j2").read_text()
+LOCATIONS = dict(re.findall(r"^location @(\w+) \{\n(.*?)^\}", ANSWERS, re.MULTILINE | re.DOTALL))
+
+
+@pytest.mark.parametrize("name", LOCATIONS)
+def test_what_answers_does_not_have_the_password_checked_again(name):
+    assert "auth_request off;" in LOCATIONS[name] or "{{ refusal(" in LOCATIONS[name]
+
+
+def test_a_refusal_does_not_have_the_password_checked_again():
+    assert "auth_request off;" in re.search(r"macro refusal.*?endmacro", ANSWERS, re.DOTALL)[0]
+
+
+def test_every_location_that_a_request_can_be_sent_to_is_there():
+    sent = set(re.findall(r"@(\w+);", "".join(path.read_text() for path in TEMPLATES.glob("*.j2")))) - {"way"}
+    answers = set(re.findall(r"set \$answer (\w+);", "".join(path.read_text() for path in TEMPLATES.glob("*.j2"))))
+    assert len(LOCATIONS) > 10
+    assert sent | answers <= set(LOCATIONS)
