@@ -45,7 +45,7 @@ def test_a_client_is_not_left_without_the_ca_where_the_controller_does_not_know_
 
 
 def test_a_host_that_cannot_be_reached_stops_no_other_and_is_named(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "gone.yml").write_text("docker_clients: {hosts: {gone: {ansible_host: there-is-no-such-container}}}\n")
+    (tmp_path / "gone.yml").write_text("docker_clients: {hosts: {gone: {ansible_connection: community.docker.docker_api, ansible_host: there-is-none}}}\n")
     run = playbook.converge("--inventory", str(tmp_path / "gone.yml"), holdfast_hosts_entry=True)
     assert not run.succeeded
     assert "Not finished: gone. Run the playbook again for them, with --limit gone" in run.output
