@@ -33,10 +33,11 @@ site: $(venv)/site.done ## Set up the registry and its clients, and test them wi
 	@$(if $(is_demo),echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-demo-client bash"; echo "Remove it all:        make clean")
 
 .PHONY: verify
-verify: $(venv)/site.done ## Test a running registry, and change nothing
-	@mkdir -p .cache
-	ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
-	@cat .cache/summary
+verify: $(venv)/site.done ## Test a running registry, and leave nothing behind
+	@mkdir -p .cache; rm -f .cache/summary
+	@# If one client fails, the summary shows the results of the others.
+	@status=0; ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS) || status=$$?; \
+	  if [ -e .cache/summary ]; then cat .cache/summary; fi; exit $$status
 
 .PHONY: check
 check: $(venv)/site.done ## Show what `make site` would change, and change nothing

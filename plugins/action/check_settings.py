@@ -97,7 +97,7 @@ def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iter
     for name in sorted(own - set(spec) - set(results)):
         if name.startswith(f"{prefix}_"):
             words = name[len(prefix) + 1 :]
-            close = difflib.get_close_matches(words, [known[len(prefix) + 1 :] for known in spec], n=1, cutoff=0)
+            close = difflib.get_close_matches(words, [known[len(prefix) + 1 :] for known in spec if known.startswith(prefix)], n=1, cutoff=0)
             found.append(f"{name}: is no variable of holdfast.registry and has no effect; the closest is {prefix}_{close[0]}")
     return found
 

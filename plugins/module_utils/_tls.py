@@ -39,6 +39,8 @@ def trusting_context(ca_file: str | None = None, ca_certificate: str | None = No
     except (OSError, ValueError) as error:
         raise HoldfastError(f"{parameter}: {ca_file} cannot be read: {_reason(error)}") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Python 3.13 would refuse what older ones and container engines take, such as a CA that openssl has made without key usages.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 

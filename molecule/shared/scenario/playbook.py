@@ -37,7 +37,17 @@ class Run:
 
 def converge(*arguments: str, **variables: Any) -> Run:
     """The scenario's playbook, with other variables. It may fail."""
-    return _run("ansible-playbook", *INVENTORIES, str(SCENARIO / "converge.yml"), *arguments, "--extra-vars", json.dumps(variables))
+    return run(SCENARIO / "converge.yml", *arguments, **variables)
+
+
+def run(playbook: pathlib.Path, *arguments: str, **variables: Any) -> Run:
+    """Any playbook on the scenario's hosts. It may fail."""
+    return _run("ansible-playbook", *INVENTORIES, str(playbook), *arguments, "--extra-vars", json.dumps(variables))
+
+
+def started(playbook: pathlib.Path) -> subprocess.Popen[bytes]:
+    """A playbook that goes on running, in a process group of its own."""
+    return subprocess.Popen(["ansible-playbook", *INVENTORIES, str(playbook)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def converged(*arguments: str, **variables: Any) -> Run:

@@ -13,6 +13,9 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.access.patterns 
 
 ACTIONS = ("pull", "push", "delete")
 EVERYONE = "users"
+# The user whom role nginx_auth lets prove that the registry works. No password and no rule is for others to give.
+VERIFIER = "holdfast-verify"
+RESERVED = f"{VERIFIER!r} is the user that proves that the registry works, and verify.yml makes it; take another name"
 
 _RULE_KEYS = ("name", "repositories", "users", "groups", "anonymous", "actions")
 _SUBJECT_KEYS = ("users", "groups")
@@ -101,13 +104,15 @@ class _Reader:
         self._groups: dict[str, list[str]] = {}
 
     def know_users(self, users: t.Any, certificate_users: t.Any) -> None:
-        for _place, user in self._items(users, "nginx_auth_users", "dictionaries such as {name: alice}"):
+        for place, user in self._items(users, "nginx_auth_users", "dictionaries such as {name: alice}"):
             # Problems of users are reported by the filter htpasswd_problems.
             if isinstance(user, dict) and isinstance(user.get("name"), str):
                 (self._absent if user.get("state") == "absent" else self._present).add(user["name"])
+                if user["name"] == VERIFIER:
+                    self._wrong(f"{place}.name", RESERVED)
         for place, name in self._items(certificate_users, "nginx_auth_certificate_users", "names"):
             # A name that nginx cannot read from a certificate could never match.
-            problem = certificate_user_problem(name)
+            problem = RESERVED if name == VERIFIER else certificate_user_problem(name)
             if problem:
                 self._wrong(place, problem)
             else:
@@ -150,7 +155,9 @@ class _Reader:
         for at, name in self._items(names, place, "names of users"):
             if not self._is_name(name, at):
                 continue
-            if name not in self._present and name in self._absent:
+            if name == VERIFIER:
+                self._wrong(at, RESERVED)
+            elif name not in self._present and name in self._absent:
                 self._wrong(at, f'the user "{name}" has state absent in nginx_auth_users')
             elif name not in self._present and self._exclusive:
                 self._wrong(at, f'there is no user "{name}" in nginx_auth_users or nginx_auth_certificate_users')

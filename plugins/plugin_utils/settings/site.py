@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as users_problems
+from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import RESERVED, VERIFIER
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, is_address, name_problem, port_problem
 
 # Every setting with its type, since no role's argument spec has them.
@@ -17,9 +18,11 @@ SPEC = {
     "holdfast_hosts_entry": {"type": "bool", "default": False},
     "holdfast_server_address": {"type": "str", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
+    # of a role, where no value but one works for the whole
+    "nginx_auth_tls": {"type": "bool", "default": True},
 }
 # Set on the command line of verify.yml, not in the inventory.
-RESULTS = ("holdfast_summary_file", "holdfast_verify_user")
+RESULTS = ("holdfast_summary_file",)
 
 
 def problems(settings: Settings, host: Host) -> list[str]:
@@ -33,6 +36,8 @@ def problems(settings: Settings, host: Host) -> list[str]:
         found += name_problem(f"holdfast_extra_names[{place}]", extra, wildcard=True)
     if settings["holdfast_server_address"] and not is_address(settings["holdfast_server_address"]):
         found.append(f'holdfast_server_address: "{settings["holdfast_server_address"]}" is not an IP address')
+    if not settings["nginx_auth_tls"]:
+        found.append("nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS")
     return found + _groups(host) + _users(settings["holdfast_users"]) + _system(host)
 
 
@@ -47,6 +52,8 @@ def _users(users: list[object]) -> list[str]:
         return ["holdfast_users: must be a list of users, such as [{name: alice}]"]
     found = users_problems(users, parameter="holdfast_users", secret_required=False)
     for place, user in enumerate(users):
+        if isinstance(user, dict) and user.get("name") == VERIFIER:
+            found.append(f"holdfast_users[{place}].name: {RESERVED}")
         for key in ("password", "password_hash"):
             if isinstance(user, dict) and key in user and user[key] is None:
                 found.append(f"holdfast_users[{place}].{key}: is empty; leave the line out to have a password made up")

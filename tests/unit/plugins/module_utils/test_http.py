@@ -139,17 +139,14 @@ def serve() -> t.Iterator[Serve]:
 class Authority:
     """A CA for the length of a test run."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, key_usage: bool = True) -> None:
         self.directory = directory
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Example"), x509.NameAttribute(x509.NameOID.COMMON_NAME, "Example CA")])
-        certificate = (
-            self._builder(self.name, self.key.public_key(), 30 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
-            .sign(self.key, hashes.SHA256())
-        )
-        self.pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        builder = self._builder(self.name, self.key.public_key(), 30 * DAY).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        if key_usage:
+            builder = builder.add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
+        self.pem = builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
     def _builder(self, subject: x509.Name, key: t.Any, lifetime: datetime.timedelta) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -264,6 +261,12 @@ def test_a_bundle_with_names_in_any_script_is_trusted(serve: Serve, authority: A
     port = serve(authority.server())
     context = trusting_context(ca_certificate=f"# Főtanúsítvány\n{authority.pem}")
     assert get("https://registry.test/", connect_to=Endpoint("127.0.0.1", port), context=context)["reachable"] is True
+
+
+def test_a_ca_without_key_usages_is_trusted_by_every_python_as_by_container_engines(serve: Serve, tmp_path: pathlib.Path) -> None:
+    plain = Authority(tmp_path, key_usage=False)
+    context = trusting_context(ca_certificate=plain.pem)
+    assert get("https://registry.test/", connect_to=Endpoint("127.0.0.1", serve(plain.server())), context=context)["reachable"] is True
 
 
 def test_a_wrong_name_is_a_tls_error_naming_it(serve: Serve, authority: Authority) -> None:

@@ -32,6 +32,21 @@ def problems_of(**changes):
     return problems(rules=[{"repositories": ["a"], "users": ["alice"], **changes}])
 
 
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"users": [{"name": "alice"}, {"name": "holdfast-verify", "password": "hunter2"}]}, "nginx_auth_users[1].name"),
+        ({"users": [{"name": "alice"}, {"name": "holdfast-verify", "state": "absent"}]}, "nginx_auth_users[1].name"),
+        ({"certificate_users": ["bob", "holdfast-verify"]}, "nginx_auth_certificate_users[1]"),
+        ({"administrators": ["holdfast-verify"], "exclusive": False}, "nginx_auth_administrators[0]"),
+        ({"groups": {"team-a": ["bob", "holdfast-verify"]}, "exclusive": False}, "nginx_auth_groups.team-a[1]"),
+        ({"rules": [{"repositories": ["a"], "users": ["holdfast-verify"]}], "exclusive": False}, "nginx_auth_rules[0].users[0]"),
+    ],
+)
+def test_nobody_is_the_user_that_proves_that_the_registry_works(changes, place):
+    assert f"{place}: 'holdfast-verify' is the user that proves that the registry works, and verify.yml makes it; take another name" in problems(**changes)
+
+
 def test_good_rules_have_no_problems():
     assert problems() == []
     assert read_access([])[1] == []

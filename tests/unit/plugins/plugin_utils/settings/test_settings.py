@@ -140,6 +140,8 @@ def test_the_defaults_are_right(role):
         ("site", {"holdfast_users": []}, "holdfast_users: must be a list of users"),
         ("site", {"holdfast_users": [{"name": "a:b"}]}, "holdfast_users[0].name"),
         ("site", {"holdfast_users": [{"name": "a", "password": None}]}, "holdfast_users[0].password: is empty; leave the line out"),
+        ("site", {"holdfast_users": [{"name": "a"}, {"name": "holdfast-verify"}]}, "holdfast_users[1].name: 'holdfast-verify' is the user that proves"),
+        ("site", {"nginx_auth_tls": False}, "nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS"),
         ("site", {"holdfast_server_address": "web"}, 'holdfast_server_address: "web" is not an IP address'),
     ],
 )
