@@ -16,6 +16,8 @@ description:
   - Several processes that ask for the same missing secret at once get the same one.
   - A file that is readable by others is set to mode 0600. The target of a symbolic link keeps its mode.
   - A file that belongs to neither root nor the current user is refused.
+  - A file that is encrypted with Ansible Vault is decrypted with the passwords that Ansible was given, so secrets can be kept in a repository.
+    Generated secrets are written in clear text; encrypt them with C(ansible-vault encrypt).
   - With C(--check) nothing is written or changed, and a missing secret or hash is a new random value each time.
     Lookups do not see the keyword C(check_mode) of a single task.
 options:
@@ -33,6 +35,7 @@ options:
       - Return a hash of the secret instead of the secret itself, for O(holdfast.registry.htpasswd#module:users[].password_hash).
         An unchanged run then compares hashes instead of verifying each password.
       - The hash is kept next to the secret in C(FILE.hash), mode 0600, and made again when the secret or O(bcrypt_cost) has changed.
+        It makes a weak secret quicker to guess, so if secrets are encrypted, encrypt it too.
       - With several paths, hashes are made on all cores.
     type: str
     choices: [bcrypt]
@@ -99,15 +102,25 @@ class LookupModule(LookupBase):
         wanted = Wanted(*(base.get_option(name) for name in Wanted._fields))
         check_mode = bool((variables or {}).get("ansible_check_mode"))
         paths = [base._loader.path_dwim(term) for term in terms]
+        work = _foretell if check_mode else _make
         try:
             _check(wanted)
             # bcrypt works without Python's global lock.
             with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-                return list(pool.map(lambda path: _foretell(path, wanted) if check_mode else _make(path, wanted), paths))
+                return list(pool.map(lambda path: work(path, wanted, self._decrypted), paths))
         except HoldfastError as error:
             raise AnsibleError(f"secret lookup: {error}") from error
         except OSError as error:
             raise AnsibleError(f"secret lookup: {error.filename}: {error.strerror}") from error
+
+    def _decrypted(self, path: str) -> bytes:
+        """The content of a file that is encrypted with Ansible Vault. Raises HoldfastError without the right password."""
+        base: t.Any = self
+        try:
+            with open(base._loader.get_real_file(path), "rb") as handle:
+                return handle.read()
+        except AnsibleError as error:
+            raise HoldfastError(f"{path}: is encrypted with Ansible Vault, and cannot be decrypted: {error}") from error
 
 
 def _check(wanted: Wanted) -> None:
@@ -117,13 +130,13 @@ def _check(wanted: Wanted) -> None:
     check_cost(wanted.bcrypt_cost)
 
 
-def _foretell(path: str, wanted: Wanted) -> str:
+def _foretell(path: str, wanted: Wanted, decrypt: secret_files.Decrypt) -> str:
     if wanted.hash:
-        return secret_files.read_hash(path, wanted.bcrypt_cost) or secret_files.unmade_hash(wanted.bcrypt_cost)
-    return secret_files.read_secret(path) or secret_files.random_secret(wanted.length)
+        return secret_files.read_hash(path, wanted.bcrypt_cost, decrypt) or secret_files.unmade_hash(wanted.bcrypt_cost)
+    return secret_files.read_secret(path, decrypt) or secret_files.random_secret(wanted.length)
 
 
-def _make(path: str, wanted: Wanted) -> str:
+def _make(path: str, wanted: Wanted, decrypt: secret_files.Decrypt) -> str:
     if wanted.hash:
-        return secret_files.read_or_create_hash(path, wanted.length, wanted.bcrypt_cost)
-    return secret_files.read_or_create(path, wanted.length)
+        return secret_files.read_or_create_hash(path, wanted.length, wanted.bcrypt_cost, decrypt)
+    return secret_files.read_or_create(path, wanted.length, decrypt)

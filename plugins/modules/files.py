@@ -85,6 +85,11 @@ options:
         description: Keep the content of an existing file that is not empty. For values that are generated once.
         type: bool
         default: false
+      original:
+        description:
+          - Absolute path of a copy of what somebody else has written there, made before it is replaced, with its owner, group and mode.
+          - Somebody else's is a file whose first two lines are not those of the new content. A copy that is there is kept.
+        type: path
   links:
     description: Symbolic links.
     type: list
@@ -182,6 +187,7 @@ def _options() -> Options:
         "mode": {"type": "str", "default": "0644"},
         "secret": {"type": "bool", "default": False, "no_log": False},
         "keep": {"type": "bool", "default": False},
+        "original": {"type": "path"},
     }
     link = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}
     validate = {"directory": {"type": "path", "required": True}, "command": {"type": "str", "required": True}}

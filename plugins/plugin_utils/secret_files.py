@@ -5,6 +5,8 @@
 NAME holds the secret, NAME.hash its hash and a seal. The seal is an HMAC of the hash with the secret as its key: it tells
 whether the hash is this secret's without the price of bcrypt. Whoever may read NAME.hash can try secrets quickly, but may
 read the secret itself just as well.
+
+Either may be encrypted with Ansible Vault, so that they can be shared. What is made is written in clear.
 """
 
 from __future__ import annotations
@@ -29,26 +31,35 @@ from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashe
 LETTERS = string.ascii_letters + string.digits
 _PRIVATE = Ownership(mode=0o600)
 _HASH_FILE = re.compile(rb"(\$2y\$[0-9]{2}\$[./0-9A-Za-z]{53})\nhmac-sha256:([0-9a-f]{64})\n")
+_VAULT = b"$ANSIBLE_VAULT;"
 _T = t.TypeVar("_T")
+Decrypt = t.Callable[[str], bytes]
 
 
 def random_secret(length: int) -> str:
     return "".join(secrets.choice(LETTERS) for _character in range(length))
 
 
-def read_secret(path: str) -> str | None:
-    """The secret in a file, or None where the file is missing or has nothing in it. Raises HoldfastError where it is not ours."""
-    return _secret_of(path, _content(path))
+def no_vault(path: str) -> bytes:
+    raise HoldfastError(f"{path}: is encrypted with Ansible Vault, and cannot be decrypted here")
 
 
-def read_or_create(path: str, length: int) -> str:
+def read_secret(path: str, decrypt: Decrypt = no_vault) -> str | None:
+    """The secret in a file, or None if the file is missing or empty.
+
+    decrypt returns the content of a file that is encrypted with Ansible Vault. Raises HoldfastError if the file is not ours.
+    """
+    return _secret_of(path, _clear(path, decrypt))
+
+
+def read_or_create(path: str, length: int, decrypt: Decrypt = no_vault) -> str:
     """The secret in a file that only its owner may read, generated if there is none."""
-    secret = read_secret(path)
+    secret = read_secret(path, decrypt)
     if secret is None:
         make_private_directories(os.path.dirname(os.path.abspath(path)))
         with locked(path) as file:
             # Another process may have been first.
-            secret = read_secret(path)
+            secret = read_secret(path, decrypt)
             if secret is None:
                 secret = random_secret(length)
                 file.write(f"{secret}\n".encode(), _PRIVATE)
@@ -57,20 +68,20 @@ def read_or_create(path: str, length: int) -> str:
     return secret
 
 
-def read_hash(path: str, cost: int) -> str | None:
+def read_hash(path: str, cost: int, decrypt: Decrypt = no_vault) -> str | None:
     """The hash next to a secret, or None if there is none of this secret with this cost."""
-    secret = read_secret(path)
-    return None if secret is None else _hash_of(path, secret, cost)
+    secret = read_secret(path, decrypt)
+    return None if secret is None else _hash_of(path, secret, cost, decrypt)
 
 
-def read_or_create_hash(path: str, length: int, cost: int) -> str:
-    """The hash next to the secret in a file. Hash and secret are generated if there are none, or none with this cost."""
-    secret = read_or_create(path, length)
-    hashed = _hash_of(path, secret, cost)
+def read_or_create_hash(path: str, length: int, cost: int, decrypt: Decrypt = no_vault) -> str:
+    """The hash next to the secret in a file, generated, like the secret, if there is none of this secret with this cost."""
+    secret = read_or_create(path, length, decrypt)
+    hashed = _hash_of(path, secret, cost, decrypt)
     if hashed is None:
         with locked(path):  # for the hash too: one lock file is enough
-            secret = read_secret(path) or secret
-            hashed = _hash_of(path, secret, cost)
+            secret = read_secret(path, decrypt) or secret
+            hashed = _hash_of(path, secret, cost, decrypt)
             if hashed is None:
                 _check_hashable(path, secret)
                 made = make_hash(secret.encode(), cost)
@@ -100,8 +111,8 @@ def _beside(path: str) -> str:
     return f"{path}.hash"
 
 
-def _hash_of(path: str, secret: str, cost: int) -> str | None:
-    content = _content(_beside(path))
+def _hash_of(path: str, secret: str, cost: int, decrypt: Decrypt) -> str | None:
+    content = _clear(_beside(path), decrypt)
     if content is None or not content.strip():
         return None
     match = _HASH_FILE.fullmatch(content)
@@ -132,6 +143,11 @@ def _secret_of(path: str, content: bytes | None) -> str | None:
         return content.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise HoldfastError(f"{path}: is not UTF-8 text") from None
+
+
+def _clear(path: str, decrypt: Decrypt) -> bytes | None:
+    content = _content(path)
+    return decrypt(path) if content is not None and content.startswith(_VAULT) else content
 
 
 def _content(path: str) -> bytes | None:

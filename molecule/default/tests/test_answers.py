@@ -1,8 +1,11 @@
 """What an administrator gets from site.yml: refusals that name the variable, and predictions that hold."""
 
 import pathlib
+import shutil
+import subprocess
 
 import pytest
+from answers import SECRETS
 from scenario import playbook
 
 
@@ -64,3 +67,37 @@ def test_users_alone_are_a_short_run() -> None:
     assert "Write the users" in run.output
     assert "Make or renew the CA" not in run.output
     assert run.changed == 0
+
+
+def test_passwords_that_another_controller_has_made_are_not_replaced(tmp_path: pathlib.Path) -> None:
+    elsewhere = tmp_path / "secrets"
+    for mode in ((), ("--check",)):
+        refused = playbook.converge(*mode, holdfast_secrets_directory=str(elsewhere))
+        assert not refused.succeeded
+        for word in ("holdfast_users", "alice", str(elsewhere), "holdfast_secrets_directory", "holdfast_replace_passwords"):
+            assert word in refused.output
+        assert refused.changed == 0
+        assert not elsewhere.exists()
+
+
+def test_secrets_can_be_shared_encrypted_with_ansible_vault(tmp_path: pathlib.Path) -> None:
+    shared, key = tmp_path / "secrets", tmp_path / "key"
+    shutil.copytree(SECRETS, shared)
+    key.write_text("a password of the vault")
+    files = [shared / "redis.password", *shared.glob("users/*")]
+    subprocess.run(["ansible-vault", "encrypt", f"--vault-password-file={key}", *files], check=True, capture_output=True)
+    assert "ANSIBLE_VAULT" in (shared / "users/alice.password").read_text()
+    settings = {"holdfast_secrets_directory": str(shared)}
+    assert playbook.converged(f"--vault-password-file={key}", **settings).changed == 0
+    locked = playbook.converge(**settings)
+    assert not locked.succeeded
+    assert "is encrypted with Ansible Vault, and cannot be decrypted" in locked.output
+    assert locked.changed == 0
+
+
+def test_a_registry_of_another_name_is_not_replaced() -> None:
+    refused = playbook.converge(holdfast_server_name="another.holdfast.test")
+    assert not refused.succeeded
+    assert "holdfast_server_name: registry has a registry already, registry.holdfast.test" in refused.output
+    assert "holdfast_former_server_name" in refused.output
+    assert refused.changed == 0

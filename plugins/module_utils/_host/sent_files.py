@@ -44,6 +44,7 @@ class File:
     ownership: Ownership
     secret: bool
     keep: bool
+    original: str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,14 @@ class Wanted:
             for place, entry in _numbered("directories", params["directories"])
         ]
         wanted_files = [
-            File(reader.path(entry["path"], place), entry["content"].encode(), reader.ownership(entry, place), entry["secret"], entry["keep"])
+            File(
+                reader.path(entry["path"], place),
+                entry["content"].encode(),
+                reader.ownership(entry, place),
+                entry["secret"],
+                entry["keep"],
+                entry["original"] and reader.path(entry["original"], f"{place}.original"),
+            )
             for place, entry in _numbered("files", params["files"])
         ]
         links = {reader.path(entry["path"], place): entry["target"] for place, entry in _numbered("links", params["links"])}
@@ -184,7 +192,7 @@ class _Planner:
             self._check_parent(path)
             if file.keep and whole.read_bytes(path):
                 return SetMode.plan(path, file.ownership)
-            return Write.plan(path, file.content, file.ownership, show=_not_shown if file.secret else as_text)
+            return _plan_copy(file) + Write.plan(path, file.content, file.ownership, show=_not_shown if file.secret else as_text)
         return []
 
     def _plan_link(self, path: str, target: str) -> list[Change]:
@@ -214,6 +222,16 @@ class _Planner:
             gone.add(path)
             changes += [RemoveDirectory(path, "removed")] if os.path.isdir(path) and not os.path.islink(path) else Remove.plan(path)
         return changes
+
+
+def _plan_copy(file: File) -> list[Change]:
+    """What somebody else has written is kept once, before it is replaced."""
+    there, status = whole.read_bytes(file.path), whole.status_of(file.path)
+    if not file.original or not there or not status or os.path.lexists(file.original):
+        return []
+    if there.splitlines()[:2] == file.content.splitlines()[:2]:
+        return []
+    return Write.plan(file.original, there, Ownership().or_of(status), show=_not_shown, why=f"a copy of the {file.path} that was there")
 
 
 def _matching(directory: str, pattern: str) -> list[str]:

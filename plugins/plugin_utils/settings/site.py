@@ -18,6 +18,8 @@ SPEC = {
     "holdfast_hosts_entry": {"type": "bool", "default": False},
     "holdfast_server_address": {"type": "str", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
+    "holdfast_replace_passwords": {"type": "bool", "default": False},
+    "holdfast_former_server_name": {"type": "str", "default": ""},
     # of a role, where no value but one works for the whole
     "nginx_auth_tls": {"type": "bool", "default": True},
 }
@@ -31,6 +33,8 @@ def problems(settings: Settings, host: Host) -> list[str]:
         found = ["holdfast_server_name: must be the name by which the registry is reached, such as registry.example.org"]
     else:
         found = name_problem("holdfast_server_name", name)
+    if settings["holdfast_former_server_name"]:
+        found += name_problem("holdfast_former_server_name", settings["holdfast_former_server_name"])
     found += port_problem("holdfast_port", settings["holdfast_port"])
     for place, extra in enumerate(settings["holdfast_extra_names"]):
         found += name_problem(f"holdfast_extra_names[{place}]", extra, wildcard=True)

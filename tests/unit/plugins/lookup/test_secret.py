@@ -12,6 +12,7 @@ import time
 import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.holdfast.registry.plugins.lookup.secret import LookupModule
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import scheme_of, verify
 from ansible_collections.holdfast.registry.plugins.plugin_utils import secret_files
@@ -31,6 +32,7 @@ def lookup(tmp_path, monkeypatch):
         monkeypatch.setattr(plugin, "get_option", {"length": length, "hash": None, "bcrypt_cost": 4, **options}.get)
         return plugin.run(list(terms), {"ansible_check_mode": check_mode})
 
+    call.loader = loader
     return call
 
 
@@ -303,3 +305,43 @@ def test_kills_leave_whole_secrets(tmp_path):
             hashed = read_or_create_hash(f"{directory}/new/{name}", 32, 4)
             assert verify(read_or_create(f"{directory}/new/{name}", 32).encode(), hashed.encode()) is True
             assert not list((directory / "new").glob(f".{name}.*tmp"))
+
+
+VAULT_PASSWORD = b"a password of the vault"
+
+
+@pytest.fixture
+def vaulted(lookup, tmp_path):
+    """Files that are encrypted as `ansible-vault encrypt` does it, and a lookup that has the password."""
+    vault = VaultLib([("default", VaultSecret(VAULT_PASSWORD))])
+
+    def write(name, secret):
+        (tmp_path / name).write_bytes(vault.encrypt(secret.encode()))
+        lookup.loader.set_vault_secrets([("default", VaultSecret(VAULT_PASSWORD))])
+
+    return write
+
+
+def test_a_secret_can_be_encrypted_with_ansible_vault_and_stays_so(lookup, vaulted, tmp_path):
+    vaulted("alice", "a secret of alice\n")
+    before = (tmp_path / "alice").read_bytes()
+    assert lookup("alice") == ["a secret of alice"]
+    assert lookup("alice", check_mode=True) == ["a secret of alice"]
+    (hashed,) = lookup("alice", hash="bcrypt")
+    assert verify(b"a secret of alice", hashed.encode())
+    assert lookup("alice", hash="bcrypt") == [hashed] == lookup("alice", hash="bcrypt", check_mode=True)
+    assert (tmp_path / "alice").read_bytes() == before
+    vaulted("alice.hash", (tmp_path / "alice.hash").read_text())
+    before = (tmp_path / "alice.hash").read_bytes()
+    assert lookup("alice", hash="bcrypt") == [hashed]
+    assert (tmp_path / "alice.hash").read_bytes() == before
+
+
+def test_without_the_password_of_the_vault_no_other_secret_is_made(lookup, vaulted, tmp_path):
+    vaulted("alice", "a secret of alice\n")
+    before = (tmp_path / "alice").read_bytes()
+    for secrets in ([], [("default", VaultSecret(b"another"))]):
+        lookup.loader.set_vault_secrets(secrets)
+        with pytest.raises(AnsibleError, match="alice: is encrypted with Ansible Vault, and cannot be decrypted"):
+            lookup("alice")
+    assert (tmp_path / "alice").read_bytes() == before

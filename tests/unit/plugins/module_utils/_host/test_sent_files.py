@@ -16,7 +16,7 @@ OWN = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.get
 
 
 def file(path, content="one\n", **more):
-    return {"path": str(path), "content": content, "mode": "0644", "secret": False, "keep": False, **OWN, **more}
+    return {"path": str(path), "content": content, "mode": "0644", "secret": False, "keep": False, "original": None, **OWN, **more}
 
 
 def directory(path, **more):
@@ -71,6 +71,27 @@ def test_check_mode_foretells_what_the_run_does_and_a_second_run_does_nothing(ru
     written = {path: os.lstat(path).st_ino for path in state(etc)}
     assert not run(**wanted)["changed"]
     assert {path: os.lstat(path).st_ino for path in state(etc)} == written
+
+
+def test_what_somebody_else_has_written_is_kept_once(run, etc):
+    wanted = {"files": [file(etc / "f", "# ours\n# for all\none\n", original=str(etc / "f.original"))]}
+    (etc / "f").write_text("# ours\ntheirs\n")
+    (etc / "f").chmod(0o600)
+    before = state(etc)
+    forecast = run(check_mode=True, **wanted)
+    assert state(etc) == before
+    assert run(**wanted) == forecast
+    assert forecast["changes"] == [f"{etc}/f.original: a copy of the {etc}/f that was there", f"{etc}/f: content changed"]
+    assert ((etc / "f.original").read_text(), (etc / "f.original").stat().st_mode & 0o777) == ("# ours\ntheirs\n", 0o600)
+    assert not run(**wanted)["changed"]
+    # What replaced it since, and what is ours with another content, is not worth a copy.
+    (etc / "f").write_text("# somebody once more\n")
+    assert run(**wanted)["changes"] == [f"{etc}/f: content changed"]
+    (etc / "f.original").unlink()
+    (etc / "f").write_text("# ours\n# for all\ntwo\n")
+    assert run(**wanted)["changes"] == [f"{etc}/f: content changed"]
+    (etc / "f").unlink()
+    assert run(**wanted)["changes"] == [f"{etc}/f: added"]
 
 
 def test_a_mode_alone_changes_without_the_content_being_written(run, etc):
