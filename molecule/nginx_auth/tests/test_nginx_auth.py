@@ -105,6 +105,7 @@ def test_the_log_says_who_did_what_and_holds_no_query(client: Client, server: Ho
         ({"path": "/v2/why/app/tags/list", "password": "alice:a guess"}, "wrong password"),
         ({"path": "/v2/_catalog", "password": ALICE}, "no rule allows it"),
         ({"path": "/v2/", "password": ALICE}, "login"),
+        ({"path": "/other", "password": ALICE}, "unknown path"),
     ],
 )
 def test_the_log_names_the_rule_that_allowed_a_request_or_why_it_was_refused(client: Client, server: Host, request_: dict[str, str], why: str) -> None:
@@ -133,6 +134,7 @@ def test_no_log_holds_the_state_of_an_upload(client: Client, server: Host) -> No
     finally:
         server.check_output("systemctl start docker-registry; sleep 1")
     assert refused.status == 503
+    assert json.loads(server.file(gateway.ACCESS_LOG).content_string.splitlines()[-1])["why"] == "unavailable"
     assert state
     logs = server.file(gateway.ACCESS_LOG).content_string + server.file(gateway.ERROR_LOG).content_string
     assert "/v2/some/app/tags/list" in server.file(gateway.ERROR_LOG).content_string
