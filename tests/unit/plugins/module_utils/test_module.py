@@ -51,7 +51,8 @@ def test_a_diff_is_printed_only_where_it_was_asked_for(printed):
 def test_warnings_are_printed_as_warnings(printed, monkeypatch):
     warnings = []
     monkeypatch.setattr(_module.AnsibleModule, "warn", lambda _self, text: warnings.append(text))
-    assert "warnings" not in printed(lambda _call: {"changed": False, "warnings": ["mind the gap"]})
+    # up to 2.18 a module prints the warnings of those before it in this process
+    assert "mind the gap" not in printed(lambda _call: {"changed": False, "warnings": ["mind the gap"]}).get("warnings", [])
     assert warnings == ["mind the gap"]
 
 
