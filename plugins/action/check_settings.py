@@ -12,6 +12,7 @@ import re
 import typing as t
 
 import yaml
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
@@ -67,6 +68,7 @@ class ActionModule(ActionBase):
         host = Host(
             name=variables.get("inventory_hostname", ""),
             facts=_plain(variables.get("ansible_facts", {})),
+            facts_become_variables=bool(getattr(constants, "INJECT_FACTS_AS_VARS", False)),
             groups=_plain(variables.get("groups", {})),
             check_mode=bool(self._task.check_mode),
         )

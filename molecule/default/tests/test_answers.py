@@ -95,6 +95,14 @@ def test_secrets_can_be_shared_encrypted_with_ansible_vault(tmp_path: pathlib.Pa
     assert locked.changed == 0
 
 
+def test_facts_of_a_host_cannot_replace_what_the_inventory_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANSIBLE_INJECT_FACT_VARS", "True")
+    refused = playbook.converge()
+    assert not refused.succeeded
+    assert "inject_facts_as_vars: is on" in refused.output
+    assert refused.changed == 0
+
+
 def test_a_registry_of_another_name_is_not_replaced() -> None:
     refused = playbook.converge(holdfast_server_name="another.holdfast.test")
     assert not refused.succeeded

@@ -1,6 +1,7 @@
 """Role docker_client alone."""
 
 import json
+import pathlib
 
 import pytest
 from scenario import hosts, playbook
@@ -50,6 +51,26 @@ def test_a_user_whom_the_host_does_not_have_is_refused_before_anything_is_change
     assert not refused.succeeded
     assert "client has no user nosuch; make it first" in refused.output
     assert refused.changed == 0
+
+
+# As in a playbook in which the address is a fact of another host, which changes it once the settings have been checked.
+LATER = """
+- hosts: client
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: holdfast.registry.docker_client, tasks_from: apply}
+      vars:
+        docker_client_registry: images.holdfast.test:5000
+        docker_client_hosts_address: "192.0.2.10 images.holdfast.test\\n192.0.2.66 deb.debian.org"
+"""
+
+
+def test_an_address_that_is_more_than_that_does_not_get_into_the_hosts_file(host: Host, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "later.yml").write_text(LATER)
+    refused = playbook.run(tmp_path / "later.yml")
+    assert not refused.succeeded
+    assert "docker_client_hosts_address: is not an IP address" in refused.output
+    assert "deb.debian.org" not in host.file("/etc/hosts").content_string
 
 
 # Below, each test starts from what the one before has left.

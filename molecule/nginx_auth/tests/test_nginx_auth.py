@@ -173,6 +173,26 @@ def test_the_registry_sees_no_credentials_and_nothing_that_a_client_claims(clien
         assert unwanted not in asked
 
 
+def test_what_the_registry_answers_does_not_steer_nginx_or_the_client(client: Client, server: Host) -> None:
+    """A registry that was taken over asks nginx for the cached password check, and clients for their password elsewhere."""
+    headers = 'self.send_header("X-Accel-Redirect", "/.password"); self.send_header("WWW-Authenticate", "Bearer realm=evil")'
+    hosts.write(server, "/run/echo.py", ECHO.replace("self.end_headers()", f"{headers}; self.end_headers()"))
+    server.check_output("systemctl stop docker-registry; systemd-run --unit echo python3 /run/echo.py; sleep 1")
+    try:
+        answer = client.ask(TLS, "/v2/some/app/tags/list", password=ALICE)
+    finally:
+        server.check_output("systemctl stop echo; systemctl start docker-registry; sleep 1")
+    assert answer.status == 200
+    assert {"x-user", "www-authenticate"}.isdisjoint(name for name, _value in answer.headers)
+
+
+def test_the_workers_cannot_replace_a_directory_that_nginx_sets_up_as_root(server: Host) -> None:
+    assert server.run(f"runuser -u {gateway.USER} -- ls {gateway.CACHED_PASSWORDS}").rc == 0
+    assert server.run(f"runuser -u {gateway.USER} -- mv {gateway.CACHED_PASSWORDS} {gateway.RUNTIME}/other").rc != 0
+    owned = server.check_output(f"find {gateway.RUNTIME} {gateway.CONFIGURATION} -maxdepth 0 -user root ! -perm /022 | wc -l")
+    assert owned == "2"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "OPTIONS"])
 def test_a_refusal_is_json_whatever_the_method(client: Client, method: str) -> None:
     refused = client.ask(TLS, "/v1/search?q=app", method=method, password=ALICE)

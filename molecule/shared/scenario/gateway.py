@@ -24,10 +24,9 @@ LOGS = "/var/log/holdfast-gateway"
 ACCESS_LOG = f"{LOGS}/access.log"
 ERROR_LOG = f"{LOGS}/error.log"
 LOGROTATE = "/etc/logrotate.d/holdfast-gateway"
-CACHE = "/var/cache/holdfast-gateway"
-MANIFESTS = f"{CACHE}/manifests"
+MANIFESTS = f"{RUNTIME}/manifests"
 # below these the gateway keeps files of its own
-DISKS = (CONFIGURATION, LOGS, CACHE)
+DISKS = (CONFIGURATION, LOGS)
 
 RELOAD = f"systemctl reload {UNIT}"
 WORKER = f"pgrep -o -P $(systemctl show -p MainPID --value {UNIT})"

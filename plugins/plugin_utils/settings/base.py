@@ -27,6 +27,16 @@ class Host:
     facts: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     groups: t.Mapping[str, t.Sequence[str]] = dataclasses.field(default_factory=dict)
     check_mode: bool = False
+    # Whether any result of a module on the host can replace variables of the inventory (Ansible's inject_facts_as_vars).
+    facts_become_variables: bool = False
+
+
+def injection_problem(host: Host, what: str) -> list[str]:
+    """Facts are the host's word. As variables they would decide what happens on other hosts and on the controller."""
+    if not host.facts_become_variables:
+        return []
+    danger = f"inject_facts_as_vars: is on, so a compromised host could replace variables of the inventory and {what}"
+    return [f"{danger}; set it to false under [defaults] in ansible.cfg, or export ANSIBLE_INJECT_FACT_VARS=False"]
 
 
 def said(check: t.Callable[..., t.Any], *arguments: t.Any, **more: t.Any) -> list[str]:

@@ -51,6 +51,10 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         wrong.append(f'nginx_auth_storage_group: "{settings["nginx_auth_storage_group"]}" is not the name of a group')
     for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
         wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
+    for index, user in enumerate(settings["nginx_auth_users"]):
+        # crypt(3) does not have it, so nobody could log in with it.
+        if str(user.get("password_hash", "")).startswith("$apr1$"):
+            wrong.append(f"nginx_auth_users[{index}].password_hash: is an apr1 (MD5) hash, which the gateway does not accept; make one with htpasswd -B")
     # Each has to bring a password or a hash: nothing makes one up here.
     wrong += user_problems(settings["nginx_auth_users"], parameter="nginx_auth_users")
     return list(dict.fromkeys(wrong))

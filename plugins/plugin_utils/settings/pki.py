@@ -9,7 +9,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._module import H
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import check_key_mode
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, name_problem, path_problem, said
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, injection_problem, name_problem, path_problem, said
 
 RESULTS = ("pki_ca", "pki_request")  # registered by the role for those who come after it
 _LONGEST = 825  # days that clients accept
@@ -17,7 +17,7 @@ _LONGEST = 825  # days that clients accept
 
 def problems(settings: Settings, host: Host) -> list[str]:
     ca_host = settings["pki_ca_host"]
-    found = []
+    found = injection_problem(host, f"have the CA on {ca_host} sign any name") if ca_host != host.name else []
     if ca_host not in host.groups.get("all", []) and ca_host not in ("localhost", "127.0.0.1"):
         found.append(f'pki_ca_host: "{ca_host}" is neither a host of the inventory nor localhost')
     if ca_host != "localhost":  # on the controller a path may begin with ~

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as users_problems
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import RESERVED, VERIFIER
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, is_address, name_problem, port_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, injection_problem, is_address, name_problem, port_problem
 
 # Every setting with its type, since no role's argument spec has them.
 SPEC = {
@@ -42,6 +42,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
         found.append(f'holdfast_server_address: "{settings["holdfast_server_address"]}" is not an IP address')
     if not settings["nginx_auth_tls"]:
         found.append("nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS")
+    found += injection_problem(host, "choose what this controller writes and signs")
     return found + _groups(host) + _users(settings["holdfast_users"]) + _system(host)
 
 

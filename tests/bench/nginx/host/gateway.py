@@ -10,7 +10,7 @@ UNIT = "holdfast-gateway"
 # what still works on guesses when a flood is over
 UNITS = ["holdfast-gateway", "holdfast-gateway-passwords"]
 # where nginx would put a body that it buffers
-BODIES = ["/var/cache/holdfast-gateway"]
+BODIES = ["/run/holdfast-gateway/body", "/run/holdfast-gateway/proxy"]
 # For how long a password is remembered at least, and after how long it is surely forgotten.
 REMEMBERED_SECONDS, FORGOTTEN_SECONDS = 9, 10.5
 

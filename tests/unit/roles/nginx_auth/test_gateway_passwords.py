@@ -126,6 +126,28 @@ def test_a_changed_line_ends_what_was_recognised(ask, verifier, users_file):
     assert len(verifier.checked) == 4
 
 
+def test_a_user_that_there_is_not_costs_as_much_as_most(program, tmp_path):
+    path, cheap, dear = tmp_path / "users", b"$2y$04$" + 53 * b"x", b"$2y$12$" + 53 * b"x"
+    path.write_bytes(b"a:" + cheap + b"\nb:" + dear + b"\nc:" + dear + b"\n")
+    users = program.UsersFile(str(path))
+    assert users.hash_of(b"nobody") is None
+    assert users.any_hash() == dear
+
+
+def test_a_check_that_was_given_up_counts_as_an_attempt(program, ask, verifier, monkeypatch):
+    monkeypatch.setattr(program, "MAX_WAITING_SECONDS", 0.05)
+
+    async def scenario(refusal):
+        verifier.gate.clear()
+        for number in range(5):  # ten a minute, five at once
+            assert await refusal("alice", f"guess {number}") == (b"", "too-many-attempts")
+        verifier.gate.set()
+        assert await refusal("alice", "a password") == (b"", "too-many-attempts")
+        assert await refusal("alice", "a password", "192.0.2.2") == (b"alice", "")
+
+    ask(scenario)
+
+
 def test_a_user_that_there_is_not_costs_a_check_as_well(ask, verifier):
     async def scenario(refusal):
         return await refusal("nobody", "a password")
@@ -246,6 +268,70 @@ def test_a_client_that_does_not_guess_is_next_however_many_guess(ask, verifier):
         await asyncio.gather(*more)
 
     ask(scenario, attempts=1000)
+
+
+def test_a_first_login_is_next_also_while_new_addresses_go_on_to_guess_for_another_user(ask, verifier):
+    async def scenario(refusal):
+        verifier.gate.clear()
+        before = [asyncio.ensure_future(refusal("alice", f"guess {number}", f"198.51.100.{number}")) for number in range(100)]
+        await asyncio.sleep(0.05)
+        honest = asyncio.ensure_future(refusal("bob", "another one"))
+        await asyncio.sleep(0.05)
+        after = [asyncio.ensure_future(refusal("alice", f"later guess {number}", f"203.0.113.{number}")) for number in range(100)]
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        assert await honest == (b"bob", "")
+        # Before it are the check that was under way and those that were not yet many.
+        assert verifier.checked.index(b"another one") <= 3
+        await asyncio.gather(*before, *after)
+
+    ask(scenario, attempts=1000)
+
+
+def test_a_first_login_is_next_also_while_each_guess_has_an_address_of_its_own_and_another_user(ask, users_file, verifier):
+    users_file.write_bytes(users_file.read_bytes() + b"".join(b"user%d:%s\n" % (number, HASH) for number in range(100)))
+
+    async def scenario(refusal):
+        verifier.gate.clear()
+        before = [asyncio.ensure_future(refusal(f"user{number}", "guess", f"2001:db8:1:{number:x}::1")) for number in range(50)]
+        await asyncio.sleep(0.05)
+        honest = asyncio.ensure_future(refusal("bob", "another one", "2001:db8:2::1"))
+        await asyncio.sleep(0.05)
+        after = [asyncio.ensure_future(refusal(f"user{number}", "guess", f"2001:db8:1:{number:x}::1")) for number in range(50, 100)]
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        assert await honest == (b"bob", "")
+        assert verifier.checked.index(b"another one") <= 3
+        await asyncio.gather(*before, *after)
+
+    ask(scenario, attempts=1000)
+
+
+def test_an_address_that_somebody_has_logged_in_from_comes_before_new_ones(ask, users_file, verifier):
+    async def scenario(refusal):
+        assert await refusal("alice", "a password", "203.0.113.9") == (b"alice", "")
+        verifier.gate.clear()
+        guesses = [asyncio.ensure_future(refusal(f"nobody{number}", "guess", f"198.51.{number}.1")) for number in range(50)]
+        await asyncio.sleep(0.05)
+        honest = asyncio.ensure_future(refusal("bob", "another one", "203.0.113.9"))
+        await asyncio.sleep(0.05)
+        guesses += [asyncio.ensure_future(refusal(f"nobody{number}", "guess", f"198.51.{number}.1")) for number in range(50, 100)]
+        await asyncio.sleep(0.05)
+        verifier.gate.set()
+        assert await honest == (b"bob", "")
+        assert verifier.checked.index(b"another one") <= 2
+        await asyncio.gather(*guesses)
+
+    ask(scenario, attempts=1000)
+
+
+def test_the_user_whose_password_is_guessed_is_not_locked_out(ask, verifier):
+    async def scenario(refusal):
+        for number in range(50):
+            await refusal("alice", f"guess {number}", f"198.51.100.{number}")
+        assert await refusal("alice", "a password") == (b"alice", "")
+
+    ask(scenario)
 
 
 def test_where_too_many_wait_the_last_in_the_queue_gives_way_to_a_client_that_does_not_guess(program, ask, verifier, monkeypatch):

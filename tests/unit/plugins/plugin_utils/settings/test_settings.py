@@ -48,6 +48,26 @@ def test_the_defaults_are_right(role):
 
 
 @pytest.mark.parametrize(
+    ("role", "settings", "refused"),
+    [
+        ("site", {}, True),
+        ("pki", {"pki_ca_host": "ca"}, True),
+        # a host that signs for itself could sign what it likes anyway
+        ("pki", {"pki_ca_host": "web"}, False),
+        ("registry", {}, False),
+    ],
+)
+def test_facts_are_no_variables_where_they_would_decide_about_other_hosts(role, settings, refused):
+    found = problems(role, Host("web", groups=GROUPS, facts_become_variables=True), **settings)
+    assert [problem.split(":")[0] for problem in found] == (["inject_facts_as_vars"] if refused else [])
+
+
+def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
+    users = [{"name": "alice", "password": "x"}, {"name": "bob", "password_hash": "$apr1$saltsalt$Xxd1irWT9ycqoYxGFn4cb."}]
+    assert [problem.split(":")[0] for problem in problems("nginx_auth", nginx_auth_users=users)] == ["nginx_auth_users[1].password_hash"]
+
+
+@pytest.mark.parametrize(
     ("role", "settings", "said"),
     [
         ("redis", {"redis_instance": "a b"}, 'redis_instance: "a b" is not a name of lower case letters'),
