@@ -98,7 +98,7 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
     return {
         **entry,
         # As Ansible would read them: YAML takes an unquoted off for false, and a quoted false is a string.
-        "client_certificates": "off" if entry["client_certificates"] is False else entry["client_certificates"],
+        "client_certificates": "off" if entry["client_certificates"] in (False, "False") else entry["client_certificates"],
         "tls": boolean(entry["tls"], strict=False),
         "place": place,
         "server_names": [entry["server_name"], *(entry.get("server_aliases") or [])],

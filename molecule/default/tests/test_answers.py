@@ -26,7 +26,7 @@ from scenario import playbook
         ("pki_renew_before_days", {"pki_lifetime_days": 30, "pki_renew_before_days": 30}),
         ("holdfast_users[0].name", {"holdfast_users": [{"name": "holdfast-verify"}]}),
         ("nginx_auth_certificate_users[0]", {"nginx_auth_certificate_users": ["holdfast-verify"]}),
-        ("nginx_auth_client_certificates", {"nginx_auth_client_certificates": False}),
+        ("nginx_auth_client_certificates", {"nginx_auth_client_certificates": True}),
         ("nginx_auth_tls", {"nginx_auth_tls": False}),
         ("docker_client_ca_certificate", {"nginx_auth_certificate": "/etc/ssl/own.crt"}),
         ("nginx_auth_rules[0].users[0]", {"nginx_auth_rules": [{"repositories": ["**"], "users": ["nobody"]}]}),

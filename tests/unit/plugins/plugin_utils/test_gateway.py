@@ -126,3 +126,9 @@ def test_ports_and_certificates_are_listed_once_each():
     assert found["certificates"] == [
         {"path": "/etc/ssl/r.crt", "key": "/etc/ssl/r.key", "server_names": ["127.0.0.1", "mirror.example.org", "registry.example.org"]}
     ]
+
+
+@pytest.mark.parametrize("off", [False, "False", "off"])
+def test_an_unquoted_off_is_off(off):
+    found = resolved({**MIRROR, "client_certificates": "required"}, client_certificates=off)
+    assert [registry["client_certificates"] for registry in found.values()] == ["off", "required"]
