@@ -1,0 +1,69 @@
+"""What the inventory says reaches the roles through site.yml: it wins over the wiring, and the wiring follows it."""
+
+import json
+import pathlib
+
+import pytest
+from scenario import hosts, playbook
+
+READ = """
+- hosts: {host}
+  gather_facts: false
+  vars_files: {wiring}
+  tasks:
+    - ansible.builtin.set_fact:
+        cacheable: true
+        default_ipv4: {ipv4}
+        default_ipv6: {ipv6}
+      delegate_to: registry
+      delegate_facts: true
+    - ansible.builtin.debug: {{msg: "{{{{ {{'value': {variable}}} | to_json }}}}"}}
+"""
+OWN = "/etc/letsencrypt/live/registry/fullchain.pem"
+HASHED = [{"name": "robot", "password_hash": "$2y$12$J9zVq1rXo0b8c7nY5mKQ2ebjsDlVtbM61MgXquMJ42HpGJQk0Gnwa"}]
+
+
+def read(tmp_path: pathlib.Path, variable: str, host: str = "registry", ipv4: str = "{address: 192.0.2.7}", ipv6: str = "{}", **said: object) -> playbook.Run:
+    """Ansible's output of one variable of a role in site.yml, where the inventory says some more."""
+    wiring = hosts.PROJECT / "playbooks/vars/wiring.yml"
+    (tmp_path / "read.yml").write_text(READ.format(host=host, variable=variable, wiring=wiring, ipv4=ipv4, ipv6=ipv6))
+    (tmp_path / "more.yml").write_text(json.dumps({"all": {"vars": {"holdfast_secrets_directory": str(tmp_path / "secrets"), **said}}}))
+    return playbook.run(tmp_path / "read.yml", "--inventory", str(tmp_path / "more.yml"))
+
+
+@pytest.mark.controller
+@pytest.mark.parametrize(
+    ("said", "variable", "value"),
+    [
+        ({}, "registry_redis_address", "127.0.0.1:6380"),
+        ({"redis_bind_addresses": ["192.0.2.5", "127.0.0.1"], "redis_port": 6390}, "registry_redis_address", "192.0.2.5:6390"),
+        ({"registry_redis_address": "cache.example.org:6379"}, "registry_redis_address", "cache.example.org:6379"),
+        ({}, "nginx_auth_certificate", "/etc/ssl/holdfast/registry.crt"),
+        ({"pki_directory": "/etc/pki/registry"}, "nginx_auth_certificate", "/etc/pki/registry/registry.crt"),
+        ({"nginx_auth_certificate": OWN}, "nginx_auth_certificate", OWN),
+        ({"nginx_auth_users": HASHED}, "nginx_auth_users", HASHED),
+        ({"registry_socket": "", "registry_port": 5050}, "nginx_auth_upstream", "127.0.0.1:5050"),
+        ({"registry_storage_directory": "/srv/images"}, "nginx_auth_storage_directory", "/srv/images"),
+        ({"docker_client_registry": "elsewhere.example.org"}, "docker_client_registry", "elsewhere.example.org"),
+        ({"holdfast_hosts_entry": False}, "docker_client_hosts_address", ""),
+        ({"holdfast_server_address": "192.0.2.9"}, "docker_client_hosts_address", "192.0.2.9"),
+    ],
+)
+def test_a_setting_of_a_role_reaches_it(tmp_path: pathlib.Path, said: dict[str, object], variable: str, value: object) -> None:
+    run = read(tmp_path, variable, **said)
+    assert run.succeeded, run.output
+    shown = run.output.partition('"msg": "')[2].partition('"\n')[0]
+    assert json.loads(json.loads(f'"{shown}"')) == {"value": value}
+
+
+@pytest.mark.controller
+def test_without_ipv4_the_clients_get_the_servers_ipv6_address(tmp_path: pathlib.Path) -> None:
+    run = read(tmp_path, "docker_client_hosts_address", "client", ipv4="{}", ipv6='{address: "2001:db8::7"}')
+    assert "2001:db8::7" in run.output, run.output
+
+
+@pytest.mark.controller
+def test_without_a_default_route_the_setting_that_helps_is_named(tmp_path: pathlib.Path) -> None:
+    run = read(tmp_path, "docker_client_hosts_address", "client", ipv4="{}")
+    assert not run.succeeded
+    assert "holdfast_server_address: registry has no default route or cannot be reached, so its address must be given" in run.output
