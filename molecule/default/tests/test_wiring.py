@@ -45,6 +45,7 @@ def read(tmp_path: pathlib.Path, variable: str, host: str = "registry", ipv4: st
         ({"registry_socket": "", "registry_port": 5050}, "nginx_auth_upstream", "127.0.0.1:5050"),
         ({"registry_storage_directory": "/srv/images"}, "nginx_auth_storage_directory", "/srv/images"),
         ({"docker_client_registry": "elsewhere.example.org"}, "docker_client_registry", "elsewhere.example.org"),
+        ({"holdfast_server_name": "Registry.Holdfast.Test"}, "docker_client_registry", "registry.holdfast.test:5443"),
         ({"holdfast_hosts_entry": False}, "docker_client_hosts_address", ""),
         ({"holdfast_server_address": "192.0.2.9"}, "docker_client_hosts_address", "192.0.2.9"),
     ],

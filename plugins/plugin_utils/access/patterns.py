@@ -23,7 +23,7 @@ _ACROSS_COMPONENTS = "[a-z0-9._/-]*"
 def pattern_problem(pattern: str) -> str | None:
     """What is wrong with a pattern, or None when there are names that it matches."""
     if re.search(r"[^a-z0-9._/*-]", pattern):
-        return "only lower-case letters, digits, and any of . _ - / * are possible"
+        return "has characters other than lower-case letters, digits and any of . _ - / *"
     if "***" in pattern:
         return "three stars in a row mean nothing: * is any characters within one component, ** across components"
     if len(pattern) > MAX_LENGTH:

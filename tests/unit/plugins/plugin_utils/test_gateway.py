@@ -109,7 +109,7 @@ def test_an_alias_counts_as_a_name_at_its_port():
 
 def test_a_problem_that_registries_inherit_is_reported_once():
     assert problems(MIRROR, rules=[{"repositories": ["A"], "users": ["bob"]}]) == [
-        'nginx_auth_rules[0].repositories[0]: "A" only lower-case letters, digits, and any of . _ - / * are possible'
+        'nginx_auth_rules[0].repositories[0]: "A" has characters other than lower-case letters, digits and any of . _ - / *'
     ]
 
 

@@ -68,7 +68,7 @@ def test_good_rules_have_no_problems():
         ({"repositories": []}, ".repositories: is missing; give a list of names and patterns such as team-a/*"),
         ({"repositories": "a"}, ".repositories: must be a list of names and patterns such as team-a/*"),
         ({"repositories": [1]}, ".repositories[0]: must be a string: put it in quotes"),
-        ({"repositories": ["a", "A/*"]}, '.repositories[1]: "A/*" only lower-case letters, digits, and any of . _ - / * are possible'),
+        ({"repositories": ["a", "A/*"]}, '.repositories[1]: "A/*" has characters other than lower-case letters, digits and any of . _ - / *'),
         ({"actions": []}, ".actions: is missing; give a list of pull, push and delete"),
         ({"actions": ["pull", "write"]}, ".actions[1]: must be pull, push or delete"),
         ({"actions": [{}]}, ".actions[0]: must be pull, push or delete"),
