@@ -63,7 +63,8 @@ def test_a_host_that_cannot_be_reached_stops_no_other_and_is_named(tmp_path: pat
 
 
 def test_users_alone_are_a_short_run() -> None:
-    run = playbook.converged("--tags", "users")
+    run = playbook.converged("--tags", "users", "--limit", "registry")
+    assert run.executed < 10
     assert "Write the users" in run.output
     assert "Make or renew the CA" not in run.output
     assert run.changed == 0

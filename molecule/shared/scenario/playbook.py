@@ -29,6 +29,11 @@ class Run:
     def failed(self) -> int:
         return self._count("failed")
 
+    @property
+    def executed(self) -> int:
+        """How many tasks were executed, on all hosts."""
+        return self._count("ok")
+
     def _count(self, what: str) -> int:
         counts = re.findall(rf"{what}=(\d+)", self.output)
         assert counts, self.output
