@@ -59,7 +59,7 @@ def test_a_host_that_cannot_be_reached_stops_no_other_and_is_named(tmp_path: pat
     assert not run.succeeded
     assert "Not finished: gone. Run the playbook again for them, with --limit gone" in run.output
     assert run.failed == 0
-    assert "Have the Docker engine run with it" in run.output
+    assert "Run the Docker engine" in run.output
 
 
 def test_users_alone_are_a_short_run() -> None:
