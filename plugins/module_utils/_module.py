@@ -10,6 +10,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run, runner
 
 # This file is the first of the collection's that any module executes, and works on every Python that Ansible does.
 if sys.version_info < (3, 9):  # noqa: UP036
@@ -36,6 +37,7 @@ class Call(t.NamedTuple):
     """A call of a module. now is in UTC, in whole seconds.
 
     hide() keeps a value out of everything the module prints; show() ends that for a value that turned out to be public.
+    run_program() runs a program of the host.
     """
 
     parameters: dict[str, t.Any]
@@ -43,6 +45,7 @@ class Call(t.NamedTuple):
     now: datetime
     hide: t.Callable[[str], None]
     show: t.Callable[[str], None]
+    run_program: Run
 
 
 Work = t.Callable[[Call], Result]
@@ -63,6 +66,7 @@ def run(work: Work, options: Options, *, explain: Explain | None = None, **rules
         current_time(),
         hide=module.no_log_values.add,
         show=module.no_log_values.discard,
+        run_program=runner(module.run_command),
     )
     try:
         result, failure = work(call), None

@@ -258,16 +258,16 @@ def work(call: Call) -> Result:
     endpoints = [str(parse_endpoint(text, parameter=f"endpoints[{number}]")) for number, text in enumerate(params["endpoints"])]
     stores = read_stores(params, present, endpoints)
     check_name(params["name"], parameter="name")
-    certificates = read_ca_certificates(params["content"], parameter="content", now=call.now) if present else []
+    certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
     client = read_client(params, stores) if present else None
     # In check mode a task before this one may have said that it would make them.
     missing = client.missing() if client and call.check_mode else []
     if client and not missing:
-        client.check(call.now)
+        client.check(call.run_program, call.now)
     if certificates:
         call.show(params["content"])
     wanted = Kept(params["name"], certificates, list(dict.fromkeys(endpoints)), client, params["exclusive"])
-    result = trust(wanted, stores, check_mode=call.check_mode)
+    result = trust(call.run_program, wanted, stores, check_mode=call.check_mode)
     return {**result, "warnings": [f"{line}; a real run would fail here" for line in missing]}
 
 

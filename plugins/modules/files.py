@@ -206,7 +206,8 @@ def work(call: Call) -> Result:
             raise HoldfastError(f"files[{place}]: reached the host without its content; the action plugin of the same name renders it")
         if not file["secret"]:
             call.show(file["content"])
-    return {**sent_files.manage(sent_files.Wanted.of(call.parameters, call.check_mode), call.check_mode), "invocation": {}}
+    wanted = sent_files.Wanted.of(call.parameters, call.check_mode)
+    return {**sent_files.manage(call.run_program, wanted, call.check_mode), "invocation": {}}
 
 
 def main() -> None:

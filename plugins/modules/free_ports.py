@@ -69,7 +69,8 @@ PORT: Options = {
 
 
 def work(call: Call) -> Result:
-    problems = ports.problems([ports.Wanted.of(entry, f"ports[{place}]") for place, entry in enumerate(call.parameters["ports"])])
+    wanted = [ports.Wanted.of(entry, f"ports[{place}]") for place, entry in enumerate(call.parameters["ports"])]
+    problems = ports.problems(call.run_program, wanted)
     if problems:
         raise HoldfastError("; ".join(problems), {"problems": problems})
     return {"changed": False, "problems": []}

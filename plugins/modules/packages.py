@@ -117,7 +117,7 @@ OPTIONS: Options = {
 
 
 def work(call: Call) -> Result:
-    return packages.install(packages.Wanted.of(call.parameters), call.check_mode)
+    return packages.install(call.run_program, packages.Wanted.of(call.parameters), call.check_mode)
 
 
 def main() -> None:

@@ -172,7 +172,7 @@ SERVICE: Options = {
 
 def work(call: Call) -> Result:
     wanted = [services.Wanted.of(entry, f"services[{place}]") for place, entry in enumerate(call.parameters["services"])]
-    return services.manage(wanted, call.check_mode, Systemd(), Waiting())
+    return services.manage(wanted, call.check_mode, Systemd(call.run_program), Waiting())
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import Result, Run, run, search_path
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result, Run, search_path
 from ansible_collections.holdfast.registry.plugins.module_utils._host.quiet_units import QuietUnits
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
@@ -70,15 +70,15 @@ class Step(t.NamedTuple):
         return f"{self.name} {self.version}: " + (f"upgraded from {self.previous}, which what is installed needs" if self.previous else "installed")
 
 
-def install(wanted: Wanted, check_mode: bool, run_program: Run = run) -> dict[str, t.Any]:
+def install(run_program: Run, wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
     """Install what is missing. Returns what the module returns."""
     with contextlib.ExitStack() as cleanup:
-        return _Packages(wanted, check_mode, run_program, cleanup).install()
+        return _Packages(run_program, wanted, check_mode, cleanup).install()
 
 
 class _Packages:
-    def __init__(self, wanted: Wanted, check_mode: bool, run_program: Run, cleanup: contextlib.ExitStack) -> None:
-        self._wanted, self._check_mode, self._run, self._cleanup = wanted, check_mode, run_program, cleanup
+    def __init__(self, run_program: Run, wanted: Wanted, check_mode: bool, cleanup: contextlib.ExitStack) -> None:
+        self._run, self._wanted, self._check_mode, self._cleanup = run_program, wanted, check_mode, cleanup
         self._units = QuietUnits(run_program)
         self._updated = False
         self._options: list[str] = []

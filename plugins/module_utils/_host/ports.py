@@ -12,7 +12,7 @@ import re
 import socket
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import Run, run
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _LISTENING = "0A"
@@ -61,7 +61,7 @@ class Owner(t.NamedTuple):
         return f"{self.command} ({self.unit + ', ' if self.unit else ''}process {self.process})"
 
 
-def problems(wanted: list[Wanted], proc: str = "/proc", run_program: Run = run) -> list[str]:
+def problems(run_program: Run, wanted: list[Wanted], proc: str = "/proc") -> list[str]:
     """One line for each port that another program than its unit listens on."""
     ports = {one.port for one in wanted}
     listeners = [listener for listener in _listeners(proc) if listener.port in ports]
@@ -70,7 +70,7 @@ def problems(wanted: list[Wanted], proc: str = "/proc", run_program: Run = run) 
     for one in wanted:
         for listener in listeners:
             if listener.port == one.port and one.collides(listener.address):
-                holders = [_activated(owner, one.port, run_program) for owner in owners.get(listener.inode, [])]
+                holders = [_activated(run_program, owner, one.port) for owner in owners.get(listener.inode, [])]
                 if not any(holder.unit == one.unit for holder in holders):
                     holder = holders[-1].words if holders else "something that has no process on this host, such as another container or the kernel"
                     found.append(f"{one.setting}: {one.port} on {socket.gethostname()} is taken by {holder}; choose another port or stop it")
@@ -126,7 +126,7 @@ def _unit(process: int, proc: str) -> str:
     return ""
 
 
-def _activated(owner: Owner, port: int, run_program: Run) -> Owner:
+def _activated(run_program: Run, owner: Owner, port: int) -> Owner:
     """If systemd itself listens, for a socket unit, name that unit."""
     if owner.process != 1:
         return owner

@@ -9,9 +9,10 @@ import contextlib
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import STATE, Run
+from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
 
 _UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 # Debian's packages take a mask away that one of them has set; which one that is stands here.

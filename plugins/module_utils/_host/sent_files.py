@@ -11,6 +11,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import (
     Change,
@@ -25,8 +26,8 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files.changes i
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import STATE
 from ansible_collections.holdfast.registry.plugins.module_utils._host.staging import Validation
+from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
@@ -131,11 +132,11 @@ def _numbered(parameter: str, entries: list[t.Any]) -> list[tuple[str, t.Any]]:
     return [(f"{parameter}[{number}]", entry) for number, entry in enumerate(entries)]
 
 
-def manage(wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
+def manage(run_program: Run, wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
     """Plan, validate and, unless in check mode, change. Returns what the module returns."""
     if check_mode:
         changes = _Planner(wanted, check_mode).plan()
-        warnings = _validate(wanted, changes, check_mode)
+        warnings = _validate(run_program, wanted, changes, check_mode)
     else:
         whole.make_directories(STATE, 0o755)
         with locked(os.path.join(STATE, "files")):
@@ -145,7 +146,7 @@ def manage(wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
             directories = [change for change in changes if isinstance(change, MakeDirectory)]
             # The validation may need them, as nginx needs the directories of its caches.
             apply(directories)
-            warnings = _validate(wanted, changes, check_mode)
+            warnings = _validate(run_program, wanted, changes, check_mode)
             apply(change for change in changes if change not in directories)
     return {
         "changed": bool(changes),
@@ -155,8 +156,8 @@ def manage(wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
     }
 
 
-def _validate(wanted: Wanted, changes: list[Change], check_mode: bool) -> list[str]:
-    return wanted.validation.validate(changes, check_mode) if wanted.validation else []
+def _validate(run_program: Run, wanted: Wanted, changes: list[Change], check_mode: bool) -> list[str]:
+    return wanted.validation.validate(run_program, changes, check_mode) if wanted.validation else []
 
 
 class _Planner:

@@ -12,9 +12,9 @@ import shlex
 import shutil
 import tempfile
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, Remove, Write
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import run
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _SUFFIX = ".holdfast-tmp"
@@ -27,7 +27,7 @@ class Validation:
     directory: str
     command: str
 
-    def validate(self, changes: list[Change], check_mode: bool) -> list[str]:
+    def validate(self, run_program: Run, changes: list[Change], check_mode: bool) -> list[str]:
         """Test the directory as it would be after these changes. Returns warnings. Raises HoldfastError with the command's own words."""
         below = [change for change in changes if change.path.startswith(f"{self.directory}/")]
         if not below:
@@ -36,7 +36,7 @@ class Validation:
         try:
             self._fill(stage, below)
             command = [word.replace("%s", stage) for word in shlex.split(self.command)]
-            answer = run(*command)
+            answer = run_program(*command)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
         if answer.code == 127 and check_mode:

@@ -11,8 +11,8 @@ import re
 import time
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import Run, run
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _PROPERTIES = "LoadState,ActiveState,Type,MainPID,InvocationID,FragmentPath,DropInPaths,NeedDaemonReload,CanReload,InactiveExitTimestampMonotonic"
@@ -84,7 +84,7 @@ class Unit:
 class Systemd:
     """The service manager."""
 
-    def __init__(self, run_program: Run = run) -> None:
+    def __init__(self, run_program: Run) -> None:
         self._run = run_program
 
     def units(self, names: list[str]) -> dict[str, Unit]:

@@ -11,20 +11,17 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime
-import functools
 import hashlib
-import os
 import re
 import ssl
-import subprocess
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import subject_text
 
 _BEGIN = re.compile(r"-----BEGIN ([^\r\n]*?)-----")
 _END = "-----END CERTIFICATE-----"
-_PATH = os.pathsep.join(["/usr/bin", "/bin", "/usr/local/bin"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Facts(t.NamedTuple):
     is_for_clients: bool
 
 
-def read_ca_certificates(text: str, *, parameter: str, now: datetime.datetime) -> list[Certificate]:
+def read_ca_certificates(run_program: Run, text: str, *, parameter: str, now: datetime.datetime) -> list[Certificate]:
     """The CA certificates in a PEM text, each once, in their order.
 
     Raises HoldfastError naming the parameter and the place when there is none, or when there is anything else:
@@ -61,7 +58,7 @@ def read_ca_certificates(text: str, *, parameter: str, now: datetime.datetime) -
     certificates: dict[bytes, Certificate] = {}
     for number, der in enumerate(read_blocks(text, parameter=parameter), start=1):
         place = f"{parameter}: certificate {number}"
-        certificate = _read_ca_certificate(der, place)
+        certificate = _read_ca_certificate(run_program, der, place)
         if certificate.not_after <= now:
             raise HoldfastError(f"{place} ({shown(certificate.subject)}) expired on {on_day(certificate.not_after)}; right would be the CA's current one")
         certificates[der] = certificate
@@ -102,7 +99,7 @@ def _decoded(body: str) -> bytes | None:
         return None
 
 
-def _read_ca_certificate(der: bytes, place: str) -> Certificate:
+def _read_ca_certificate(run_program: Run, der: bytes, place: str) -> Certificate:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=der)
@@ -113,24 +110,24 @@ def _read_ca_certificate(der: bytes, place: str) -> Certificate:
     except (OSError, ValueError):
         raise HoldfastError(f"{place} is not a valid X.509 certificate: OpenSSL cannot read it") from None
     if not found:
-        facts = _ask_openssl(der)
+        facts = _ask_openssl(run_program, der)
         named = f" ({shown(facts.subject)})" if facts else ""
         raise HoldfastError(f"{place}{named} is no CA's: its basicConstraints are not CA:TRUE; right would be the certificate of the CA")
     return found[0]
 
 
-def read_facts(der: bytes, place: str) -> Facts:
+def read_facts(run_program: Run, der: bytes, place: str) -> Facts:
     """What the command openssl says. Raises HoldfastError where it can't read the certificate, or is missing."""
-    facts = _ask_openssl(der)
-    if facts is None and _openssl(["version"]) is None:
+    facts = _ask_openssl(run_program, der)
+    if facts is None and _openssl(run_program, ["version"]) is None:
         raise HoldfastError(f"{place} cannot be read without the command openssl, which is not on this host; install the package openssl")
     if facts is None:
         raise HoldfastError(f"{place} is not a valid X.509 certificate: OpenSSL cannot read it")
     return facts
 
 
-def _ask_openssl(der: bytes) -> Facts | None:
-    said = _openssl(["x509", "-inform", "DER", "-noout", "-nameopt", "RFC2253,-esc_msb", "-subject", "-enddate", "-purpose"], der)
+def _ask_openssl(run_program: Run, der: bytes) -> Facts | None:
+    said = _openssl(run_program, ["x509", "-inform", "DER", "-noout", "-nameopt", "RFC2253,-esc_msb", "-subject", "-enddate", "-purpose"], der)
     subject, not_after = re.search(r"^subject= ?(.*)$", said or "", re.MULTILINE), re.search(r"^notAfter=(.*)$", said or "", re.MULTILINE)
     if said is None or subject is None or not_after is None:
         return None
@@ -140,21 +137,16 @@ def _ask_openssl(der: bytes) -> Facts | None:
         return None
 
 
-@functools.cache
-def subject_hash(der: bytes) -> str | None:
+def subject_hash(run_program: Run, der: bytes) -> str | None:
     """What OpenSSL names the links in a directory of certificates after; None where the command openssl is missing."""
-    said = _openssl(["x509", "-inform", "DER", "-noout", "-subject_hash"], der)
+    said = _openssl(run_program, ["x509", "-inform", "DER", "-noout", "-subject_hash"], der)
     return said.strip() if said else None
 
 
-def _openssl(arguments: list[str], given: bytes = b"") -> str | None:
+def _openssl(run_program: Run, arguments: list[str], given: bytes = b"") -> str | None:
     """What openssl prints, or None where it fails or is not there."""
-    environment = {**os.environ, "LC_ALL": "C", "PATH": os.pathsep.join([os.environ.get("PATH", ""), _PATH])}
-    try:
-        result = subprocess.run(["openssl", *arguments], input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=False)
-    except OSError:
-        return None
-    return None if result.returncode else result.stdout.decode("utf-8", errors="replace")
+    result = run_program("openssl", *arguments, given=given)
+    return None if result.code else result.out
 
 
 def _time(text: str) -> datetime.datetime:

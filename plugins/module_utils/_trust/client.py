@@ -10,6 +10,7 @@ import os
 import ssl
 import stat
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair
@@ -23,11 +24,11 @@ class ClientPair:
     files: Pair
     names: PairNames
 
-    def check(self, now: datetime.datetime) -> None:
+    def check(self, run_program: Run, now: datetime.datetime) -> None:
         """Raise HoldfastError, naming the parameter, unless a server could accept this certificate with this key."""
         place = f"{self.names.certificate}: {self.files.certificate}"
         text = _read(self.files.certificate, self.names.certificate).decode("latin-1")
-        facts = read_facts(read_blocks(text, parameter=place)[0], place)
+        facts = read_facts(run_program, read_blocks(text, parameter=place)[0], place)
         place += f" ({shown(facts.subject)})"
         if not facts.is_for_clients:
             raise HoldfastError(

@@ -8,9 +8,9 @@ import dataclasses
 import os
 import re
 import shutil
-import subprocess
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
@@ -74,7 +74,7 @@ class SystemPlan:
         return [change.diff for change in self.changes] or [{"prepared": f"{reason}\n"} for reason in self.stale]
 
 
-def plan(store: SystemStore, wanted: Kept) -> SystemPlan:
+def plan(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
     """What it takes for exactly these certificates to be trusted under a name, and with exclusive nothing under another. Nothing is changed."""
     anchors = _anchors(store, wanted)
     ours = re.compile(rf"{re.escape(wanted.name)}{_SPLIT}\.crt")
@@ -90,17 +90,17 @@ def plan(store: SystemStore, wanted: Kept) -> SystemPlan:
         elif path not in anchors and (wanted.exclusive or ours.fullmatch(os.path.basename(path))) and path.endswith(".crt") and is_marked(path):
             planned += Remove.plan(path)
     stale = [f"{store.bundle}: an earlier run did not finish its refresh"] if os.path.exists(_pending(store)) else []
-    return SystemPlan(planned, stale + _stale(store, wanted.certificates))
+    return SystemPlan(planned, stale + _stale(run_program, store, wanted.certificates))
 
 
-def apply(store: SystemStore, wanted: Kept) -> SystemPlan:
+def apply(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
     """Make what plan() says, one run at a time. Returns what was made.
 
     A file beside the anchors' directory stands for a refresh that has begun and has not been seen to succeed.
     """
     whole.make_directories(store.anchors, 0o755)
     with locked(store.anchors) as lock:
-        todo = plan(store, wanted)
+        todo = plan(run_program, store, wanted)
         if not todo.reasons:
             return todo
         command = require_command(store)
@@ -115,8 +115,8 @@ def apply(store: SystemStore, wanted: Kept) -> SystemPlan:
         left: list[str] = []
         for arguments in refreshes:
             # The command inherits the lock: should this process be killed, the next one waits for it to end.
-            _run([command, *arguments], lock.descriptor)
-            left = _stale(store, wanted.certificates)
+            _refresh(run_program, [command, *arguments], lock.descriptor)
+            left = _stale(run_program, store, wanted.certificates)
             if not left:
                 whole.remove(_pending(store))
                 return todo
@@ -146,14 +146,14 @@ def _refuse_clash(store: SystemStore, anchor: str) -> None:
         raise HoldfastError(f"name: {link} already belongs to another certificate; choose another name")
 
 
-def _stale(store: SystemStore, certificates: list[Certificate]) -> list[str]:
+def _stale(run_program: Run, store: SystemStore, certificates: list[Certificate]) -> list[str]:
     """Why the store as clients see it does not agree with the anchors."""
     stale = []
     bundle = certificates_in(whole.read_bytes(store.bundle)) if certificates else set()
     for certificate in certificates:
         if certificate.der not in bundle:
             stale.append(f"{store.bundle}: lacks {certificate.subject}")
-        if store.hashes is not None and not _is_linked(store.hashes, certificate):
+        if store.hashes is not None and not _is_linked(run_program, store.hashes, certificate):
             stale.append(f"{store.hashes}: has no link for {certificate.subject}")
     for path in _entries(store.hashes) if store.hashes else []:
         # What has no target is a link, or was a temporary file of another run.
@@ -166,9 +166,9 @@ def _places(store: SystemStore) -> list[str]:
     return [os.path.realpath(directory) for directory in (store.anchors, store.hashes) if directory]
 
 
-def _is_linked(directory: str, certificate: Certificate) -> bool:
+def _is_linked(run_program: Run, directory: str, certificate: Certificate) -> bool:
     """Look the certificate up the way OpenSSL does: the hash of its subject, numbered from 0 without a gap."""
-    stem = subject_hash(certificate.der) if os.path.isdir(directory) else None
+    stem = subject_hash(run_program, certificate.der) if os.path.isdir(directory) else None
     number = 0
     while stem:
         content = whole.read_bytes(os.path.join(directory, f"{stem}.{number}"))
@@ -189,19 +189,8 @@ def _pending(store: SystemStore) -> str:
     return os.path.join(parent, f"{directory}.pending")
 
 
-def _run(command: list[str], lock: int) -> None:
-    try:
-        result = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "LC_ALL": "C"},
-            pass_fds=(lock,),
-            check=False,
-        )
-    except OSError as error:
-        raise HoldfastError(f"{command[0]} cannot be run: {error.strerror}") from error
-    if result.returncode:
-        output = result.stdout.decode("utf-8", errors="replace").strip()
-        raise HoldfastError(f"{' '.join(command)} failed with exit code {result.returncode}: {output[-500:]}")
+def _refresh(run_program: Run, command: list[str], lock: int) -> None:
+    result = run_program(*command, descriptors=[lock])
+    if result.code:
+        output = (result.out + result.err).strip()
+        raise HoldfastError(f"{' '.join(command)} failed with exit code {result.code}: {output[-500:]}")

@@ -8,6 +8,7 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import registries, system
@@ -26,19 +27,19 @@ class Stores:
     by_registry: dict[str, RegistryStore]
 
 
-def trust(wanted: Kept, stores: Stores, *, check_mode: bool) -> dict[str, t.Any]:
+def trust(run_program: Run, wanted: Kept, stores: Stores, *, check_mode: bool) -> dict[str, t.Any]:
     """Make the stores keep what is wanted, or in check mode only say what that would change.
 
     Returns the module's result. Everything that can be refused is refused before the first change.
     """
     reasons: dict[str, list[str]] = {}
     diff: list[dict[str, str]] = []
-    in_system = system.plan(stores.system, wanted) if stores.system else None
+    in_system = system.plan(run_program, stores.system, wanted) if stores.system else None
     by_registry = {name: registries.plan(store, wanted) for name, store in stores.by_registry.items()}
     if not check_mode:
         if stores.system and in_system and in_system.reasons:
             system.require_command(stores.system)
-            in_system = system.apply(stores.system, wanted)
+            in_system = system.apply(run_program, stores.system, wanted)
         for name, store in stores.by_registry.items():
             if by_registry[name]:
                 by_registry[name] = registries.apply(store, wanted)

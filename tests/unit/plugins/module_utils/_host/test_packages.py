@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._host import packages, quiet_units
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 PLAN = "Inst redis-tools (5:8.0 Debian:13/stable [amd64])\nInst redis-server (5:8.0 Debian:13/stable [amd64])\nConf redis-tools (5:8.0 x [amd64])\n"
@@ -44,7 +44,7 @@ def install(monkeypatch):
 
     def call(apt, check_mode=False, **params):
         defaults = {"names": ["redis-server"], "keep_stopped": [], "unless_command": [], "cache_valid_time": 86400, "lock_timeout": 300}
-        return packages.install(packages.Wanted.of({**defaults, **params}), check_mode, apt)
+        return packages.install(apt, packages.Wanted.of({**defaults, **params}), check_mode)
 
     return call
 

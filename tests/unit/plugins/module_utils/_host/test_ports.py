@@ -7,8 +7,8 @@ import os
 import socket
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._host import ports
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
@@ -22,7 +22,7 @@ def listening():
 
 
 def ask(port, unit="mine.service", addresses=()):
-    return ports.problems([ports.Wanted(port, unit, "my_port", list(addresses))], run_program=lambda *_command: Result(0, "", ""))
+    return ports.problems(lambda *_command: Result(0, "", ""), [ports.Wanted(port, unit, "my_port", list(addresses))])
 
 
 def test_a_taken_port_names_the_setting_the_process_and_what_to_do(listening):
@@ -77,7 +77,7 @@ def test_the_unit_is_read_from_the_control_group(tmp_path, lines, unit):
 
 def test_a_socket_of_systemd_is_called_by_its_unit():
     listed = Result(0, "[::]:443 web.socket web.service\n", "")
-    assert ports._activated(ports.Owner(1, "systemd", "init.scope"), 443, lambda *_command: listed).unit == "web.socket"
+    assert ports._activated(lambda *_command: listed, ports.Owner(1, "systemd", "init.scope"), 443).unit == "web.socket"
 
 
 def test_what_is_no_port_is_refused():

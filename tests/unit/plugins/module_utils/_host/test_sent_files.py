@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole as files
 from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 
 OWN = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name}
 
@@ -29,7 +30,7 @@ def run(tmp_path, monkeypatch):
 
     def call(check_mode=False, **params):
         params = {"directories": [], "files": [], "links": [], "absent": [], "validate": None, **params}
-        return sent_files.manage(sent_files.Wanted.of(params, check_mode), check_mode)
+        return sent_files.manage(run_program, sent_files.Wanted.of(params, check_mode), check_mode)
 
     return call
 

@@ -7,8 +7,8 @@ import os
 import time
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._host import services, stamps, systemd
-from ansible_collections.holdfast.registry.plugins.module_utils._host.commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 NAME = "cache.service"

@@ -19,6 +19,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept impo
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.registries import RegistryStore
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import Stores, trust
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -45,7 +46,7 @@ def sign(name, ca=True, days=1, usages=None):
 
 
 def make_ca(name):
-    return read_ca_certificates(sign(name)[0], parameter="content", now=NOW)[0]
+    return read_ca_certificates(run_program, sign(name)[0], parameter="content", now=NOW)[0]
 
 
 def make_client(directory, name="client", **keywords):
@@ -89,11 +90,11 @@ def request(host, certificates=(), stores=ALL, endpoints=(), name="corp", client
 
 
 def present(host, *certificates, **keywords):
-    return trust(*request(host, certificates, **{"endpoints": ENDPOINTS, **keywords}), check_mode=False)
+    return trust(run_program, *request(host, certificates, **{"endpoints": ENDPOINTS, **keywords}), check_mode=False)
 
 
 def absent(host, **keywords):
-    return trust(*request(host, **keywords), check_mode=False)
+    return trust(run_program, *request(host, **keywords), check_mode=False)
 
 
 def snapshot(host):
@@ -115,7 +116,7 @@ def system_trusts(host):
     bundle.load_verify_locations(cafile=str(host / "certs/ca-certificates.crt"))
     in_bundle = {certificate["subject"][0][0][1] for certificate in bundle.get_ca_certs()}
     for certificate in (FIRST, SECOND, THIRD):
-        links = [path.read_text() for path in (host / "certs").glob(f"{subject_hash(certificate.der)}.*")]
+        links = [path.read_text() for path in (host / "certs").glob(f"{subject_hash(run_program, certificate.der)}.*")]
         assert any(text.endswith(certificate.pem) for text in links) is (certificate.subject[3:] in in_bundle)
     assert not [path for path in (host / "certs").iterdir() if not path.exists()]
     return in_bundle - {"Third"}

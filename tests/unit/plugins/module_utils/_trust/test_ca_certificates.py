@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import certificates
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import certificates_in, read_ca_certificates, read_facts
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import no_program, run_program
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -37,17 +38,8 @@ FIRST, SECOND = pem("First"), pem("Second")
 OLD = NOW - datetime.timedelta(days=1)
 
 
-def read(text):
-    return read_ca_certificates(text, parameter="content", now=NOW)
-
-
-@pytest.fixture
-def without_openssl(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(certificates, "_PATH", "")
-    certificates.subject_hash.cache_clear()
-    yield
-    certificates.subject_hash.cache_clear()
+def read(text, programs=run_program):
+    return read_ca_certificates(programs, text, parameter="content", now=NOW)
 
 
 def test_several_certificates_are_read_in_their_order_and_each_once():
@@ -62,17 +54,17 @@ def test_what_is_written_is_what_was_read():
     assert "".join(certificate.pem for certificate in read(FIRST + SECOND)) == FIRST + SECOND
 
 
-def test_a_client_needs_nothing_but_python_to_read_a_ca(without_openssl):
+def test_a_client_needs_nothing_but_python_to_read_a_ca():
     original = sign("First")
-    (certificate,) = read(original.public_bytes(serialization.Encoding.PEM).decode())
+    (certificate,) = read(original.public_bytes(serialization.Encoding.PEM).decode(), no_program)
     assert certificate.subject == "CN=First"
     assert certificate.not_after == NOW + datetime.timedelta(days=1)
     assert certificate.fingerprint_sha256 == original.fingerprint(hashes.SHA256()).hex()
     with pytest.raises(HoldfastError, match=r"^content: certificate 1 is no CA's"):
-        read(pem("server", ca=False))
-    assert certificates.subject_hash(certificate.der) is None
+        read(pem("server", ca=False), no_program)
+    assert certificates.subject_hash(no_program, certificate.der) is None
     with pytest.raises(HoldfastError, match="^client cannot be read without the command openssl, which is not on this host"):
-        read_facts(certificate.der, "client")
+        read_facts(no_program, certificate.der, "client")
 
 
 @pytest.mark.parametrize(
@@ -150,12 +142,11 @@ def test_a_bundle_with_broken_blocks_still_yields_its_good_certificates():
     ],
 )
 def test_what_a_client_can_show_is_told_by_its_usages(extensions, is_for_clients):
-    facts = read_facts(sign("client", ca=False, extensions=extensions).public_bytes(serialization.Encoding.DER), "here")
+    facts = read_facts(run_program, sign("client", ca=False, extensions=extensions).public_bytes(serialization.Encoding.DER), "here")
     assert facts == ("CN=client", NOW + datetime.timedelta(days=1), is_for_clients)
 
 
-def test_nothing_but_a_holdfast_error_ever_leaves_the_reader(monkeypatch):
-    monkeypatch.setattr(certificates, "_openssl", lambda *_arguments: None)  # a process each would take minutes
+def test_nothing_but_a_holdfast_error_ever_leaves_the_reader():
     source = random.Random(20)
     whole = sign("First").public_bytes(serialization.Encoding.DER)
     for _round in range(3000):
@@ -170,10 +161,10 @@ def test_nothing_but_a_holdfast_error_ever_leaves_the_reader(monkeypatch):
             else:
                 mutant[place:place] = source.randbytes(source.randint(1, 5))
         with contextlib.suppress(HoldfastError):
-            certificates._read_ca_certificate(bytes(mutant), "here")
+            certificates._read_ca_certificate(no_program, bytes(mutant), "here")
     for length in range(300):
         with pytest.raises(HoldfastError):
-            certificates._read_ca_certificate(source.randbytes(length), "here")
+            certificates._read_ca_certificate(no_program, source.randbytes(length), "here")
     for more in (b"\0", whole):
         with pytest.raises(HoldfastError):
-            certificates._read_ca_certificate(whole + more, "here")
+            certificates._read_ca_certificate(no_program, whole + more, "here")

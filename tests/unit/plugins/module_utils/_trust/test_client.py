@@ -20,6 +20,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trus
     sign,
     snapshot,
 )
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -40,16 +41,16 @@ def entries(host, store, endpoint=ENDPOINTS[0]):
 class TestWhatIsRefused:
     def refused(self, client, message):
         with pytest.raises(HoldfastError, match=message) as refusal:
-            client.check(NOW)
+            client.check(run_program, NOW)
         with open(client.files.key, errors="replace") as key:
             assert not any(line and line in str(refusal.value) for line in key.read().splitlines()[1:-1])
 
     def test_a_pair_that_fits_is_accepted_with_its_chain_and_without_any_usage(self, tmp_path, client):
-        client.check(NOW)
+        client.check(run_program, NOW)
         with open(client.files.certificate, "a") as handle:
             handle.write(FIRST.pem)
-        client.check(NOW)
-        make_client(tmp_path, "plain", usages=None).check(NOW)
+        client.check(run_program, NOW)
+        make_client(tmp_path, "plain", usages=None).check(run_program, NOW)
 
     def test_a_key_of_another_certificate(self, tmp_path, client):
         other = make_client(tmp_path, "other")
@@ -73,7 +74,7 @@ class TestWhatIsRefused:
 
     def test_a_key_open_to_a_group_is_accepted(self, client):
         os.chmod(client.files.key, 0o640)
-        client.check(NOW)
+        client.check(run_program, NOW)
 
     @pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
     def test_an_encrypted_key(self, client, form):
@@ -101,7 +102,7 @@ class TestWhatIsRefused:
             ("client_key_path", pair(client.files.certificate, str(tmp_path / "fifo"))),
         ):
             with pytest.raises(HoldfastError, match=f"^{parameter}: .*; right would be a file on the host"):
-                wrong.check(NOW)
+                wrong.check(run_program, NOW)
 
 
 class TestStores:
@@ -147,7 +148,7 @@ class TestStores:
         present(tmp_path, FIRST, stores=STORES, client=client if first else None)
         wanted = {"stores": STORES, "client": client if second else None, "endpoints": ENDPOINTS[1:]}
         before = snapshot(tmp_path)
-        predicted = trust(*request(tmp_path, [SECOND], **wanted), check_mode=True)
+        predicted = trust(run_program, *request(tmp_path, [SECOND], **wanted), check_mode=True)
         assert snapshot(tmp_path) == before
         assert present(tmp_path, SECOND, **wanted) == predicted
         with open(client.files.key) as handle:

@@ -28,6 +28,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trus
     snapshot,
     system_trusts,
 )
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def host(tmp_path):
 class TestSystemStore:
     def test_what_is_trusted_follows_add_change_and_removal(self, host):
         for certificates, expected in [([FIRST], {"First"}), ([SECOND], {"Second"}), ([FIRST, SECOND], {"First", "Second"}), ([FIRST], {"First"}), ([], set())]:
-            assert trust(*request(host, certificates, stores=["system"]), check_mode=False)["changed"]
+            assert trust(run_program, *request(host, certificates, stores=["system"]), check_mode=False)["changed"]
             assert system_trusts(host) == expected
         assert list((host / "local").iterdir()) == []
 
@@ -72,9 +73,9 @@ class TestSystemStore:
         if damage == "bundle":
             (host / "certs/ca-certificates.crt").write_text(THIRD.pem)
         elif damage == "link":
-            (host / f"certs/{subject_hash(FIRST.der)}.0").unlink()
+            (host / f"certs/{subject_hash(run_program, FIRST.der)}.0").unlink()
         elif damage == "stale link":
-            (host / f"certs/{subject_hash(FIRST.der)}.0").rename(host / "certs/00000000.0")
+            (host / f"certs/{subject_hash(run_program, FIRST.der)}.0").rename(host / "certs/00000000.0")
         elif damage == "dangling":
             (host / "certs/corp-0123456789abcdef.pem").symlink_to(host / "local/corp-0123456789abcdef.crt")
         elif damage == "mode":
@@ -84,12 +85,12 @@ class TestSystemStore:
         elif damage == "leftover":
             (host / "local/.corp.crt.abcd1234.holdfast-tmp").write_text("half")
         wanted = request(host, [FIRST], stores=["system"])
-        predicted = trust(*wanted, check_mode=True)
-        done = trust(*wanted, check_mode=False)
+        predicted = trust(run_program, *wanted, check_mode=True)
+        done = trust(run_program, *wanted, check_mode=False)
         assert done["stores"]["system"]["reasons"]
         assert done == predicted
         assert system_trusts(host) == {"First"}
-        assert not trust(*wanted, check_mode=False)["changed"]
+        assert not trust(run_program, *wanted, check_mode=False)["changed"]
         assert {path.name for path in (host / "local").iterdir()} == {"corp.crt"}
 
     def test_a_removal_killed_before_the_update_is_finished_by_the_next_run(self, host):
@@ -130,7 +131,7 @@ class TestSystemStore:
     def test_two_cas_of_one_subject_are_both_found(self, host):
         successor = make_ca("First")
         present(host, FIRST, successor, stores=["system"])
-        assert len(list((host / "certs").glob(f"{subject_hash(FIRST.der)}.*"))) == 2
+        assert len(list((host / "certs").glob(f"{subject_hash(run_program, FIRST.der)}.*"))) == 2
         assert not present(host, FIRST, successor, stores=["system"])["changed"]
 
     def test_an_update_that_does_not_reach_the_bundle_is_reported(self, host):
@@ -158,9 +159,9 @@ def test_a_missing_update_command_is_refused_before_anything_changes_and_predict
     kept, stores = request(tmp_path, [FIRST], endpoints=ENDPOINTS)
     assert stores.system is not None
     wanted = kept, dataclasses.replace(stores, system=dataclasses.replace(stores.system, command=None))
-    assert trust(*wanted, check_mode=True)["changed"]
+    assert trust(run_program, *wanted, check_mode=True)["changed"]
     with pytest.raises(HoldfastError, match="install the package ca-certificates"):
-        trust(*wanted, check_mode=False)
+        trust(run_program, *wanted, check_mode=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,7 +242,7 @@ class TestEndpointStores:
         before = snapshot(tmp_path)
         for check_mode in (True, False):
             with pytest.raises(HoldfastError, match="exists"):
-                trust(*request(tmp_path, [FIRST], stores=self.STORES, endpoints=ENDPOINTS), check_mode=check_mode)
+                trust(run_program, *request(tmp_path, [FIRST], stores=self.STORES, endpoints=ENDPOINTS), check_mode=check_mode)
         assert snapshot(tmp_path) == before
 
     def test_a_run_waits_for_the_run_before_it(self, tmp_path):
@@ -290,11 +291,11 @@ def test_check_mode_says_what_a_real_run_does_and_writes_nothing_and_a_second_ru
         present(host, *start)
     wanted = request(host, certificates, endpoints=endpoints)
     before = snapshot(host)
-    predicted = trust(*wanted, check_mode=True)
+    predicted = trust(run_program, *wanted, check_mode=True)
     assert snapshot(host) == before
-    assert trust(*wanted, check_mode=False) == predicted
+    assert trust(run_program, *wanted, check_mode=False) == predicted
     after = snapshot(host)
-    again = trust(*wanted, check_mode=False)
+    again = trust(run_program, *wanted, check_mode=False)
     assert not again["changed"] and not any(store["reasons"] for store in again["stores"].values())
     assert again["diff"] == []
     assert snapshot(host) == after
@@ -322,7 +323,7 @@ def test_a_run_ended_before_any_one_change_is_finished_by_the_next(host, monkeyp
     with monkeypatch.context() as patched:
         patched.setattr(files, "atomic_write", counted(files.atomic_write))
         patched.setattr(files, "remove", counted(files.remove))
-        patched.setattr(system_trust, "_run", counted(system_trust._run))
+        patched.setattr(system_trust, "_refresh", counted(system_trust._refresh))
         with pytest.raises(Killed):
             present(host, SECOND, endpoints=ENDPOINTS[1:])
     present(host, SECOND, endpoints=ENDPOINTS[1:])
