@@ -70,6 +70,10 @@ lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
 sanity: $(venv)/test.done ## ansible-test sanity
 	tests/ansible-test sanity
 
+.PHONY: sanity-all
+sanity-all: ## the same on every ansible-core from 2.17 to 2.21 for which a Python is installed
+	tests/every-core sanity
+
 .PHONY: units
 units: $(venv)/test.done ## ansible-test units
 	tests/ansible-test units
