@@ -33,6 +33,7 @@ def left(registry: Host, client: Host) -> str:
     return str(registry.run(f"({on_registry}) 2>&1 | grep -v 'cannot access'").stdout + client.run(f"({on_client}) 2>&1 | grep -v 'cannot access'").stdout)
 
 
+@pytest.mark.controller
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -66,6 +67,7 @@ def test_limited_to_a_host_it_says_nothing_of_the_others(registry: Host, client:
     assert left(registry, client) == ""
 
 
+@pytest.mark.controller
 def test_where_a_step_fails_nothing_is_left_and_the_host_is_named(registry: Host, client: Host) -> None:
     run, summary = prove(holdfast_verified="holdfast/denied")
     assert not run.succeeded
@@ -75,6 +77,7 @@ def test_where_a_step_fails_nothing_is_left_and_the_host_is_named(registry: Host
     assert left(registry, client) == ""
 
 
+@pytest.mark.controller
 def test_the_run_after_a_killed_one_removes_what_that_has_left(registry: Host, client: Host) -> None:
     process = playbook.started(PLAYBOOK)
     for _attempt in range(600):
