@@ -98,6 +98,8 @@ class _Module(AnsibleModule):
         if log_args:
             log_args = {name: self.params[name] for name in log_args if _is_open(self.argument_spec.get(name, {}))}
             msg = " ".join(["Invoked", *(f"{name}={value}" for name, value in log_args.items())])
+            # From Python 3.12 on syslog refuses a null character, which a path may hold until the module has checked it.
+            msg = "".join(character if character.isprintable() else "?" for character in msg)
         super().log(msg, log_args)
 
     def fail_json(self, msg: str, **results: t.Any) -> None:

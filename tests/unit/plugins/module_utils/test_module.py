@@ -98,6 +98,14 @@ def test_the_log_holds_paths_numbers_and_choices_and_nothing_that_could_be_a_sec
     assert logged == ["Invoked path=/etc/x state=present count=3 kinds=['one']"]
 
 
+def test_a_parameter_can_neither_break_the_log_nor_add_a_line_to_it(printed, monkeypatch):
+    logged = []
+    monkeypatch.setattr("ansible.module_utils.basic.has_journal", False)
+    monkeypatch.setattr("ansible.module_utils.basic.AnsibleModule._log_to_syslog", lambda _self, message: logged.append(message))
+    printed(lambda _call: {"changed": False}, path="/etc/\0x\ny", state="present", count=3)
+    assert logged == ["Invoked path=/etc/?x?y state=present count=3 kinds=['one']"]
+
+
 def test_an_old_python_on_the_host_is_told_in_one_line():
     program = "import sys; import ansible.module_utils.basic; sys.version_info = (3, 8, 10); import " + _module.__name__
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env={"PYTHONPATH": ":".join(sys.path)})
