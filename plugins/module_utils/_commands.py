@@ -27,13 +27,14 @@ class Result(t.NamedTuple):
 
 
 class Run(t.Protocol):
-    """Run a program to its end.
+    """The function that runs a program."""
 
-    given is its standard input, which is empty otherwise. environment is added to the module's own. The program inherits
-    the open files in descriptors. A program that cannot be run is exit status 127, as in a shell.
-    """
+    def __call__(self, *command: str, environment: dict[str, str] | None = None, given: bytes = b"", descriptors: t.Sequence[int] = ()) -> Result:
+        """Run a program to its end. One that cannot be run is exit status 127, as in a shell.
 
-    def __call__(self, *command: str, environment: dict[str, str] | None = None, given: bytes = b"", descriptors: t.Sequence[int] = ()) -> Result: ...
+        given is its standard input, which is empty otherwise. environment is added to the module's own. The program inherits
+        the open files in descriptors.
+        """
 
 
 def runner(run_command: t.Callable[..., tuple[int, str, str]]) -> Run:

@@ -115,7 +115,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Serve(t.Protocol):
-    def __call__(self, context: ssl.SSLContext | None = None) -> int: ...
+    def __call__(self, context: ssl.SSLContext | None = None) -> int:
+        """Serve until the test ends. Returns the port."""
 
 
 @pytest.fixture
