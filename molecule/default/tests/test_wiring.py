@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+import yaml
 from scenario import hosts, playbook
 
 READ = """
@@ -20,6 +21,7 @@ READ = """
     - ansible.builtin.debug: {{msg: "{{{{ {{'value': {variable}}} | to_json }}}}"}}
 """
 OWN = "/etc/letsencrypt/live/registry/fullchain.pem"
+DEFAULTS = {name: value for file in hosts.PROJECT.glob("roles/*/defaults/main.yml") for name, value in yaml.safe_load(file.read_text()).items()}
 HASHED = [{"name": "robot", "password_hash": "$2y$12$J9zVq1rXo0b8c7nY5mKQ2ebjsDlVtbM61MgXquMJ42HpGJQk0Gnwa"}]
 
 
@@ -31,14 +33,18 @@ def read(tmp_path: pathlib.Path, variable: str, host: str = "registry", ipv4: st
     return playbook.run(tmp_path / "read.yml", "--inventory", str(tmp_path / "more.yml"))
 
 
+def shown(run: playbook.Run) -> object:
+    assert run.succeeded, run.output
+    written = run.output.partition('"msg": "')[2].partition('"\n')[0]
+    return json.loads(json.loads(f'"{written}"'))["value"]
+
+
 @pytest.mark.controller
 @pytest.mark.parametrize(
     ("said", "variable", "value"),
     [
-        ({}, "registry_redis_address", "127.0.0.1:6380"),
         ({"redis_bind_addresses": ["192.0.2.5", "127.0.0.1"], "redis_port": 6390}, "registry_redis_address", "192.0.2.5:6390"),
         ({"registry_redis_address": "cache.example.org:6379"}, "registry_redis_address", "cache.example.org:6379"),
-        ({}, "nginx_auth_certificate", "/etc/ssl/holdfast/registry.crt"),
         ({"pki_directory": "/etc/pki/registry"}, "nginx_auth_certificate", "/etc/pki/registry/registry.crt"),
         ({"nginx_auth_certificate": OWN}, "nginx_auth_certificate", OWN),
         ({"nginx_auth_users": HASHED}, "nginx_auth_users", HASHED),
@@ -52,9 +58,18 @@ def read(tmp_path: pathlib.Path, variable: str, host: str = "registry", ipv4: st
 )
 def test_a_setting_of_a_role_reaches_it(tmp_path: pathlib.Path, said: dict[str, object], variable: str, value: object) -> None:
     run = read(tmp_path, variable, **said)
-    assert run.succeeded, run.output
-    shown = run.output.partition('"msg": "')[2].partition('"\n')[0]
-    assert json.loads(json.loads(f'"{shown}"')) == {"value": value}
+    assert shown(run) == value
+
+
+@pytest.mark.controller
+def test_where_the_inventory_says_nothing_the_wiring_agrees_with_the_defaults_of_the_roles(tmp_path: pathlib.Path) -> None:
+    wanted = {
+        "registry_redis_address": f"{DEFAULTS['redis_bind_addresses'][0]}:{DEFAULTS['redis_port']}",
+        "nginx_auth_certificate": f"{DEFAULTS['pki_directory']}/registry.crt",
+        "nginx_auth_storage_directory": DEFAULTS["registry_storage_directory"],
+    }
+    run = read(tmp_path, f"[{', '.join(wanted)}]")
+    assert shown(run) == list(wanted.values())
 
 
 @pytest.mark.controller
