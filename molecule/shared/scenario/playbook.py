@@ -74,6 +74,6 @@ def module(on: str, name: str, **arguments: Any) -> dict[str, Any]:
 
 
 def _run(*command: str) -> Run:
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return Run(done.returncode == 0, done.stdout)
