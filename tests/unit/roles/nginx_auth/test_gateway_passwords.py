@@ -270,17 +270,23 @@ def test_a_client_that_does_not_guess_is_next_however_many_guess(ask, verifier):
     ask(scenario, attempts=1000)
 
 
+async def started(verifier, *groups):
+    """Groups of checks that come one after the other while the first check of all is under way. Then it goes on."""
+    verifier.gate.clear()
+    running = []
+    for group in groups:
+        running.append([asyncio.ensure_future(check) for check in group])
+        await asyncio.sleep(0.05)
+    verifier.gate.set()
+    return running
+
+
 def test_a_first_login_is_next_also_while_new_addresses_go_on_to_guess_for_another_user(ask, verifier):
     async def scenario(refusal):
-        verifier.gate.clear()
-        before = [asyncio.ensure_future(refusal("alice", f"guess {number}", f"198.51.100.{number}")) for number in range(100)]
-        await asyncio.sleep(0.05)
-        honest = asyncio.ensure_future(refusal("bob", "another one"))
-        await asyncio.sleep(0.05)
-        after = [asyncio.ensure_future(refusal("alice", f"later guess {number}", f"203.0.113.{number}")) for number in range(100)]
-        await asyncio.sleep(0.05)
-        verifier.gate.set()
-        assert await honest == (b"bob", "")
+        before = [refusal("alice", f"guess {number}", f"198.51.100.{number}") for number in range(100)]
+        after = [refusal("alice", f"later guess {number}", f"203.0.113.{number}") for number in range(100)]
+        before, (login,), after = await started(verifier, before, [refusal("bob", "another one")], after)
+        assert await login == (b"bob", "")
         # Before it are the check that was under way and those that were not yet many.
         assert verifier.checked.index(b"another one") <= 3
         await asyncio.gather(*before, *after)
@@ -292,15 +298,10 @@ def test_a_first_login_is_next_also_while_each_guess_has_an_address_of_its_own_a
     users_file.write_bytes(users_file.read_bytes() + b"".join(b"user%d:%s\n" % (number, HASH) for number in range(100)))
 
     async def scenario(refusal):
-        verifier.gate.clear()
-        before = [asyncio.ensure_future(refusal(f"user{number}", "guess", f"2001:db8:1:{number:x}::1")) for number in range(50)]
-        await asyncio.sleep(0.05)
-        honest = asyncio.ensure_future(refusal("bob", "another one", "2001:db8:2::1"))
-        await asyncio.sleep(0.05)
-        after = [asyncio.ensure_future(refusal(f"user{number}", "guess", f"2001:db8:1:{number:x}::1")) for number in range(50, 100)]
-        await asyncio.sleep(0.05)
-        verifier.gate.set()
-        assert await honest == (b"bob", "")
+        before = [refusal(f"user{number}", "guess", f"2001:db8:1:{number:x}::1") for number in range(50)]
+        after = [refusal(f"user{number}", "guess", f"2001:db8:1:{number:x}::1") for number in range(50, 100)]
+        before, (login,), after = await started(verifier, before, [refusal("bob", "another one", "2001:db8:2::1")], after)
+        assert await login == (b"bob", "")
         assert verifier.checked.index(b"another one") <= 3
         await asyncio.gather(*before, *after)
 
@@ -310,17 +311,12 @@ def test_a_first_login_is_next_also_while_each_guess_has_an_address_of_its_own_a
 def test_an_address_that_somebody_has_logged_in_from_comes_before_new_ones(ask, users_file, verifier):
     async def scenario(refusal):
         assert await refusal("alice", "a password", "203.0.113.9") == (b"alice", "")
-        verifier.gate.clear()
-        guesses = [asyncio.ensure_future(refusal(f"nobody{number}", "guess", f"198.51.{number}.1")) for number in range(50)]
-        await asyncio.sleep(0.05)
-        honest = asyncio.ensure_future(refusal("bob", "another one", "203.0.113.9"))
-        await asyncio.sleep(0.05)
-        guesses += [asyncio.ensure_future(refusal(f"nobody{number}", "guess", f"198.51.{number}.1")) for number in range(50, 100)]
-        await asyncio.sleep(0.05)
-        verifier.gate.set()
-        assert await honest == (b"bob", "")
+        before = [refusal(f"nobody{number}", "guess", f"198.51.{number}.1") for number in range(50)]
+        after = [refusal(f"nobody{number}", "guess", f"198.51.{number}.1") for number in range(50, 100)]
+        before, (login,), after = await started(verifier, before, [refusal("bob", "another one", "203.0.113.9")], after)
+        assert await login == (b"bob", "")
         assert verifier.checked.index(b"another one") <= 2
-        await asyncio.gather(*guesses)
+        await asyncio.gather(*before, *after)
 
     ask(scenario, attempts=1000)
 

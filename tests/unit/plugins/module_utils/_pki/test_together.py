@@ -36,12 +36,6 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     sign,
 )
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # old releases of the library announce the end of old Pythons on import
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
-
 
 def test_no_result_or_diff_holds_a_private_key_or_a_passphrase(tmp_path):
     entries = [entry(), entry(name="two", key_type="ed25519")]

@@ -42,9 +42,6 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # old releases of the library announce the end of old Pythons on import
     from cryptography import x509
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 @pytest.mark.parametrize("key_type", KEY_TYPES)

@@ -2,8 +2,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 from __future__ import annotations
 
-import warnings
-
 import pytest
 
 pytest.importorskip("cryptography")
@@ -21,12 +19,6 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     sign,
     tree,
 )
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # old releases of the library announce the end of old Pythons on import
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def test_a_certificate_that_does_not_fit_is_refused_and_nothing_is_installed(tmp_path):

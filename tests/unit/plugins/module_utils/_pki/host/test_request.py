@@ -6,7 +6,6 @@ import grp
 import os
 import pwd
 import shutil
-import warnings
 
 import pytest
 
@@ -40,12 +39,6 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     sign,
     tree,
 )
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # old releases of the library announce the end of old Pythons on import
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 def test_a_second_run_of_all_four_changes_nothing(tmp_path):
