@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 import threading
+import time
 
 import pytest
 
@@ -46,10 +47,12 @@ class Verifier:
         self.checked = []
         self.gate = threading.Event()
         self.gate.set()
+        self.seconds = 0.0
 
     def __call__(self, password, hashed):
         self.checked.append(password)
         assert self.gate.wait(10)
+        time.sleep(self.seconds)
         return self.right.get(hashed) == password
 
 
@@ -319,6 +322,25 @@ def test_an_address_that_somebody_has_logged_in_from_comes_before_new_ones(ask, 
         await asyncio.gather(*before, *after)
 
     ask(scenario, attempts=1000)
+
+
+def test_where_many_guess_their_checks_rest_and_those_of_others_do_not_wait_for_it(ask, verifier):
+    async def scenario(refusal):
+        verifier.seconds = 0.05
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        guesses = [asyncio.create_task(refusal("alice", f"guess {number}")) for number in range(8)]
+        await asyncio.sleep(0.3)
+        before = loop.time()
+        assert await refusal("bob", "another one", "198.51.100.7") == (b"bob", "")
+        waited = loop.time() - before
+        await asyncio.gather(*guesses)
+        return loop.time() - began, waited
+
+    together, waited = ask(scenario, attempts=1000)
+    # The first three are nobody's suspicion. Each of the other five takes 0.05 s, and four times 0.15 s of rest follow.
+    assert 8 * 0.05 + 4 * 0.15 <= together + 0.01
+    assert waited < 0.2
 
 
 def test_the_user_whose_password_is_guessed_is_not_locked_out(ask, verifier):
