@@ -9,7 +9,14 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.decisions import nginx_map, search_rules
-from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import NOTHING, ROLE, Variables, read_access
+from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import ACTIONS, NOTHING, ROLE, Variables, read_access
+from ansible_collections.holdfast.registry.plugins.plugin_utils.mirrors import (
+    KEYS,
+    own_name_problems,
+    read_mirror,
+    sharing_problems,
+    with_servers,
+)
 
 # The one registry that the role's own variables describe.
 FIRST = "registry"
@@ -29,8 +36,8 @@ INHERITED = (
 OWN = ("name", "server_aliases", "upstream", "storage_directory")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
-# Upstreams of nginx that are not registries.
-_RESERVED = ("passwords", "search")
+# Upstreams of nginx that are not registries, and words of its maps.
+_RESERVED = ("passwords", "search", "default", "hostnames", "include", "volatile")
 
 
 def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[str]]:
@@ -38,16 +45,19 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
 
     settings are the role's variables without their prefix nginx_auth_. Each registry has the keys of INHERITED and OWN,
     server_names (the name and its aliases), place (where it is written), decisions (for nginx), search (for the search
-    service) and anonymous (whether a rule lets in clients without a password).
+    service), anonymous (whether a rule lets in clients without a password), and those of read_mirror and with_servers.
 
     Returns the registries and their problems. If there is any problem, nothing is allowed.
     """
     problems: list[str] = []
     first = {key: settings[key] for key in (*INHERITED, *OWN) if key in settings}
+    first.update(read_mirror({}, "")[0])
     found = [_resolved({**first, "name": FIRST}, "nginx_auth_", ROLE, settings, problems)]
     further = settings.get("further_registries") or []
     if not isinstance(further, (list, tuple)):
-        return found, ["nginx_auth_further_registries: must be a list of dictionaries such as {name: mirror, port: 5444, upstream: 127.0.0.1:5001}"]
+        return with_servers(found), [
+            "nginx_auth_further_registries: must be a list of dictionaries such as {name: mirror, port: 5444, upstream: 127.0.0.1:5001}",
+        ]
     for index, written in enumerate(further):
         place = f"nginx_auth_further_registries[{index}]"
         problem = _shape_problem(written)
@@ -56,7 +66,9 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
             continue
         # A key without a value says nothing: Ansible fills in those that an argument spec knows.
         written = {key: value for key, value in written.items() if value is not None}
-        entry = {**{key: settings[key] for key in INHERITED}, "server_aliases": [], "storage_directory": "", **written}
+        mirror, wrong = read_mirror(written, place)
+        problems += wrong
+        entry = {**{key: settings[key] for key in INHERITED}, "server_aliases": [], "storage_directory": "", **written, **mirror}
         variables = Variables(
             *(getattr(Variables.within(place) if key in written else ROLE, key) for key in ("rules", "administrators", "listing")),
         )
@@ -65,15 +77,15 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
     if problems:
         found = [{**registry, "decisions": [], "search": search_rules(NOTHING)} for registry in found]
     # Registries that take their rules from the role's own variables report the same problem.
-    return found, list(dict.fromkeys(problems))
+    return with_servers(found), list(dict.fromkeys(problems))
 
 
 def _shape_problem(written: t.Any) -> str | None:
     if not isinstance(written, dict):
         return ": must be a dictionary such as {name: mirror, port: 5444, upstream: 127.0.0.1:5001}"
-    unknown = [key for key in written if key not in (*INHERITED, *OWN)]
+    unknown = [key for key in written if key not in (*OWN, *INHERITED, *KEYS)]
     if unknown:
-        return f": unknown key {unknown[0]!r}; there are {', '.join((*OWN, *INHERITED))}"
+        return f": unknown key {unknown[0]!r}; there are {', '.join((*OWN, *INHERITED, *KEYS))}"
     if not isinstance(written.get("name"), str) or not _NAME.fullmatch(written["name"]):
         return ".name: must be a lower-case letter and then at most 30 lower-case letters, digits and _"
     if written["name"] in (FIRST, *_RESERVED):
@@ -93,8 +105,15 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
         settings.get("certificate_users"),
         settings.get("users_exclusive", True),
         variables,
+        # Rules for all registries may say more than there is to do in a mirror.
+        ("pull",) if entry["mirror"] and variables.rules != ROLE.rules else ACTIONS,
     )
     problems += wrong
+    if entry["mirror"]:
+        access = access.only_pull()
+    anonymous = any(rule.subjects.anonymous for rule in access.rules)
+    if entry["networks"] and not anonymous and not wrong:
+        problems.append(f"{place}networks: limits rules with anonymous: true, and there is none for this registry; add one, or leave networks out")
     return {
         **entry,
         # As Ansible would read them: YAML takes an unquoted off for false, and a quoted false is a string.
@@ -103,18 +122,30 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
         "place": place,
         "server_names": [entry["server_name"], *(entry.get("server_aliases") or [])],
         "decisions": [decision._asdict() for decision in nginx_map(access, entry["name"], variables)],
-        "search": search_rules(access),
-        "anonymous": any(rule.subjects.anonymous for rule in access.rules),
+        # A mirror has but what somebody happened to pull, which is no answer to a search.
+        "search": search_rules(NOTHING if entry["mirror"] else access),
+        "anonymous": anonymous,
     }
 
 
 def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
-    """Two registries of one name, or of one server name at one port: nginx would serve the first and ignore the other."""
-    names: dict[t.Any, str] = {}
+    """Two registries of one name, or of one server name at one port: nginx would serve the first and ignore the other.
+
+    Mirrors may share both if their clients name the upstream.
+    """
+    names: dict[str, str] = {}
+    servers: dict[tuple[str, str], list[dict[str, t.Any]]] = {}
     for registry in found:
         place = registry["place"]
         if names.setdefault(registry["name"], place) != place:
             yield f"{place}name: {registry['name']!r} is the name of another registry as well"
+        yield from own_name_problems(registry)
         for server_name in registry["server_names"]:
-            if names.setdefault((server_name, str(registry["port"])), place) != place:
-                yield f"{place}server_name: {server_name} at port {registry['port']} leads to another registry as well; choose another name or port"
+            here = servers.setdefault((str(server_name).lower(), str(registry["port"])), [])
+            for other in (other for other in here if other["place"] != place):
+                if registry["namespaces"] and other["namespaces"]:
+                    yield from sharing_problems(registry, other)
+                else:
+                    also = ", or give both their namespaces" if registry["mirror"] and other["mirror"] else ""
+                    yield f"{place}server_name: {server_name} at port {registry['port']} leads to another registry as well; choose another name or port{also}"
+            here.append(registry)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.holdfast.registry.plugins.module_utils._names import certificate_user_problem, user_problems
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.patterns import pattern_problem
@@ -51,6 +51,10 @@ class Access:
     administrators: Subjects
     listing: Subjects
 
+    def only_pull(self) -> Access:
+        """The same for a registry that nobody can push to or delete from."""
+        return replace(self, rules=tuple(replace(rule, actions=("pull",)) for rule in self.rules))
+
 
 @dataclass(frozen=True)
 class Variables:
@@ -79,12 +83,13 @@ def read_access(
     certificate_users: t.Any = None,
     exclusive: bool = True,
     variables: Variables = ROLE,
+    possible: tuple[str, ...] = ACTIONS,
 ) -> tuple[Access, list[str]]:
     """What the variables of the role nginx_auth allow in one registry, and everything that is wrong with them.
 
-    Unless exclusive, there may be users that are not on the lists.
+    Unless exclusive, there may be users that are not on the lists. Rules may allow no other actions than those possible.
     """
-    reader = _Reader(exclusive)
+    reader = _Reader(exclusive, possible)
     reader.know_users(users, certificate_users)
     reader.know_groups(groups)
     masters = Subjects(tuple(reader.users(administrators, variables.administrators)))
@@ -96,9 +101,10 @@ def read_access(
 class _Reader:
     """Reads what the administrator wrote, and collects what is wrong with it."""
 
-    def __init__(self, exclusive: bool) -> None:
+    def __init__(self, exclusive: bool, possible: tuple[str, ...]) -> None:
         self.problems: list[str] = []
         self._exclusive = exclusive
+        self._possible = possible
         self._present: set[str] = set()
         self._absent: set[str] = set()
         self._groups: dict[str, list[str]] = {}
@@ -202,10 +208,12 @@ class _Reader:
             return ("pull",)
         wanted = {"pull"}
         for at, action in self._items(actions, place, "pull, push and delete", required=True):
-            if action in ACTIONS:
-                wanted.add(action)
-            else:
+            if action not in ACTIONS:
                 self._wrong(at, "must be pull, push or delete")
+            elif action not in self._possible:
+                self._wrong(at, f"nobody can {action} in a mirror; actions must be [pull]")
+            else:
+                wanted.add(action)
         return tuple(action for action in ACTIONS if action in wanted)
 
     def _subjects(self, written: dict[str, t.Any], place: str) -> Subjects:

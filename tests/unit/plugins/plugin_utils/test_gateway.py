@@ -98,6 +98,11 @@ def test_what_is_wrong_with_a_further_registry_is_named_with_its_place(further, 
     assert found[0].startswith(f"nginx_auth_further_registries{problem}")
 
 
+@pytest.mark.parametrize("name", ["registry", "passwords", "search", "default", "hostnames", "include", "volatile"])
+def test_a_name_that_nginx_or_the_role_uses_for_something_else_is_refused(name):
+    assert problems({**MIRROR, "name": name}) == [f"nginx_auth_further_registries[0].name: {name!r} is taken; choose another"]
+
+
 def test_two_further_registries_of_one_name_are_refused():
     assert problems(MIRROR, {**MIRROR, "port": 5445}) == ["nginx_auth_further_registries[1].name: 'mirror' is the name of another registry as well"]
 

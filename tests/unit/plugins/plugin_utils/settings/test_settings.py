@@ -28,6 +28,7 @@ REQUIRED = {
     },
     "site": {"holdfast_server_name": "registry.example.org", "holdfast_users": [{"name": "alice"}]},
 }
+MIRROR = {"name": "hub", "port": 5444, "upstream": "127.0.0.1:5001", "mirror": True, "namespaces": ["docker.io"]}
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 
 
@@ -152,6 +153,13 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
             {"nginx_auth_further_registries": [{"name": "mirror", "port": 5444, "upstream": "mirror\n:1"}]},
             "nginx_auth_further_registries[0].upstream",
         ),
+        (
+            "nginx_auth",
+            {"nginx_auth_further_registries": [{**MIRROR, "namespaces": ["Docker.io"]}]},
+            "nginx_auth_further_registries[0].namespaces[0]: 'Docker.io'",
+        ),
+        ("nginx_auth", {"nginx_auth_further_registries": [{**MIRROR, "mirror": False}]}, "nginx_auth_further_registries[0].namespaces: only a mirror"),
+        ("nginx_auth", {"nginx_auth_further_registries": [{**MIRROR, "networks": ["office"]}]}, 'nginx_auth_further_registries[0].networks[0]: "office"'),
         ("site", {"holdfast_server_name": ""}, "holdfast_server_name: must be the name by which the registry is reached"),
         ("site", {"holdfast_server_name": "my_registry"}, "an underscore is not allowed"),
         ("site", {"holdfast_server_name": "registry..example.org"}, "holdfast_server_name: 'registry..example.org'"),
@@ -183,6 +191,10 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
                 "pki_ca_directory": "~/ca",
                 "pki_certificates": [{"name": "w", "names": ["*.example.org", "2001:db8::7"], "group": "adm", "mode": "0640"}],
             },
+        ),
+        (
+            "nginx_auth",
+            {"nginx_auth_further_registries": [MIRROR, {**MIRROR, "name": "github", "namespaces": ["ghcr.io"]}, {**MIRROR, "port": 1, "name": "x"}]},
         ),
         ("nginx_auth", {"nginx_auth_client_certificates": False, "nginx_auth_trusted_proxies": ["127.0.0.1", "2001:db8::/32"]}),
         ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
