@@ -15,11 +15,13 @@ PLAIN = "http://images.holdfast.test:8080"
 
 # Where it is told to, it stops in the middle of the body, sent or received, until a file is there.
 PROGRAM = """
-import base64, http.client, json, os, socket, ssl, sys, time
-tls, method, path, password, headers, size, go = json.loads(sys.stdin.readline())
+import base64, http.client, json, os, socket, ssl, sys, time, urllib.parse
+url, method, path, password, headers, size, go, address, certificate = json.loads(sys.stdin.readline())
+url = urllib.parse.urlsplit(url)
+tls = url.scheme == "https"
 class Connection(http.client.HTTPSConnection if tls else http.client.HTTPConnection):
     def connect(self):
-        self.sock = socket.create_connection(("127.0.0.1", self.port), 20)
+        self.sock = socket.create_connection(("127.0.0.1", self.port), 20, (address, 0))
         if tls:
             self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
 def wait():
@@ -31,7 +33,9 @@ def body():
             wait()
         yield b"x" * (size // 64)
 options = {"context": ssl.create_default_context(cafile="/etc/ssl/own.crt")} if tls else {}
-connection = Connection("images.holdfast.test", 5443 if tls else 8080, **options)
+if certificate:
+    options["context"].load_cert_chain(f"/etc/ssl/{certificate}.crt", f"/etc/ssl/{certificate}.key")
+connection = Connection(url.hostname, url.port, **options)
 if password:
     headers["Authorization"] = "Basic " + base64.b64encode(password.encode()).decode()
 if size:
@@ -83,5 +87,16 @@ class Client:
         raise AssertionError("no answer")
 
 
-def _question(url: str, path: str, method: str = "GET", password: str = "", headers: dict[str, str] | None = None, size: int = 0, go: str = "") -> str:
-    return json.dumps([url == TLS, method, path, password, headers or {}, size, go])
+def _question(
+    url: str,
+    path: str,
+    method: str = "GET",
+    password: str = "",
+    headers: dict[str, str] | None = None,
+    size: int = 0,
+    go: str = "",
+    address: str = "127.0.0.1",
+    certificate: str = "",
+) -> str:
+    """Address is the client's, and certificate the name of its certificate."""
+    return json.dumps([url, method, path, password, headers or {}, size, go, address, certificate])
