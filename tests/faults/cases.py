@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import os
 import pathlib
 import pwd
 import shutil
+import tarfile
 import typing as t
 
 from harness import run
@@ -196,6 +199,36 @@ def _further_login(directory: pathlib.Path) -> Arguments:
     return {"logins": [*logins("registry.example.org")["logins"], gone], "check_credentials": False}
 
 
+# Releases
+
+
+def releases(directory: pathlib.Path, *versions: str, **more: t.Any) -> Arguments:
+    """Archives with a script in the place of the program."""
+    entries = []
+    for version in versions:
+        archive = directory.with_name(f"registry-{version}.tar.gz")
+        script = f"#!/bin/sh\necho registry github.com/distribution/distribution/v3 {version}\n".encode()
+        member = tarfile.TarInfo("registry")
+        member.size = len(script)
+        with tarfile.open(archive, "w:gz") as packed:
+            packed.addfile(member, io.BytesIO(script))
+        entries.append({"version": version, "archive": str(archive), "checksum": f"sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}"})
+    return {"directory": str(directory / "opt"), "releases": entries, "links": [{"name": "first", "version": versions[0]}], **more}
+
+
+def _other_release(directory: pathlib.Path) -> Arguments:
+    before = releases(directory, "3.1.1", "2.8.3", links=[{"name": "first", "version": "2.8.3"}, {"name": "second", "version": "3.1.1"}])
+    succeed("registry_release", before)
+    return releases(directory, "3.1.2", prune=True)
+
+
+def _changed_release(directory: pathlib.Path) -> Arguments:
+    wanted = releases(directory, "3.1.2")
+    succeed("registry_release", wanted)
+    (directory / "opt/releases/3.1.2/registry").write_text("changed\n")
+    return wanted
+
+
 CASES = [
     Case("htpasswd", "a new file with 20 users", _new_file),
     Case("htpasswd", "users added, changed and removed", _changed_file),
@@ -220,15 +253,22 @@ CASES = [
     Case("ca_trust", "removed, the system's store", _removed_system),
     Case("registry_login", "a new file", _first_login),
     Case("registry_login", "a login added, another removed", _further_login),
+    Case("registry_release", "two new releases", lambda directory: releases(directory, "3.1.2", "2.8.3")),
+    Case("registry_release", "another release, two removed", _other_release),
+    Case("registry_release", "a changed program installed again", _changed_release),
 ]
 
 
 def pretend_host(directory: pathlib.Path) -> None:
-    """Let modules find alice's home and the system's store below a directory."""
+    """Let modules find alice's home, their state and the system's store below a directory, and run programs there that others cannot reach."""
     from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+    from ansible_collections.holdfast.registry.plugins.module_utils._host import release_archive
+    from ansible_collections.holdfast.registry.plugins.module_utils._host import releases as releases_of_registry
     from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
 
     account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(directory), "/bin/sh"))
+    release_archive._AS_NOBODY = ()  # type: ignore[assignment]
+    releases_of_registry.STATE = str(directory.with_name("state"))
     registry_login.pwd.getpwnam = {"alice": account}.__getitem__  # type: ignore[assignment]
     real = system_trust.SystemStore.of_this_host
 

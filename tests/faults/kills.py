@@ -59,7 +59,7 @@ def kill_often(case: Case, count: int, work: pathlib.Path, chance: random.Random
             continue
         kills += 1
         left = tree(work, temporary=True)
-        seen["leftovers"] += any(path.endswith(_TEMPORARY) for path in left)
+        seen["leftovers"] += any(_is_temporary(path) for path in left)
         seen[_state(tree(work), old, new)] += 1
         problems += [f"{case.module}, {case.title}, {kill}: {problem}" for problem in _broken(work, left, old, new) + _unfinished(case, arguments, work, new)]
     if kills < count:
@@ -76,11 +76,15 @@ def tree(root: pathlib.Path, temporary: bool = False) -> Tree:
     for directory, _directories, names in os.walk(root):
         for name in names:
             path = pathlib.Path(directory, name)
-            if not name.endswith(_OWN) and (temporary or not name.endswith(_TEMPORARY)):
-                found[re.sub(r"\.[0-9]+\.[-0-9]+@[0-9:]+~$", ".backup", str(path.relative_to(root)))] = (
-                    os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
-                )
+            below = str(path.relative_to(root))
+            if not name.endswith(_OWN) and (temporary or not _is_temporary(below)):
+                found[re.sub(r"\.[0-9]+\.[-0-9]+@[0-9:]+~$", ".backup", below)] = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
     return found
+
+
+def _is_temporary(path: str) -> bool:
+    """Whether it is a temporary file, or in a temporary directory."""
+    return any(part.endswith(_TEMPORARY) for part in path.split("/"))
 
 
 def _reset(work: pathlib.Path, start: pathlib.Path | None) -> None:
@@ -104,7 +108,7 @@ def _broken(work: pathlib.Path, left: Tree, old: Tree, new: Tree) -> list[str]:
     """What is not whole. A file is what it was, or what it becomes, or, where that is random, a whole one of its kind."""
     broken = []
     for path, content in left.items():
-        if path.endswith(_TEMPORARY) or path.startswith("certs/"):
+        if _is_temporary(path) or path.startswith("certs/"):
             continue  # certs/ is made by update-ca-certificates; that it is right in the end is seen by the next run
         if content not in (old.get(path), new.get(path)) and not _whole(path, content, old.get(path, b"")):
             broken.append(f"{path} is neither old nor new")
@@ -167,7 +171,7 @@ def _unfinished(case: Case, arguments: dict[str, t.Any], work: pathlib.Path, new
     if again and (not again.succeeded or again.result["changed"]):
         unfinished.append(f"the run after the next changes something: {again.result}")
     left = tree(work, temporary=True)
-    unfinished += [f"{path} is left behind" for path in left if path.endswith(_TEMPORARY)]
-    unfinished += [f"{path}: there only after a kill" for path in left.keys() - new.keys() if not path.endswith(_TEMPORARY)]
+    unfinished += [f"{path} is left behind" for path in left if _is_temporary(path)]
+    unfinished += [f"{path}: there only after a kill" for path in left.keys() - new.keys() if not _is_temporary(path)]
     unfinished += [f"{path}: missing after a kill" for path in new.keys() - left.keys()]
     return unfinished

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 import harness
-from cases import HASH, Arguments, authority, logins, succeed, trust
+from cases import HASH, Arguments, authority, logins, releases, succeed, trust
 
 
 class Race(t.NamedTuple):
@@ -117,6 +117,15 @@ def _lost_logins(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[st
     return [f"{login['registry']} is lost" for result in results for login in result["logins"] if login["registry"] not in entries]
 
 
+def _releases(work: pathlib.Path, runs: int) -> list[Arguments]:
+    return [{**releases(work, f"3.1.{number}"), "links": [{"name": f"link{number}", "version": f"3.1.{number}"}]} for number in range(runs)]
+
+
+def _lost_releases(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    links = [work / "opt" / name for result in results for name in result["versions"]]
+    return [f"{link} leads nowhere" for link in links if link.read_text().split()[-1] != f"3.1.{link.name[len('link') :]}"]
+
+
 RACES = [
     Race("htpasswd", "each run adds a user", _users_to_add, _lost_users),
     Race("htpasswd", "runs add and remove users", _users_to_add_and_remove, _lost_users),
@@ -124,4 +133,5 @@ RACES = [
     Race("certificate_sign", "each run signs a request", _signers, _lost_records, idempotent=False),
     Race("ca_trust", "each run trusts under a name", _names_to_trust, _lost_trust),
     Race("registry_login", "each run logs in to a registry", _registries, _lost_logins),
+    Race("registry_release", "each run installs a release", _releases, _lost_releases),
 ]
