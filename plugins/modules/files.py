@@ -166,7 +166,13 @@ changes:
   returned: success
   type: list
   elements: str
-  sample: ["/etc/redis/redis-registry.conf: content"]
+  sample: ["/etc/redis/redis-registry.conf: content changed"]
+paths:
+  description: The paths that changed, or in check mode would change.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/redis/redis-registry.conf]
 """
 
 

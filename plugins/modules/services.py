@@ -49,6 +49,12 @@ options:
         description: Reload it in any case, unless it is restarted.
         type: bool
         default: false
+      stop_first:
+        description:
+          - If it has to be restarted, stop it before any other service of the list is started. For services that must not run at the same time, one with
+            its former settings and another with its new ones.
+        type: bool
+        default: false
       enabled:
         description: Whether it starts at boot. By default true with O(services[].state=started) and false with O(services[].state=stopped).
         type: bool
@@ -92,6 +98,19 @@ options:
             description: How long to wait for the response.
             type: int
             default: 30
+  remove_others:
+    description:
+      - Patterns of units, such as V(app@*.service). Those in C(/etc/systemd/system) that match and are not in O(services) are stopped and disabled, before
+        anything else is done, and their unit files are removed.
+    type: list
+    elements: str
+    default: []
+  pending:
+    description:
+      - Paths that an earlier task of the play has written, or would have written in check mode. They make the prediction right. Otherwise they have no effect.
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode:
     description: Predicts what would be done, including units that are not on the host yet, and changes nothing.
@@ -136,6 +155,20 @@ services:
       type: list
       elements: str
       sample: ["/etc/redis/redis-registry.conf: not read by the running service yet"]
+removed:
+  description: The units of O(remove_others) that were removed.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the unit.
+      type: str
+      sample: app@old.service
+    description:
+      description: Its description, from the unit file.
+      type: str
+      sample: Application old, data in /srv/old
 reasons:
   description: The reasons, by the unit's name.
   returned: success
@@ -163,6 +196,7 @@ SERVICE: Options = {
     "reload_on": {"type": "list", "elements": "path", "default": []},
     "restart": {"type": "bool", "default": False},
     "reload": {"type": "bool", "default": False},
+    "stop_first": {"type": "bool", "default": False},
     "enabled": {"type": "bool"},
     "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
     "new_workers": {"type": "bool", "default": False},
@@ -172,11 +206,19 @@ SERVICE: Options = {
 
 def work(call: Call) -> Result:
     wanted = [services.Wanted.of(entry, f"services[{place}]") for place, entry in enumerate(call.parameters["services"])]
-    return services.manage(wanted, call.check_mode, Systemd(call.run_program), Waiting())
+    others, pending = call.parameters["remove_others"], call.parameters["pending"]
+    return services.manage(wanted, call.check_mode, Systemd(call.run_program), Waiting(), remove_others=others, pending=pending)
 
 
 def main() -> None:
-    run(work, {"services": entries(SERVICE)})
+    run(
+        work,
+        {
+            "services": entries(SERVICE),
+            "remove_others": {"type": "list", "elements": "str", "default": []},
+            "pending": {"type": "list", "elements": "path", "default": []},
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -151,6 +151,7 @@ def manage(run_program: Run, wanted: Wanted, check_mode: bool) -> dict[str, t.An
     return {
         "changed": bool(changes),
         "changes": [change.reason for change in changes],
+        "paths": [change.path for change in changes],
         "diff": [change.diff for change in changes],
         "warnings": wanted.warnings + warnings,
     }

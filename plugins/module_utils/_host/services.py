@@ -9,9 +9,9 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
+from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps, unwanted
 from ansible_collections.holdfast.registry.plugins.module_utils._host.answers import Question
-from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import Systemd, Unit, Waiting, children
+from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import UNIT_FILES, Systemd, Unit, Waiting, children
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
@@ -28,6 +28,7 @@ class Wanted:
     reload_on: list[str]
     restart: bool
     reload: bool
+    stop_first: bool
     enabled: bool
     stopped: bool
     new_workers: bool
@@ -49,6 +50,7 @@ class Wanted:
             reload_on=params["reload_on"],
             restart=params["restart"],
             reload=params["reload"],
+            stop_first=params["stop_first"],
             enabled=not stopped if params["enabled"] is None else params["enabled"],
             stopped=stopped,
             new_workers=params["new_workers"],
@@ -66,38 +68,64 @@ class Plan:
     stamp: stamps.Stamp
 
 
-def manage(services: list[Wanted], check_mode: bool, systemd: Systemd, waiting: Waiting) -> dict[str, t.Any]:
-    """Bring services into their states, in order. Returns what the module returns."""
+def manage(
+    services: list[Wanted], check_mode: bool, systemd: Systemd, waiting: Waiting, *, remove_others: t.Sequence[str] = (), pending: t.Sequence[str] = ()
+) -> dict[str, t.Any]:
+    """Bring services into their states, in order. Returns what the module returns.
+
+    pending are paths that check mode has left unwritten, and remove_others patterns of units that are removed if they are not among services.
+    """
     names = [wanted.name for wanted in services]
+    removed = unwanted.remove(systemd, remove_others, names, check_mode)
     units = systemd.units(names)
     if not check_mode and any(unit.is_stale or not unit.exists for unit in units.values()):
         systemd.read_unit_files()
         units = systemd.units(names)
     enabled = systemd.enabled(names)
+    paths = list(pending) if check_mode else []
+    # Planned before the first of them is stopped, and so with the reasons for it.
+    early = {wanted.name: _Service(wanted, units[wanted.name], enabled[wanted.name], systemd, waiting, paths) for wanted in services if wanted.stop_first}
+    stopped = {name: service for name, service in early.items() if service.stop_for_restart(check_mode)}
     results: list[dict[str, t.Any]] = []
     for wanted in services:
         # An action on an earlier unit may have changed this one, such as the service of a socket.
         before = any(result["actions"] for result in results) and not check_mode
         unit = systemd.unit(wanted.name) if before else units[wanted.name]
-        results.append(_Service(wanted, unit, enabled[wanted.name], systemd, waiting).manage(check_mode))
-    lines = [f"{result['name']}: {', '.join(result['actions'])} ({'; '.join(result['reasons'])})" for result in results if result["actions"]]
+        service = stopped.get(wanted.name) or _Service(wanted, unit, enabled[wanted.name], systemd, waiting, paths)
+        results.append(service.manage(check_mode))
+    lines = [f"{gone['name']}: removed" for gone in removed]
+    lines += [f"{result['name']}: {', '.join(result['actions'])} ({'; '.join(result['reasons'])})" for result in results if result["actions"]]
     return {
         "changed": bool(lines),
         "services": results,
+        "removed": removed,
         "reasons": {result["name"]: result["reasons"] for result in results},
         "diff": {"prepared": "".join(f"{line}\n" for line in lines)},
     }
 
 
 class _Service:
-    def __init__(self, wanted: Wanted, unit: Unit, enabled: str, systemd: Systemd, waiting: Waiting) -> None:
+    def __init__(self, wanted: Wanted, unit: Unit, enabled: str, systemd: Systemd, waiting: Waiting, pending: list[str]) -> None:
         self._wanted, self._unit, self._enabled = wanted, unit, enabled
-        self._systemd, self._waiting = systemd, waiting
+        self._systemd, self._waiting, self._pending = systemd, waiting, pending
+        self._plan_before: Plan | None = None
+
+    def stop_for_restart(self, check_mode: bool) -> bool:
+        """Stop it if it has to be restarted, and say whether. The restart itself is left to manage()."""
+        if not self._unit.exists:
+            return False
+        plan = self._plan()
+        if plan.verb != "restart":
+            return False
+        self._plan_before = plan
+        if not check_mode:
+            self._systemd.act("stop", self._wanted.name)
+        return True
 
     def manage(self, check_mode: bool) -> dict[str, t.Any]:
         if not self._unit.exists and not check_mode and not (self._wanted.stopped and self._unit.load_state == "not-found"):
             raise HoldfastError(f"{self._wanted.name}: {_absence(self._unit)}")
-        plan = self._plan()
+        plan = self._plan_before or self._plan()
         if not check_mode:
             self._carry_out(plan)
         done = ([f"{plan.enable}d"] if plan.enable else []) + ([_DONE[plan.verb]] if plan.verb else [])
@@ -114,6 +142,8 @@ class _Service:
             # A start would join one that is in progress, with the old settings.
             return Plan("restart" if unit.state == "activating" else "start", enable, [*reasons, why], stamp)
         restart, reload = self._unread(stamp)
+        restart += self._still_to_be_written(wanted.restart_on, with_unit=True)
+        reload += self._still_to_be_written(wanted.reload_on, with_unit=False)
         if wanted.restart:
             restart.append("asked for by the play")
         if wanted.reload:
@@ -136,6 +166,13 @@ class _Service:
         known = stamps.read(self._wanted.name) or stamps.Stamp({}, {})
         started = self._unit.started
         return stamps.unread(known.restart, now.restart, started), stamps.unread(known.reload, now.reload, started)
+
+    def _still_to_be_written(self, paths: list[str], *, with_unit: bool) -> list[str]:
+        """The reasons that check mode knows only from the tasks before: files, files in directories, and with_unit unit files and drop-ins."""
+        own = f"{UNIT_FILES}/{self._wanted.name}"
+        directories = tuple(f"{path}/" for path in [*paths, *([f"{own}.d"] if with_unit else [])])
+        files = {*paths, *([own] if with_unit else [])}
+        return [f"{path}: not read by the running service yet" for path in self._pending if path in files or path.startswith(directories)]
 
     def _carry_out(self, plan: Plan) -> None:
         name = self._wanted.name

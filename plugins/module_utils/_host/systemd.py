@@ -15,6 +15,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._commands import
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
+# Where the administrator's unit files are.
+UNIT_FILES = "/etc/systemd/system"
+
 _PROPERTIES = "LoadState,ActiveState,Type,MainPID,InvocationID,FragmentPath,DropInPaths,NeedDaemonReload,CanReload,InactiveExitTimestampMonotonic"
 # What a daemon prints of its configuration when it refuses it may hold a password.
 _SECRET = re.compile(r"((?:requirepass|passw(?:or)?d|passphrase|secret|token)\w*[\"']?[\s:=]+)\S+", re.IGNORECASE)

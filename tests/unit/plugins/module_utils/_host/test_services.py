@@ -8,7 +8,7 @@ import time
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
-from ansible_collections.holdfast.registry.plugins.module_utils._host import services, stamps, systemd
+from ansible_collections.holdfast.registry.plugins.module_utils._host import services, stamps, systemd, unwanted
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 NAME = "cache.service"
@@ -84,7 +84,7 @@ class Host:
 
     def run(self, check_mode=False, **params):
         clock = Clock()
-        defaults = {"restart": False, "reload": False, "enabled": None, "state": "started", "new_workers": False, "answers": None}
+        defaults = {"restart": False, "reload": False, "stop_first": False, "enabled": None, "state": "started", "new_workers": False, "answers": None}
         params = {"name": NAME, "restart_on": [self.configuration], "reload_on": [self.certificate], **defaults, **params}
         wanted = services.Wanted.of(params, "services[0]")
         return services.manage([wanted], check_mode, systemd.Systemd(self.manager), systemd.Waiting(lambda: clock.time, clock.sleep))
@@ -288,3 +288,92 @@ def test_no_answer_is_an_error_that_says_what_was_asked(host):
 def test_what_cannot_be_right_is_refused(host, params, message):
     with pytest.raises(HoldfastError, match=message):
         host.run(**params)
+
+
+class Several:
+    """systemd with several units whose files are in one directory, all of them running."""
+
+    def __init__(self, *names):
+        self.active = dict.fromkeys(names, True)
+        self.invocations = dict.fromkeys(names, 1)
+        self.done = []
+
+    def __call__(self, *command):
+        verb, names = command[1], command[command.index("--") + 1 :] if "--" in command else []
+        if verb == "show":
+            started = int((time.monotonic() - 100) * 1e6)
+            return Result(0, "\n\n".join(self._shown(name, started) for name in names), "")
+        if verb == "is-enabled":
+            return Result(0, "enabled\n" * len(names), "")
+        if verb not in ("reset-failed", "daemon-reload"):
+            self.done.append((verb, *names))
+        for name in names:
+            if verb in ("start", "restart"):
+                self.active[name] = True
+                self.invocations[name] += 1
+            elif verb == "stop":
+                self.active[name] = False
+        return Result(0, "", "")
+
+    def _shown(self, name, started):
+        state = "active" if self.active.get(name) else "inactive"
+        loaded = "loaded" if name in self.active else "not-found"
+        return "\n".join(
+            [
+                f"LoadState={loaded}",
+                f"ActiveState={state}",
+                "Type=notify",
+                f"InvocationID={self.invocations.get(name, 0)}",
+                f"InactiveExitTimestampMonotonic={started}",
+                "MainPID=0",
+            ]
+        )
+
+
+@pytest.fixture
+def several(tmp_path, monkeypatch):
+    monkeypatch.setattr(stamps, "STATE", str(tmp_path / "state"))
+    for module in (services, unwanted):
+        monkeypatch.setattr(module, "UNIT_FILES", str(tmp_path / "units"))
+    (tmp_path / "units").mkdir()
+    return tmp_path
+
+
+def manage(manager, entries, check_mode=False, **more):
+    clock = Clock()
+    defaults = {"restart": False, "reload": False, "stop_first": False, "enabled": None, "state": "started", "new_workers": False, "answers": None}
+    wanted = [services.Wanted.of({"restart_on": [], "reload_on": [], **defaults, **entry}, f"services[{place}]") for place, entry in enumerate(entries)]
+    return services.manage(wanted, check_mode, systemd.Systemd(manager), systemd.Waiting(lambda: clock.time, clock.sleep), **more)
+
+
+def test_what_must_not_run_beside_another_is_stopped_before_that_one_starts(several):
+    manager = Several("one.service", "two.service", "three.service")
+    entries = [{"name": name, "restart": name != "three.service", "stop_first": True} for name in ("one.service", "two.service", "three.service")]
+    result = manage(manager, entries)
+    assert manager.done == [("stop", "one.service"), ("stop", "two.service"), ("restart", "one.service"), ("restart", "two.service")]
+    assert [(one["actions"], one["reasons"]) for one in result["services"]] == [(["restarted"], ["asked for by the play"])] * 2 + [([], [])]
+
+
+def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_returned(several):
+    for name in ("app@old.service", "app@new.service", "other.service"):
+        (several / "units" / name).write_text(f"[Unit]\nDescription={name}, data in /srv\n")
+    manager = Several("app@old.service", "app@new.service", "other.service")
+    wanted = [{"name": "app@new.service"}]
+    predicted = manage(manager, wanted, check_mode=True, remove_others=["app@*.service"])
+    assert manager.done == []
+    result = manage(manager, wanted, remove_others=["app@*.service"])
+    assert predicted["removed"] == result["removed"] == [{"name": "app@old.service", "description": "app@old.service, data in /srv"}]
+    assert manager.done == [("disable", "app@old.service"), ("stop", "app@old.service")]
+    assert sorted(path.name for path in (several / "units").iterdir()) == ["app@new.service", "other.service"]
+    assert not manage(manager, wanted, remove_others=["app@*.service"])["changed"]
+
+
+@pytest.mark.parametrize(
+    ("pending", "restarted"),
+    [("app.conf", True), ("apps.d/one", True), ("units/app.service", True), ("units/app.service.d/more.conf", True), ("other.conf", False)],
+)
+def test_check_mode_knows_from_the_tasks_before_what_will_be_written(several, pending, restarted):
+    manager = Several("app.service")
+    entry = {"name": "app.service", "restart_on": [str(several / "app.conf"), str(several / "apps.d")]}
+    assert manage(manager, [entry], check_mode=True, pending=[str(several / pending)])["changed"] is restarted
+    assert not manage(manager, [entry], pending=[str(several / pending)])["changed"]

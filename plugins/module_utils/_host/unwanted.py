@@ -1,0 +1,37 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Units that are not declared any more: stopped, disabled, and their unit files removed."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
+from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import UNIT_FILES, Systemd
+
+
+def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str], check_mode: bool) -> list[dict[str, str]]:
+    """Remove the units in the administrator's directory that match a pattern and are not wanted. Returns each with its description.
+
+    The unit file goes last, so that a run that was killed in between is completed by the next.
+    Raises HoldfastError where a unit cannot be stopped.
+    """
+    found = []
+    names = whole.names_in(UNIT_FILES) if patterns and os.path.isdir(UNIT_FILES) else []
+    for name in sorted(name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns) and name not in wanted):
+        path = os.path.join(UNIT_FILES, name)
+        described = re.search(rb"^Description=(.*)$", whole.read_bytes(path) or b"", re.MULTILINE)
+        found.append({"name": name, "description": described[1].decode(errors="replace") if described else ""})
+        if not check_mode:
+            systemd.act("disable", name)
+            systemd.act("stop", name)
+            stamps.forget(name)
+            whole.remove(path)
+    if found and not check_mode:
+        systemd.read_unit_files()
+    return found
