@@ -49,6 +49,11 @@ _value:
       type: list
       elements: dict
       sample: [{name: registry, port: 443, server_names: [registry.example.org]}]
+    groups:
+      description: The groups that may read the images on the host, or use the registries' sockets.
+      type: list
+      elements: str
+      sample: [docker-registry]
     ports:
       description: The ports that the gateway listens on, each with the variable that sets it.
       type: list
@@ -69,12 +74,14 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import r
 def gateway(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     found, problems = registries(settings)
     ports = {registry["port"]: f"{registry['place']}port" for registry in reversed(found)}
+    groups = [registry.get("storage_group") for registry in found if registry.get("storage_directory") or str(registry.get("upstream")).startswith("unix:")]
     names: dict[tuple[str, str], list[str]] = {}
     for registry in (registry for registry in found if registry["tls"]):
         names.setdefault((registry["certificate"], registry["certificate_key"]), []).extend(registry["server_names"])
     return {
         "problems": problems,
         "registries": found,
+        "groups": list(dict.fromkeys(group for group in groups if group)),
         "ports": [{"port": int(port), "setting": setting} for port, setting in reversed(ports.items()) if str(port).isdecimal()],
         "certificates": [{"path": path, "key": key, "server_names": sorted(set(server_names))} for (path, key), server_names in names.items()],
     }

@@ -33,7 +33,7 @@ INHERITED = (
     "administrators",
     "listing",
 )
-OWN = ("name", "server_aliases", "upstream", "storage_directory")
+OWN = ("name", "server_aliases", "upstream", "storage_directory", "storage_group", "delete_enabled")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 # Upstreams of nginx that are not registries, and words of its maps.
@@ -68,7 +68,8 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
         written = {key: value for key, value in written.items() if value is not None}
         mirror, wrong = read_mirror(written, place)
         problems += wrong
-        entry = {**{key: settings[key] for key in INHERITED}, "server_aliases": [], "storage_directory": "", **written, **mirror}
+        defaults = {"server_aliases": [], "storage_directory": "", "storage_group": settings.get("storage_group", ""), "delete_enabled": True}
+        entry = {**{key: settings[key] for key in INHERITED}, **defaults, **written, **mirror}
         variables = Variables(
             *(getattr(Variables.within(place) if key in written else ROLE, key) for key in ("rules", "administrators", "listing")),
         )
@@ -119,6 +120,7 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
         # As Ansible would read them: YAML takes an unquoted off for false, and a quoted false is a string.
         "client_certificates": "off" if entry["client_certificates"] in (False, "False") else entry["client_certificates"],
         "tls": boolean(entry["tls"], strict=False),
+        "delete_enabled": boolean(entry.get("delete_enabled", True), strict=False),
         "place": place,
         "server_names": [entry["server_name"], *(entry.get("server_aliases") or [])],
         "decisions": [decision._asdict() for decision in nginx_map(access, entry["name"], variables)],

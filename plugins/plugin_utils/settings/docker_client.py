@@ -19,6 +19,8 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     found = endpoint_problem("docker_client_registry", settings["docker_client_registry"])
     for place, name in enumerate(settings["docker_client_registry_aliases"]):
         found += name_problem(f"docker_client_registry_aliases[{place}]", name)
+    for place, further in enumerate(settings["docker_client_further_registries"]):
+        found += endpoint_problem(f"docker_client_further_registries[{place}]", further)
     for place, former in enumerate(settings["docker_client_former_registries"]):
         found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
     address = settings["docker_client_hosts_address"]

@@ -47,8 +47,6 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
-    if not _GROUP.fullmatch(settings["nginx_auth_storage_group"]):
-        wrong.append(f'nginx_auth_storage_group: "{settings["nginx_auth_storage_group"]}" is not the name of a group')
     for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
         wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
     for index, user in enumerate(settings["nginx_auth_users"]):
@@ -69,6 +67,8 @@ def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[s
     upstream = _UPSTREAM.fullmatch(str(registry["upstream"]))
     if not upstream or (upstream[2] and not 0 < int(upstream[2]) < 65536):
         yield f'{place}upstream: "{registry["upstream"]}" is neither ADDRESS:PORT nor unix:/PATH'
+    if not _GROUP.fullmatch(str(registry["storage_group"])):
+        yield f'{place}storage_group: "{registry["storage_group"]}" is not the name of a group'
     yield from path_problem(f"{place}storage_directory", registry["storage_directory"], may_be_empty=True)
     for name, what in (("certificate", "a certificate"), ("certificate_key", "a private key")):
         if tls and not registry[name]:

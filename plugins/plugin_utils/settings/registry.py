@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.holdfast.registry.plugins.module_utils._names import host_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import instances
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
@@ -16,26 +18,22 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     secret_problem,
 )
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-
 
 def problems(settings: Settings, _host: Host) -> list[str]:
-    found = port_problem("registry_port", settings["registry_port"])
-    socket = settings["registry_socket"]
-    if socket and not re.fullmatch(rf"/run/{_NAME}/{_NAME}", socket):
-        found.append(f'registry_socket: "{socket}" is neither empty nor a path such as /run/docker-registry/registry.sock')
-    found += path_problem("registry_storage_directory", settings["registry_storage_directory"])
-    found += path_problem("registry_log_directory", settings["registry_log_directory"], may_be_empty=True)
+    found = path_problem("registry_log_directory", settings["registry_log_directory"], may_be_empty=True)
     found += secret_problem("registry_http_secret", settings["registry_http_secret"])
     found += secret_problem("registry_redis_password", settings["registry_redis_password"])
     address = settings["registry_redis_address"]
     if address and not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]+", address):
         found.append(f'registry_redis_address: "{address}" is not ADDRESS:PORT')
     found += range_problem("registry_redis_database", settings["registry_redis_database"], 0, 1023)
-    for name, example in (("registry_upload_purge_age", "168h"), ("registry_upload_purge_interval", "24h")):
-        if not re.fullmatch(r"([0-9]+[hms])+", settings[name]):
-            found.append(f'{name}: "{settings[name]}" is not a duration such as {example} or 90m')
-    found += range_problem("registry_drain_timeout", settings["registry_drain_timeout"], 1, 86400, " seconds")
     found += range_problem("registry_restart_seconds", settings["registry_restart_seconds"], 0, 3600, " seconds")
     found += range_problem("registry_start_limit_burst", settings["registry_start_limit_burst"], 1, 10000)
-    return found + range_problem("registry_start_limit_interval", settings["registry_start_limit_interval"], 1, 86400, " seconds")
+    found += range_problem("registry_start_limit_interval", settings["registry_start_limit_interval"], 1, 86400, " seconds")
+    found += port_problem("registry_upstream_port", settings["registry_upstream_port"])
+    if any(entry.get("mirror") for entry in settings["registry_instances"]) and host_problem(settings["registry_upstream_name"] or ""):
+        found.append(f'registry_upstream_name: "{settings["registry_upstream_name"]}" is not the name of a host')
+    proxy = settings["registry_upstream_proxy"]
+    if proxy and not re.fullmatch(r"http://[A-Za-z0-9.-]+(:[0-9]+)?/?", proxy):
+        found.append(f'registry_upstream_proxy: "{proxy}" is neither empty nor a proxy such as http://proxy.example.org:3128')
+    return list(dict.fromkeys(found + instances(settings)[1]))

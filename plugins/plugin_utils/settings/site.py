@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as users_problems
+from ansible_collections.holdfast.registry.plugins.plugin_utils import further
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import RESERVED, VERIFIER
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, injection_problem, is_address, name_problem, port_problem
 
@@ -20,6 +21,15 @@ SPEC = {
     "holdfast_secrets_directory": {"type": "str", "default": ""},
     "holdfast_replace_passwords": {"type": "bool", "default": False},
     "holdfast_former_server_name": {"type": "str", "default": ""},
+    "holdfast_registries": {"type": "list", "elements": "raw", "default": []},
+    "holdfast_mirrors": {"type": "list", "elements": "raw", "default": []},
+    "holdfast_mirror_name": {"type": "str", "default": ""},
+    "holdfast_mirror_port": {"type": "int", "default": 5444},
+    "holdfast_mirror_anonymous": {"type": "bool", "default": False},
+    "holdfast_mirror_networks": {"type": "list", "elements": "str", "default": []},
+    "holdfast_mirror_client_certificates": {"type": "str", "default": "off"},
+    # of a role, which others depend on
+    "redis_databases": {"type": "int", "default": 16},
     # of a role, where no value but one works for the whole
     "nginx_auth_tls": {"type": "bool", "default": True},
 }
@@ -40,6 +50,10 @@ def problems(settings: Settings, host: Host) -> list[str]:
         found += name_problem(f"holdfast_extra_names[{place}]", extra, wildcard=True)
     if settings["holdfast_server_address"] and not is_address(settings["holdfast_server_address"]):
         found.append(f'holdfast_server_address: "{settings["holdfast_server_address"]}" is not an IP address')
+    if settings["holdfast_mirror_name"]:
+        found += name_problem("holdfast_mirror_name", settings["holdfast_mirror_name"])
+    found += port_problem("holdfast_mirror_port", settings["holdfast_mirror_port"])
+    found += further.problems(settings, settings["redis_databases"])
     if not settings["nginx_auth_tls"]:
         found.append("nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS")
     found += injection_problem(host, "choose what this controller writes and signs")

@@ -79,7 +79,7 @@ def test_a_further_registry_may_have_rules_of_its_own_for_the_same_users():
     ("further", "problem"),
     [
         ("mirror", "[0]: must be a dictionary such as {name: mirror, port: 5444, upstream: 127.0.0.1:5001}"),
-        ({**MIRROR, "ports": 1}, "[0]: unknown key 'ports'; there are name, server_aliases, upstream, storage_directory, server_name, port, tls"),
+        ({**MIRROR, "ports": 1}, "[0]: unknown key 'ports'; there are name, server_aliases, upstream, storage_directory, storage_group,"),
         ({**MIRROR, "name": "My Mirror"}, "[0].name: must be a lower-case letter and then at most 30 lower-case letters, digits and _"),
         ({**MIRROR, "name": "mirror\n"}, "[0].name: must be a lower-case letter and then at most 30 lower-case letters, digits and _"),
         ({**MIRROR, "name": "registry"}, "[0].name: 'registry' is taken; choose another"),

@@ -62,6 +62,7 @@ def _know_ansible(environment: jinja2.Environment) -> None:
     environment.filters["length"] = lambda items: len(list(items))
     environment.filters["flatten"] = lambda lists: [item for items in lists for item in items]
     environment.filters["regex_replace"] = lambda text, pattern, replacement: re.sub(pattern, replacement, text)
+    environment.filters["regex_escape"] = re.escape
     environment.filters["regex_search"] = lambda text, pattern: (re.search(pattern, text) or [""])[0]
     environment.filters["ternary"] = lambda condition, one, other: one if condition else other
     environment.filters["basename"] = lambda path: pathlib.Path(path).name

@@ -28,3 +28,13 @@ def test_every_location_that_a_request_can_be_sent_to_is_there():
     answers = set(re.findall(r"set \$answer (\w+);", "".join(path.read_text() for path in TEMPLATES.glob("*.j2"))))
     assert len(LOCATIONS) > 10
     assert sent | answers <= set(LOCATIONS)
+
+
+def test_where_nothing_is_deleted_no_request_for_it_passes():
+    """CVE-2026-41888: before 3.1.1 a registry that deletes nothing deletes tags."""
+    asked = (TEMPLATES / "what-is-asked.conf.j2").read_text()
+    actions = dict(re.findall(r"(\w+:\w+) (\w+);", re.search(r"map \$request_method:\$deletes \$content_action \{(.*?)\}", asked, re.DOTALL)[1]))
+    assert (actions.get("DELETE:yes"), actions.get("DELETE:no"), actions.get("DELETE:")) == ("delete", None, None)
+    assert {method for method, action in actions.items() if action != "unsupported" and method.endswith(":no")} == {"GET:no", "HEAD:no", "PUT:no"}
+    servers = (TEMPLATES / "registries.conf.j2").read_text()
+    assert servers.count("set $registry ") == servers.count("set $deletes ") == 2, "a server does not say whether it deletes"

@@ -1,0 +1,138 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolves the instances of the role registry for its tasks and templates."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: instances
+short_description: Resolve the instances of the registry on a host
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Turns the variables of the role P(holdfast.registry.registry#role) into what its tasks and templates read. The role's own variables describe the first
+    instance.
+options:
+  _input:
+    description: The variables of the role, with their prefix C(registry_).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the unit of each instance
+  ansible.builtin.debug:
+    msg: "{{ (settings | holdfast.registry.instances).instances | items2dict(key_name='name', value_name='unit') }}"
+  vars:
+    settings:
+      registry_version: distribution
+      registry_archive: ""
+      registry_archive_url: ""
+      registry_archive_checksum: ""
+      registry_log_level: info
+      registry_delete_enabled: true
+      registry_upload_purge_age: 168h
+      registry_upload_purge_interval: 24h
+      registry_drain_timeout: 60
+      registry_socket: ""
+      registry_port: 5000
+      registry_storage_directory: /var/lib/docker-registry
+      registry_redis_address: ""
+      registry_redis_database: 0
+      registry_http_secret: ""
+      registry_instances: [{name: team}]
+"""
+
+RETURN = r"""
+_value:
+  description: The instances and what is wrong with them.
+  type: dict
+  contains:
+    problems:
+      description: The problems, each with its place. Empty when there are none.
+      type: list
+      elements: str
+      sample: ["registry_instances[1].port: 5001 is used by instance 'team' as well; each instance needs its own"]
+    instances:
+      description: The instances that are to run, each with its settings, unit, user, configuration and program.
+      type: list
+      elements: dict
+      sample: [{name: team, unit: docker-registry@team.service}]
+    unwanted:
+      description: Those with C(state=absent).
+      type: list
+      elements: dict
+      sample: []
+    ports:
+      description: The TCP ports they listen on, as M(holdfast.registry.free_ports) takes them.
+      type: list
+      elements: dict
+      sample: [{port: 5000, unit: docker-registry.service, setting: registry_port, addresses: [127.0.0.1]}]
+    files:
+      description: The files of the instances, as M(holdfast.registry.files) takes them.
+      type: list
+      elements: dict
+      sample: [{template: config.yml.j2, path: /etc/docker/registry/instance-team.yml, group: docker-registry-team, mode: "0640"}]
+    directories:
+      description: The directories of the images, as M(holdfast.registry.files) takes them.
+      type: list
+      elements: dict
+      sample: [{path: /var/lib/docker-registry-team, owner: docker-registry-team, group: docker-registry-team, mode: "0750"}]
+    certificates:
+      description: The certificates of the CAs of upstreams, as M(holdfast.registry.files) takes them.
+      type: list
+      elements: dict
+      sample: []
+    services:
+      description: The services, as M(holdfast.registry.services) takes them.
+      type: list
+      elements: dict
+      sample: [{name: docker-registry@team.service, restart_on: [/etc/docker/registry/instance-team.yml]}]
+    mirrors:
+      description: The configuration of the program that asks the upstreams, by the instance's name. It has their passwords.
+      type: dict
+      sample: {hub: {upstream: "https://registry-1.docker.io", token_hosts: [auth.docker.io]}}
+    releases:
+      description: The releases to install, as M(holdfast.registry.registry_release) reads them.
+      type: list
+      elements: dict
+      sample: [{version: 3.1.1, called: {version: registry_version}}]
+    links:
+      description: The links to their programs, as M(holdfast.registry.registry_release) reads them.
+      type: list
+      elements: dict
+      sample: [{name: registry, version: 3.1.1}]
+"""
+
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import PACKAGED, certificates, directories, files, mirrors, releases, services
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import instances as resolved
+
+
+def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
+    found, problems = resolved(settings)
+    present = [instance for instance in found if instance["state"] == "present"]
+    return {
+        "problems": problems,
+        "instances": present,
+        "unwanted": [instance for instance in found if instance["state"] == "absent"],
+        "ports": [
+            {"port": instance["port"], "unit": instance["unit"], "setting": f"{instance['place']}port", "addresses": ["127.0.0.1"]}
+            for instance in present
+            if not instance["socket"]
+        ],
+        "files": files(present, keep_secret=not settings["registry_http_secret"]) if not problems else [],
+        "directories": directories(present),
+        "certificates": certificates(present) if not problems else [],
+        "services": services(present, "/etc/docker/registry/secrets.env"),
+        "mirrors": mirrors(present) if not problems else {},
+        "releases": releases(present),
+        "links": [{"name": instance["name"], "version": instance["version"]} for instance in present if instance["version"] != PACKAGED],
+    }
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"instances": instances}

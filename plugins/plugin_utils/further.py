@@ -1,0 +1,199 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Further registries and mirrors of site.yml: what the roles registry, nginx_auth, pki and docker_client have to know of each."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
+from ansible_collections.holdfast.registry.plugins.plugin_utils import upstreams
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import endpoint_problem
+
+REGISTRIES, MIRRORS = "holdfast_registries", "holdfast_mirrors"
+
+# Keys of an entry, by the role that reads them. Those of a mirror's upstream are in upstreams.KEYS.
+_OF_THE_INSTANCE = (
+    "storage_directory",
+    "redis_database",
+    "version",
+    "archive",
+    "archive_url",
+    "archive_checksum",
+    "log_level",
+    "delete_enabled",
+    "upload_purge_age",
+    "upload_purge_interval",
+    "drain_timeout",
+)
+_OF_THE_GATEWAY = ("rules", "administrators", "listing")
+_OF_A_REGISTRY = ("server_name", "server_aliases", "port", "client_certificates", "networks", "certificate", "certificate_key")
+_ALWAYS = ("name", "state", "remove_images")
+_OF_A_MIRROR = (*upstreams.KEYS, "namespace")
+
+
+class Site(t.NamedTuple):
+    """What site.yml says of the first registry and of the address of the mirrors."""
+
+    server_name: str
+    port: int
+    names: tuple[str, ...]
+    mirror_name: str
+    mirror_port: int
+    mirror_anonymous: bool
+    mirror_networks: tuple[str, ...]
+    mirror_client_certificates: str
+
+
+def site_of(settings: t.Mapping[str, t.Any]) -> Site:
+    """Read the settings of site.yml, whose defaults are those of settings.site.SPEC."""
+    certificates = settings.get("holdfast_mirror_client_certificates", "off")
+    return Site(
+        server_name=str(settings.get("holdfast_server_name", "")),
+        port=_port(settings.get("holdfast_port"), 443),
+        names=tuple(settings.get("holdfast_extra_names") or ()),
+        mirror_name=str(settings.get("holdfast_mirror_name") or settings.get("holdfast_server_name", "")),
+        mirror_port=_port(settings.get("holdfast_mirror_port"), 5444),
+        mirror_anonymous=bool(settings.get("holdfast_mirror_anonymous")),
+        mirror_networks=tuple(settings.get("holdfast_mirror_networks") or ()),
+        # YAML reads an unquoted off as false.
+        mirror_client_certificates="off" if certificates in (False, "False") else str(certificates),
+    )
+
+
+def _port(value: t.Any, default: int) -> int:
+    """A port, or the default for what is none: the checks of the settings name that."""
+    return int(value) if str(value).isdecimal() else default
+
+
+class Further(t.NamedTuple):
+    """What the roles get."""
+
+    instances: list[dict[str, t.Any]]  # for role registry
+    registries: list[dict[str, t.Any]]  # for role nginx_auth
+    names: list[str]  # that the certificate has to cover
+    endpoints: list[str]  # that clients have to trust
+    places: dict[str, str]  # how the user knows what the roles' messages name
+
+
+def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registries_before: int = 0) -> Further:
+    """Resolve holdfast_registries and holdfast_mirrors. Entries that make no sense are left out: problems() names them.
+
+    The numbers before say how many entries of the roles' own lists come first, for the places in messages.
+    """
+    site = site_of(settings)
+    found = Further([], [], [], [], {})
+    for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
+        for number, entry in enumerate(_entries(settings, setting)):
+            if not entry.get("name") or (is_mirror and list(_upstream(entry, "", site))):
+                continue
+            place = f"{setting}[{number}]"
+            kept = {key: value for key, value in entry.items() if value is not None}
+            instance_place = f"registry_instances[{instances_before + len(found.instances)}]"
+            if is_mirror:
+                found.places[f"{instance_place}.mirror"] = place
+            found.places[instance_place] = place
+            found.instances.append(_instance(kept, is_mirror))
+            if kept.get("state") == "absent":
+                continue
+            found.places[f"nginx_auth_further_registries[{registries_before + len(found.registries)}]"] = place
+            registry = _registry(kept, site, is_mirror)
+            found.registries.append(registry)
+            names = [registry.get("server_name", site.server_name), *registry.get("server_aliases", [])]
+            found.names.extend(str(name) for name in names if name not in found.names)
+            endpoints = [_endpoint(str(name), _port(registry.get("port"), site.port)) for name in names if not str(name).startswith("*")]
+            found.endpoints.extend(endpoint for endpoint in endpoints if endpoint not in found.endpoints)
+    return found
+
+
+def _instance(entry: dict[str, t.Any], is_mirror: bool) -> dict[str, t.Any]:
+    instance = {key: entry[key] for key in (*_ALWAYS, *_OF_THE_INSTANCE) if key in entry}
+    if is_mirror:
+        instance["mirror"] = {key: entry[key] for key in upstreams.KEYS if key in entry}
+    return instance
+
+
+def _registry(entry: dict[str, t.Any], site: Site, is_mirror: bool) -> dict[str, t.Any]:
+    name = entry["name"]
+    registry = {
+        "name": name,
+        "upstream": f"unix:/run/docker-registry-{name}/registry.sock",
+        "storage_directory": entry.get("storage_directory", f"/var/lib/docker-registry-{name}"),
+        "storage_group": f"docker-registry-{name}",
+        **{key: entry[key] for key in (*_OF_THE_GATEWAY, "delete_enabled") if key in entry},
+    }
+    if not is_mirror:
+        return {**registry, **{key: entry[key] for key in _OF_A_REGISTRY if key in entry}}
+    pull: list[dict[str, t.Any]] = [{"name": "mirror", "repositories": ["**"], "groups": ["users"]}]
+    if site.mirror_anonymous or site.mirror_networks:
+        pull.append({"name": "mirror without a login", "repositories": ["**"], "anonymous": True})
+    return {
+        "rules": pull,
+        **registry,
+        "mirror": True,
+        "namespaces": [str(entry.get("namespace") or upstreams.parse_upstream(entry["upstream"], "upstream").namespace).lower()],
+        "server_name": site.mirror_name,
+        "port": site.mirror_port,
+        "client_certificates": site.mirror_client_certificates,
+        **({"networks": list(site.mirror_networks)} if site.mirror_networks else {}),
+    }
+
+
+def _endpoint(name: str, port: int) -> str:
+    return str(Endpoint(name.lower(), None if port == 443 else port))
+
+
+def problems(settings: t.Mapping[str, t.Any], redis_databases: int) -> t.Iterator[str]:
+    """What is wrong with holdfast_registries and holdfast_mirrors, as far as the roles do not check it themselves."""
+    site = site_of(settings)
+    yield from _shapes(settings, REGISTRIES, (*_ALWAYS, *_OF_THE_INSTANCE, *_OF_THE_GATEWAY, *_OF_A_REGISTRY))
+    of_the_instance = [key for key in _OF_THE_INSTANCE if key != "redis_database"]
+    yield from _shapes(settings, MIRRORS, (*_ALWAYS, *of_the_instance, *_OF_THE_GATEWAY, *_OF_A_MIRROR))
+    for number, entry in enumerate(_entries(settings, REGISTRIES)):
+        if entry.get("state") != "absent" and not entry.get("server_name") and not entry.get("port"):
+            yield f"{REGISTRIES}[{number}]: needs a server_name or a port of its own, by which clients reach it"
+        database = entry.get("redis_database")
+        if isinstance(database, int) and database >= redis_databases:
+            yield f"{REGISTRIES}[{number}].redis_database: {database} is not below redis_databases, {redis_databases}"
+    for number, entry in enumerate(_entries(settings, MIRRORS)):
+        yield from _upstream(entry, f"{MIRRORS}[{number}].upstream", site)
+        if entry.get("namespace"):
+            yield from endpoint_problem(f"{MIRRORS}[{number}].namespace", str(entry["namespace"]))
+
+
+def _entries(settings: t.Mapping[str, t.Any], setting: str) -> list[dict[str, t.Any]]:
+    """The entries of a list, empty where one is no dictionary."""
+    entries = settings.get(setting) or []
+    return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else []
+
+
+def _shapes(settings: t.Mapping[str, t.Any], setting: str, known: tuple[str, ...]) -> t.Iterator[str]:
+    example = "{name: hub, upstream: docker.io}" if setting == MIRRORS else "{name: team, port: 5445}"
+    for number, entry in enumerate(settings.get(setting) or []):
+        if not isinstance(entry, dict):
+            yield f"{setting}[{number}]: must be a dictionary such as {example}"
+            continue
+        if not entry.get("name"):
+            yield f"{setting}[{number}].name: is missing"
+        for key in entry:
+            if key not in known:
+                yield f"{setting}[{number}].{key}: is no key of it; there are {', '.join(known)}"
+
+
+def _upstream(entry: dict[str, t.Any], setting: str, site: Site) -> t.Iterator[str]:
+    upstream = entry.get("upstream")
+    if entry.get("state") == "absent":
+        return
+    if not isinstance(upstream, str) or not upstream:
+        yield f"{setting}: is missing; give docker.io, ghcr.io, or the address of another registry"
+        return
+    try:
+        namespace = upstreams.parse_upstream(upstream, setting).namespace
+    except HoldfastError as error:
+        yield str(error)
+        return
+    ours = {_endpoint(name, site.mirror_port) for name in (site.mirror_name, site.server_name, *site.names)}
+    if namespace in ours:
+        yield f"{setting}: {namespace} is the address of the mirror itself, which would ask itself without end"

@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The instances of the registry on one host: what the variables of the role registry say of each, resolved and checked."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, path_problem, port_problem, range_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.upstreams import parse_upstream, token_hosts, upstream_problems
+
+# The instance that the role's own variables describe.
+FIRST = "registry"
+PACKAGED = "distribution"
+# Configuration of the program that asks the upstreams of mirrors.
+UPSTREAMS = "/etc/holdfast-registry-upstream"
+
+# Options that an entry of registry_instances takes from the role's own variables unless it sets its own.
+INHERITED = (
+    "version",
+    "archive",
+    "archive_url",
+    "archive_checksum",
+    "log_level",
+    "delete_enabled",
+    "upload_purge_age",
+    "upload_purge_interval",
+    "drain_timeout",
+)
+_ARCHIVE = ("archive", "archive_url", "archive_checksum")
+OWN = ("name", "state", "remove_images", "socket", "port", "storage_directory", "redis_database", "mirror")
+
+_PREFIX = "registry_"
+_UNITS = "/etc/systemd/system"
+# The name is part of a user's name, of which Linux allows 32 characters.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
+_SOCKET = re.compile(r"/run/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_DURATION = re.compile(r"([0-9]+[hms])+")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[a-z0-9.]+)?")
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
+_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%{}\[\]-]+")
+
+
+def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The instances, the first of which the role's own variables describe, and what is wrong with them.
+
+    settings are the role's variables with their prefix registry_. Each instance has the keys of INHERITED and OWN,
+    place (how a message names it), unit, user, group, configuration, program, link and major (None for the package's,
+    whose version only the host knows).
+    """
+    problems: list[str] = []
+    first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "storage_directory", "redis_database")}
+    if not settings["registry_redis_address"]:
+        first["redis_database"] = None
+    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": {}}, _PREFIX)]
+    for index, written in enumerate(settings["registry_instances"]):
+        place = f"registry_instances[{index}]"
+        name = written.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            problems.append(f"{place}.name: {name!r} is not a lower-case letter and then at most 15 lower-case letters, digits and _")
+            continue
+        inherited = {key: settings[f"{_PREFIX}{key}"] for key in INHERITED}
+        if written.get("version") is not None:
+            # The archive of one version is not that of another.
+            inherited.update({key: "" for key in _ARCHIVE})
+        defaults = {
+            **inherited,
+            "state": "present",
+            "remove_images": False,
+            "socket": "" if written.get("port") else f"/run/docker-registry-{name}/registry.sock",
+            "port": 0,
+            "storage_directory": f"/var/lib/docker-registry-{name}",
+            "redis_database": None,
+            "mirror": {},
+        }
+        entry = {**defaults, **{key: value for key, value in written.items() if value is not None}}
+        found.append(_resolved(entry, f"{place}."))
+    for instance in found:
+        problems += _problems(instance, settings)
+    return found, [*problems, *_conflicts(found), *_other_archives(found)]
+
+
+def _resolved(entry: dict[str, t.Any], place: str) -> dict[str, t.Any]:
+    first = place == _PREFIX
+    name, version = entry["name"], str(entry["version"])
+    suffix = "" if first else f"-{name}"
+    packaged = version == PACKAGED
+    return {
+        **entry,
+        "version": version,
+        "place": place,
+        "unit": "docker-registry.service" if first else f"docker-registry@{name}.service",
+        "user": f"docker-registry{suffix}",
+        "group": f"docker-registry{suffix}",
+        "configuration": "/etc/docker/registry/config.yml" if first else f"/etc/docker/registry/instance-{name}.yml",
+        "secret": f"/etc/docker/registry/{'http-secret' if first else f'instance-{name}-secret'}.env",
+        "program": "/usr/bin/docker-registry" if packaged else f"/opt/holdfast-registry/{name}",
+        "runtime": f"holdfast-registry/{name}",
+        "major": None if packaged or not _VERSION.fullmatch(version) else int(version.partition(".")[0]),
+    }
+
+
+def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]:
+    place = instance["place"]
+    if instance["name"] in (FIRST, "releases") and place != _PREFIX:
+        # One is the instance that the role's own variables describe, the other the directory of upstream's releases.
+        yield f"{place}name: {instance['name']!r} is taken; choose another name"
+    if instance["state"] == "absent":
+        return
+    if instance["socket"] and not _SOCKET.fullmatch(instance["socket"]):
+        yield f'{place}socket: "{instance["socket"]}" is neither empty nor a path such as /run/docker-registry/registry.sock'
+    if not instance["socket"]:
+        yield from port_problem(f"{place}port", instance["port"])
+    yield from path_problem(f"{place}storage_directory", instance["storage_directory"])
+    if instance["redis_database"] is not None:
+        yield from range_problem(f"{place}redis_database", instance["redis_database"], 0, 1023)
+        if instance["mirror"]:
+            yield f"{place}redis_database: is not for a mirror, which has to look for each blob itself, since blobs expire"
+        if not settings["registry_redis_address"]:
+            yield f"{place}redis_database: needs registry_redis_address, the Redis that has the database"
+    for key, example in (("upload_purge_age", "168h"), ("upload_purge_interval", "24h")):
+        if not _DURATION.fullmatch(instance[key]):
+            yield f'{place}{key}: "{instance[key]}" is not a duration such as {example} or 90m'
+    yield from range_problem(f"{place}drain_timeout", instance["drain_timeout"], 1, 86400, " seconds")
+    yield from _of_version(instance)
+    if instance["mirror"]:
+        yield from upstream_problems(instance["mirror"], f"{place}mirror", instance["major"])
+
+
+def _of_version(instance: dict[str, t.Any]) -> t.Iterator[str]:
+    place, version = instance["place"], instance["version"]
+    given = [key for key in _ARCHIVE if instance[key]]
+    if version == PACKAGED:
+        if given:
+            yield f"{place}{given[0]}: has no effect without {place}version, such as 3.1.1"
+        return
+    if not _VERSION.fullmatch(version):
+        yield f'{place}version: "{version}" is neither "{PACKAGED}", the package, nor a release such as 3.1.1'
+    if instance["archive_checksum"] and not _CHECKSUM.fullmatch(instance["archive_checksum"]):
+        yield f'{place}archive_checksum: "{instance["archive_checksum"]}" is not sha256: and 64 hexadecimal digits'
+    if instance["archive_url"] and not _URL.fullmatch(instance["archive_url"]):
+        yield f'{place}archive_url: "{instance["archive_url"]}" is not a URL such as https://mirror.example.org/registry_{{version}}_linux_{{arch}}.tar.gz'
+    if instance["archive"] and instance["archive_url"]:
+        yield f"{place}archive and {place}archive_url: give one of them"
+
+
+def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    """What two instances must not share: one of them would fail to start, or serve what belongs to the other."""
+    names: dict[t.Any, str] = {}
+    taken: dict[t.Any, str] = {}
+    storages: list[tuple[str, str]] = []
+    for instance in found:
+        place = instance["place"]
+        if names.setdefault(instance["name"], place) != place:
+            yield f"{place}name: {instance['name']!r} is the name of another instance as well"
+        if instance["state"] == "absent" and not instance["remove_images"]:
+            continue
+        shared = (
+            {}
+            if instance["state"] == "absent"
+            else {
+                "socket": instance["socket"] or None,
+                "port": None if instance["socket"] else instance["port"],
+                "redis_database": instance["redis_database"],
+            }
+        )
+        for key, value in shared.items():
+            if value is not None and taken.setdefault((key, value), place) != place:
+                yield f"{place}{key}: {value} is used by {_name_of(found, taken[key, value])} as well; each instance needs its own"
+        socket_directory = instance["socket"].rpartition("/")[0]
+        if shared and socket_directory and taken.setdefault(("directory", socket_directory), place) != place:
+            yield f"{place}socket: is in the directory of another instance's socket, {socket_directory}, which goes when that instance stops"
+        storage = instance["storage_directory"].rstrip("/") + "/"
+        for other, its_place in storages:
+            if storage.startswith(other) or other.startswith(storage):
+                yield f"{place}storage_directory: {storage[:-1]} and that of {_name_of(found, its_place)}, {other[:-1]}, overlap; each instance needs its own"
+        storages.append((storage, place))
+
+
+def _other_archives(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    """One version is installed once, so it has one archive."""
+    first: dict[str, dict[str, t.Any]] = {}
+    for instance in found:
+        same = first.setdefault(instance["version"], instance)
+        for key in _ARCHIVE:
+            if instance["state"] == "present" and instance[key] != same[key]:
+                yield f"{instance['place']}{key}: differs from {same['place']}{key}, and both are of version {instance['version']}"
+
+
+def _name_of(found: list[dict[str, t.Any]], place: str) -> str:
+    return next(f"instance {instance['name']!r}" for instance in found if instance["place"] == place)
+
+
+def mirrors(present: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    """What the program registry-upstream has to know of each mirror. It has the upstreams' passwords."""
+    return {
+        instance["name"]: {
+            "user": instance["user"],
+            "upstream": parse_upstream(instance["mirror"]["upstream"], "upstream").origin,
+            "username": instance["mirror"].get("username") or "",
+            "password": instance["mirror"].get("password") or "",
+            "ca_file": f"{UPSTREAMS}/{instance['name']}-ca.crt" if instance["mirror"].get("ca_certificate") else "",
+            "token_hosts": token_hosts(instance["mirror"]),
+            "tag_seconds": instance["mirror"].get("tag_seconds") or 0,
+            "timeout_seconds": instance["mirror"].get("timeout_seconds") or 10,
+        }
+        for instance in present
+        if instance["mirror"]
+    }
+
+
+def releases(present: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The releases of upstream that are needed, each once, as the module registry_release takes them."""
+    found: dict[str, dict[str, t.Any]] = {}
+    for instance in present:
+        if instance["version"] != PACKAGED:
+            source = {key: instance[f"archive{suffix}"] for key, suffix in (("url", "_url"), ("archive", ""), ("checksum", "_checksum"))}
+            names = {"version": "version", "url": "archive_url", "archive": "archive", "checksum": "archive_checksum"}
+            called = {key: f"{instance['place']}{name}" for key, name in names.items()}
+            given = {key: value for key, value in source.items() if value}
+            found.setdefault(instance["version"], {"version": instance["version"], "called": called, **given})
+    return list(found.values())
+
+
+def files(present: list[dict[str, t.Any]], keep_secret: bool) -> list[dict[str, t.Any]]:
+    """The files of the instances, as the module files takes them: secret, configuration and unit of each."""
+    found = []
+    for instance in present:
+        first = instance["place"] == _PREFIX
+        # Of a mirror they say only that it is one; the upstream and its password are for another program.
+        variables = {"instance": {**instance, "mirror": {"ttl": instance["mirror"].get("ttl")} if instance["mirror"] else {}}}
+        found += [
+            {"template": "http-secret.env.j2", "path": instance["secret"], "mode": "0600", "secret": True, "keep": keep_secret},
+            {
+                "template": "config.yml.j2",
+                "path": instance["configuration"],
+                "group": instance["group"],
+                "mode": "0640",
+                "vars": variables,
+                # Of a registry that somebody set up by hand, or the package's own.
+                **({"original": f"{instance['configuration']}.original"} if first else {}),
+            },
+            {
+                "template": "units/drop-in.conf.j2" if first else "units/instance.service.j2",
+                "path": f"{_UNITS}/{instance['unit']}.d/holdfast.conf" if first else f"{_UNITS}/{instance['unit']}",
+                "vars": variables,
+            },
+        ]
+    return found
+
+
+def directories(present: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The directories of the images, as the module files takes them."""
+    return [{"path": instance["storage_directory"], "owner": instance["user"], "group": instance["group"], "mode": "0750"} for instance in present]
+
+
+def certificates(present: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The certificates of the CAs of upstreams, as the module files takes them."""
+    return [
+        {"path": f"{UPSTREAMS}/{instance['name']}-ca.crt", "content": instance["mirror"]["ca_certificate"]}
+        for instance in present
+        if instance["mirror"].get("ca_certificate")
+    ]
+
+
+def services(present: list[dict[str, t.Any]], secrets: str) -> list[dict[str, t.Any]]:
+    """The services, as the module of that name takes them. secrets is the file with the password of Redis."""
+    cached = [instance["name"] for instance in present if instance["redis_database"] is not None]
+    return [
+        {
+            "name": instance["unit"],
+            "restart_on": [
+                instance["configuration"],
+                instance["secret"],
+                *([secrets] if instance["name"] in cached else []),
+            ],
+            # Databases of Redis may change hands: the former owner must not write to one while the next takes it.
+            "stop_first": instance["name"] in cached and len(cached) > 1,
+            "answers": {"url": "http://127.0.0.1/v2/", "unix_socket": instance["socket"]}
+            if instance["socket"]
+            else {"url": f"http://127.0.0.1:{instance['port']}/v2/"},
+        }
+        for instance in present
+    ]

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.holdfast.registry.plugins.plugin_utils import further as module
+
+SITE = {"holdfast_server_name": "Registry.example.org", "holdfast_port": 443}
+HUB = {"name": "hub", "upstream": "docker.io"}
+QUAY = {"name": "quay", "upstream": "https://quay.io", "username": "robot", "password": "hunter2"}
+
+
+def resolve(**settings):
+    return module.further({**SITE, **settings})
+
+
+def problems(**settings):
+    return list(module.problems({**SITE, **settings}, redis_databases=16))
+
+
+def test_nothing_is_added_where_there_is_one_registry():
+    assert resolve() == ([], [], [], [], {})
+    assert problems() == []
+
+
+def test_mirrors_share_one_address_that_the_certificate_covers_and_clients_trust():
+    found = resolve(holdfast_mirrors=[HUB, QUAY], holdfast_mirror_name="mirror.example.org")
+    assert [registry["namespaces"] for registry in found.registries] == [["docker.io"], ["quay.io"]]
+    assert {(registry["server_name"], registry["port"]) for registry in found.registries} == {("mirror.example.org", 5444)}
+    assert found.names == ["mirror.example.org"]
+    assert found.endpoints == ["mirror.example.org:5444"]
+    assert found.places["registry_instances[1].mirror"] == "holdfast_mirrors[1]"
+
+
+def test_the_passwords_of_upstreams_are_for_the_instance_only():
+    found = resolve(holdfast_mirrors=[QUAY])
+    assert found.instances[0]["mirror"]["password"] == "hunter2"
+    assert "hunter2" not in str(found.registries)
+
+
+@pytest.mark.parametrize(
+    ("settings", "subjects", "networks"),
+    [
+        ({}, [{"groups": ["users"]}], None),
+        ({"holdfast_mirror_anonymous": True}, [{"groups": ["users"]}, {"anonymous": True}], None),
+        ({"holdfast_mirror_networks": ["192.0.2.0/24"]}, [{"groups": ["users"]}, {"anonymous": True}], ["192.0.2.0/24"]),
+    ],
+)
+def test_a_mirror_admits_users_and_where_told_a_network_or_everyone(settings, subjects, networks):
+    registry = resolve(holdfast_mirrors=[HUB], **settings).registries[0]
+    assert [{key: rule[key] for key in ("groups", "anonymous") if key in rule} for rule in registry["rules"]] == subjects
+    assert registry.get("networks") == networks
+    assert all("actions" not in rule for rule in registry["rules"]), "pull is the default, and no other action is for a mirror"
+
+
+def test_a_further_registry_goes_to_each_role():
+    team = {"name": "team", "server_name": "team.example.org", "rules": [], "storage_directory": "/srv/team", "redis_database": 3}
+    found = resolve(holdfast_registries=[team])
+    assert found.instances == [{"name": "team", "storage_directory": "/srv/team", "redis_database": 3}]
+    assert found.registries == [
+        {
+            "name": "team",
+            "upstream": "unix:/run/docker-registry-team/registry.sock",
+            "storage_directory": "/srv/team",
+            "storage_group": "docker-registry-team",
+            "rules": [],
+            "server_name": "team.example.org",
+        }
+    ]
+    assert (found.names, found.endpoints) == (["team.example.org"], ["team.example.org"])
+
+
+def test_an_absent_one_is_only_for_role_registry():
+    found = resolve(holdfast_registries=[{"name": "old", "state": "absent", "remove_images": True}])
+    assert found.instances == [{"name": "old", "state": "absent", "remove_images": True}]
+    assert (found.registries, found.names, found.endpoints) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"holdfast_mirrors": ["docker.io"]}, "holdfast_mirrors[0]: must be a dictionary such as {name: hub, upstream: docker.io}"),
+        ({"holdfast_mirrors": [{"upstream": "docker.io"}]}, "holdfast_mirrors[0].name: is missing"),
+        ({"holdfast_mirrors": [{"name": "hub"}]}, "holdfast_mirrors[0].upstream: is missing"),
+        ({"holdfast_mirrors": [{**HUB, "user": "x"}]}, "holdfast_mirrors[0].user: is no key of it; there are name,"),
+        ({"holdfast_mirrors": [{"name": "x", "upstream": "gopher://x"}]}, "holdfast_mirrors[0].upstream: 'gopher://x' begins with gopher://"),
+        (
+            {"holdfast_mirrors": [{"name": "x", "upstream": "registry.example.org:5444"}]},
+            "holdfast_mirrors[0].upstream: registry.example.org:5444 is",
+        ),
+        ({"holdfast_mirrors": [{**HUB, "redis_database": 1}]}, "holdfast_mirrors[0].redis_database: is no key of it"),
+        ({"holdfast_registries": [{"name": "a", "port": 1, "redis_database": 16}]}, "holdfast_registries[0].redis_database: 16 is not below redis_databases"),
+        ({"holdfast_registries": [{"name": "team"}]}, "holdfast_registries[0]: needs a server_name or a port of its own"),
+        ({"holdfast_registries": [{"name": "team", "port": 5445, "socket": "/run/x/y"}]}, "holdfast_registries[0].socket: is no key of it"),
+    ],
+)
+def test_what_makes_no_sense_is_named_and_stops_nothing_else_from_being_checked(settings, said):
+    found = problems(**settings)
+    assert [problem for problem in found if problem.startswith(said)], found
+    resolve(**settings)
+
+
+def test_a_registry_of_the_same_host_at_another_port_is_no_loop():
+    assert problems(holdfast_mirrors=[{"name": "own", "upstream": "registry.example.org"}]) == []
