@@ -83,6 +83,7 @@ PERMITTED = [
     {"name": "tags of one's own", "user": "bob", "request": "GET /v2/team-b/secret/tags/list", "status": 200},
     {"name": "pull what all may without a password", "user": "", "request": "GET /v2/public/hello/manifests/1", "status": 200},
     {"name": "list as one who may", "user": "alice", "request": "GET /v2/_catalog?n=1", "status": 200},
+    {"name": "a list of more entries than a registry can hold", "user": "alice", "request": "GET /v2/_catalog?n=999999999", "status": 200},
     {"name": "delete as one who may", "user": "bob", "request": "DELETE /v2/team-b/mounted/blobs/<base>", "status": 202},
 ]
 

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Images pushed to a registry on a host without Docker, by curl."""
+
+from testinfra.host import Host
+
+PUSH = r"""
+set -eu
+data=$(mktemp); head -c {size} /dev/urandom >$data
+digest=sha256:$(sha256sum $data | cut -d' ' -f1)
+upload() {{
+  location=$(curl -fsS -o /dev/null -D - -X POST {at}/v2/{repository}/blobs/uploads/ | tr -d '\r' | sed -n 's/^[Ll]ocation: //p')
+  curl -fsS -o /dev/null -X PUT -H 'Content-Type: application/octet-stream' --data-binary @$1 {at}"$location&digest=$2"
+}}
+upload $data $digest
+printf '{{}}' >$data.config; config=sha256:$(sha256sum $data.config | cut -d' ' -f1); upload $data.config $config
+kind=application/vnd.docker.distribution.manifest.v2+json
+blob() {{ printf '{{"mediaType":"application/vnd.docker.%s","size":%s,"digest":"%s"}}' $1 $2 $3; }}
+printf '{{"schemaVersion":2,"mediaType":"%s","config":%s,"layers":[%s]}}' $kind \
+  "$(blob container.image.v1+json 2 $config)" "$(blob image.rootfs.diff.tar.gzip {size} $digest)" >$data.manifest
+curl -fsS -o /dev/null -X PUT -H "Content-Type: $kind" --data-binary @$data.manifest {at}/v2/{repository}/manifests/1
+rm -f $data*
+echo $digest
+"""
+
+
+def push(host: Host, at: str, repository: str, size: int = 5000) -> str:
+    """An image of one layer of random bytes, tagged 1, at a registry that asks no password. Returns the layer's digest.
+
+    at is what curl is told of the registry, such as http://127.0.0.1:5000 or --unix-socket PATH http://any.
+    """
+    return host.check_output(PUSH.format(at=at, repository=repository, size=size)).strip()
