@@ -4,6 +4,9 @@ from __future__ import annotations
 
 NAME = "registry.holdfast.test"
 PORT = 443
+# where the same images come from a mirror, and what a request for one of them adds
+MIRROR_PORT = 5444
+MIRRORED = f"?ns={NAME}"
 CONFIGURATION = "/etc/holdfast-gateway/nginx.conf"
 # what is reloaded under load
 UNIT = "holdfast-gateway"

@@ -98,6 +98,10 @@ def make_rows(manifest: str, small: str, large: str) -> list[Row]:
         contenders = [ours(path), *(Contender(name, gateway.PORT, path, address) for name, address in floods.items())]
         return Row("manifest, under a flood", contenders, [Target(name, "ours", 0.8) for name in floods], seconds=9, verified=True)
 
+    def mirrored(what: str, path: str, unit: str = "requests/s") -> Row:
+        contenders = [Contender("mirror", gateway.MIRROR_PORT, path + gateway.MIRRORED), ours(path)]
+        return Row(f"mirror: {what}", contenders, [Target("mirror", "ours", 0.9)], unit=unit)
+
     def static(name: str) -> Contender:
         return Contender("static file", comparison.OPEN, f"/static/{name}")
 
@@ -116,13 +120,18 @@ def make_rows(manifest: str, small: str, large: str) -> list[Row]:
         ),
         Row("HEAD of a blob", [ours(small_path), proxied(small_path)], head=True),
         Row("blob of 80 MB", [ours(large_path), proxied(large_path), static("large")], [Target("ours", "static file", 0.95)], unit="MB/s"),
+        mirrored("manifest by digest", digest_path),
+        mirrored("blob of 2 KB", small_path),
+        mirrored("blob of 80 MB", large_path, "MB/s"),
     ]
 
 
 def measure(row: Row, password: Password, limit: int) -> dict[str, t.Any]:
     """Go on until every ratio is sure, or the time is over."""
     for contender in row.contenders:
-        expect(200, Client(gateway.NAME, contender.port).request("HEAD" if row.unit == "MB/s" else "GET", contender.path, Accept=MANIFEST))
+        # A mirror fetches what it is asked for.
+        method = "HEAD" if row.unit == "MB/s" and contender.port != gateway.MIRROR_PORT else "GET"
+        expect(200, Client(gateway.NAME, contender.port).request(method, contender.path, Accept=MANIFEST))
     password.doubt()
     rates: dict[str, list[float]] = {contender.name: [] for contender in row.contenders}
     failed = dict.fromkeys(rates, 0.0)
@@ -161,7 +170,7 @@ def run_round(row: Row, contenders: list[Contender], password: Password) -> dict
 
 def run_slice(row: Row, contender: Contender, password: Password, verified: bool) -> load.Load:
     send = load.heads if row.head else load.gets
-    if contender.port == gateway.PORT:
+    if contender.port in (gateway.PORT, gateway.MIRROR_PORT):
         if verified:
             password.forget()
         else:
