@@ -41,6 +41,7 @@ EXAMPLES = r"""
       registry_redis_address: ""
       registry_redis_database: 0
       registry_http_secret: ""
+      registry_upstream_port: 5099
       registry_instances: [{name: team}]
 """
 
@@ -68,7 +69,7 @@ _value:
       description: The TCP ports they listen on, as M(holdfast.registry.free_ports) takes them.
       type: list
       elements: dict
-      sample: [{port: 5000, unit: docker-registry.service, setting: registry_port, addresses: [127.0.0.1]}]
+      sample: [{port: 5000, unit: docker-registry*.service, setting: registry_port, addresses: [127.0.0.1]}]
     files:
       description: The files of the instances, as M(holdfast.registry.files) takes them.
       type: list
@@ -79,11 +80,6 @@ _value:
       type: list
       elements: dict
       sample: [{path: /var/lib/docker-registry-team, owner: docker-registry-team, group: docker-registry-team, mode: "0750"}]
-    certificates:
-      description: The certificates of the CAs of upstreams, as M(holdfast.registry.files) takes them.
-      type: list
-      elements: dict
-      sample: []
     services:
       description: The services, as M(holdfast.registry.services) takes them.
       type: list
@@ -107,7 +103,7 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import PACKAGED, certificates, directories, files, mirrors, releases, services
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import PACKAGED, directories, files, mirrors, releases, services
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import instances as resolved
 
 
@@ -119,13 +115,12 @@ def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
         "instances": present,
         "unwanted": [instance for instance in found if instance["state"] == "absent"],
         "ports": [
-            {"port": instance["port"], "unit": instance["unit"], "setting": f"{instance['place']}port", "addresses": ["127.0.0.1"]}
+            {"port": instance["port"], "unit": "docker-registry*.service", "setting": f"{instance['place']}port", "addresses": ["127.0.0.1"]}
             for instance in present
             if not instance["socket"]
         ],
         "files": files(present, keep_secret=not settings["registry_http_secret"]) if not problems else [],
         "directories": directories(present),
-        "certificates": certificates(present) if not problems else [],
         "services": services(present, "/etc/docker/registry/secrets.env"),
         "mirrors": mirrors(present) if not problems else {},
         "releases": releases(present),

@@ -102,6 +102,7 @@ options:
     description:
       - Patterns of units, such as V(app@*.service). Those in C(/etc/systemd/system) that match and are not in O(services) are stopped and disabled, before
         anything else is done, and their unit files are removed.
+      - Only units whose file has the line C(X-ManagedBy=holdfast.registry) are removed.
     type: list
     elements: str
     default: []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
 from ansible_collections.holdfast.registry.plugins.plugin_utils import upstreams
@@ -30,6 +31,13 @@ _OF_THE_INSTANCE = (
 )
 _OF_THE_GATEWAY = ("rules", "administrators", "listing")
 _OF_A_REGISTRY = ("server_name", "server_aliases", "port", "client_certificates", "networks", "certificate", "certificate_key")
+# Keys that all mirrors have from settings of their own.
+_MIRROR_SETTINGS = {
+    "server_name": "holdfast_mirror_name",
+    "port": "holdfast_mirror_port",
+    "networks": "holdfast_mirror_networks",
+    "client_certificates": "holdfast_mirror_client_certificates",
+}
 _ALWAYS = ("name", "state", "remove_images")
 _OF_A_MIRROR = (*upstreams.KEYS, "namespace")
 
@@ -53,14 +61,19 @@ def site_of(settings: t.Mapping[str, t.Any]) -> Site:
     return Site(
         server_name=str(settings.get("holdfast_server_name", "")),
         port=_port(settings.get("holdfast_port"), 443),
-        names=tuple(settings.get("holdfast_extra_names") or ()),
+        names=_list(settings.get("holdfast_extra_names")),
         mirror_name=str(settings.get("holdfast_mirror_name") or settings.get("holdfast_server_name", "")),
         mirror_port=_port(settings.get("holdfast_mirror_port"), 5444),
-        mirror_anonymous=bool(settings.get("holdfast_mirror_anonymous")),
-        mirror_networks=tuple(settings.get("holdfast_mirror_networks") or ()),
+        mirror_anonymous=boolean(settings.get("holdfast_mirror_anonymous", False), strict=False),
+        mirror_networks=_list(settings.get("holdfast_mirror_networks")),
         # YAML reads an unquoted off as false.
         mirror_client_certificates="off" if certificates in (False, "False") else str(certificates),
     )
+
+
+def _list(value: t.Any) -> tuple[str, ...]:
+    """A list, or what Ansible makes one of: a single text."""
+    return tuple(value.split(",")) if isinstance(value, str) and value else tuple(value) if isinstance(value, (list, tuple)) else ()
 
 
 def _port(value: t.Any, default: int) -> int:
@@ -98,10 +111,14 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             found.instances.append(_instance(kept, is_mirror))
             if kept.get("state") == "absent":
                 continue
-            found.places[f"nginx_auth_further_registries[{registries_before + len(found.registries)}]"] = place
+            registry_place = f"nginx_auth_further_registries[{registries_before + len(found.registries)}]"
+            if is_mirror:
+                for key, known in _MIRROR_SETTINGS.items():
+                    found.places[f"{registry_place}.{key}"] = known
+            found.places[registry_place] = place
             registry = _registry(kept, site, is_mirror)
             found.registries.append(registry)
-            names = [registry.get("server_name", site.server_name), *registry.get("server_aliases", [])]
+            names = [registry.get("server_name", site.server_name), *_list(registry.get("server_aliases"))]
             found.names.extend(str(name) for name in names if name not in found.names)
             endpoints = [_endpoint(str(name), _port(registry.get("port"), site.port)) for name in names if not str(name).startswith("*")]
             found.endpoints.extend(endpoint for endpoint in endpoints if endpoint not in found.endpoints)
@@ -137,8 +154,13 @@ def _registry(entry: dict[str, t.Any], site: Site, is_mirror: bool) -> dict[str,
         "server_name": site.mirror_name,
         "port": site.mirror_port,
         "client_certificates": site.mirror_client_certificates,
-        **({"networks": list(site.mirror_networks)} if site.mirror_networks else {}),
+        # They limit anonymous rules, which the mirror's own rules may lack.
+        **({"networks": list(site.mirror_networks)} if site.mirror_networks and _is_anonymous(registry.get("rules", pull)) else {}),
     }
+
+
+def _is_anonymous(rules: t.Any) -> bool:
+    return isinstance(rules, list) and any(isinstance(rule, dict) and rule.get("anonymous") for rule in rules)
 
 
 def _endpoint(name: str, port: int) -> str:

@@ -68,7 +68,12 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
         written = {key: value for key, value in written.items() if value is not None}
         mirror, wrong = read_mirror(written, place)
         problems += wrong
-        defaults = {"server_aliases": [], "storage_directory": "", "storage_group": settings.get("storage_group", ""), "delete_enabled": True}
+        defaults = {
+            "server_aliases": [],
+            "storage_directory": "",
+            "storage_group": settings.get("storage_group", ""),
+            "delete_enabled": settings.get("delete_enabled", True),
+        }
         entry = {**{key: settings[key] for key in INHERITED}, **defaults, **written, **mirror}
         variables = Variables(
             *(getattr(Variables.within(place) if key in written else ROLE, key) for key in ("rules", "administrators", "listing")),

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, path_problem, port_problem, range_problem
 from ansible_collections.holdfast.registry.plugins.plugin_utils.upstreams import parse_upstream, token_hosts, upstream_problems
 
 # The instance that the role's own variables describe.
 FIRST = "registry"
 PACKAGED = "distribution"
-# Configuration of the program that asks the upstreams of mirrors.
-UPSTREAMS = "/etc/holdfast-registry-upstream"
 
 # Options that an entry of registry_instances takes from the role's own variables unless it sets its own.
 INHERITED = (
@@ -37,6 +37,10 @@ _UNITS = "/etc/systemd/system"
 # The name is part of a user's name, of which Linux allows 32 characters.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _SOCKET = re.compile(r"/run/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+# Directories that hold more than images. Their owner and mode are not for an instance to have.
+_TOP = ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")
+_BELOW = ("/usr/local", "/usr/lib", "/usr/share", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp", "/etc/docker", "/var/lib/docker")
+_SYSTEM = {"/", *(f"/{name}" for name in _TOP), *_BELOW}
 _DURATION = re.compile(r"([0-9]+[hms])+")
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[a-z0-9.]+)?")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
@@ -51,16 +55,18 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
     whose version only the host knows).
     """
     problems: list[str] = []
+    settings = {**settings, **_converted(settings, _PREFIX, problems)}
     first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "storage_directory", "redis_database")}
     if not settings["registry_redis_address"]:
         first["redis_database"] = None
-    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": {}}, _PREFIX)]
+    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": {}, "is_mirror": False}, _PREFIX)]
     for index, written in enumerate(settings["registry_instances"]):
         place = f"registry_instances[{index}]"
         name = written.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             problems.append(f"{place}.name: {name!r} is not a lower-case letter and then at most 15 lower-case letters, digits and _")
             continue
+        written = {**written, **_converted(written, f"{place}.", problems)}
         inherited = {key: settings[f"{_PREFIX}{key}"] for key in INHERITED}
         if written.get("version") is not None:
             # The archive of one version is not that of another.
@@ -74,12 +80,44 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
             "storage_directory": f"/var/lib/docker-registry-{name}",
             "redis_database": None,
             "mirror": {},
+            "is_mirror": written.get("mirror") is not None,
         }
         entry = {**defaults, **{key: value for key, value in written.items() if value is not None}}
         found.append(_resolved(entry, f"{place}."))
+    if problems:
+        # A value of the wrong kind cannot be compared.
+        return found, problems
     for instance in found:
         problems += _problems(instance, settings)
+    if any(instance["mirror"] for instance in found):
+        for instance in found:
+            if instance["state"] == "present" and not instance["socket"] and instance["port"] == _number(settings["registry_upstream_port"]):
+                problems.append(f"registry_upstream_port: {instance['port']} is {instance['place']}port as well; choose another")
     return found, [*problems, *_conflicts(found), *_other_archives(found)]
+
+
+def _converted(written: t.Mapping[str, t.Any], place: str, problems: list[str]) -> dict[str, t.Any]:
+    """Numbers and booleans that came as text, as from the command line or an INI inventory. place is the beginning of their names."""
+    prefix = place if place == _PREFIX else ""
+    found: dict[str, t.Any] = {}
+    for key in ("port", "redis_database", "drain_timeout"):
+        value = written.get(f"{prefix}{key}")
+        if value is not None and _number(value) is None:
+            problems.append(f"{place}{key}: {value!r} is not a number")
+        elif value is not None:
+            found[f"{prefix}{key}"] = _number(value)
+    for key in ("delete_enabled", "remove_images"):
+        value = written.get(f"{prefix}{key}")
+        if value is not None:
+            try:
+                found[f"{prefix}{key}"] = boolean(value)
+            except TypeError:
+                problems.append(f"{place}{key}: {value!r} is neither true nor false")
+    return found
+
+
+def _number(value: t.Any) -> int | None:
+    return int(value) if str(value).isdecimal() else None
 
 
 def _resolved(entry: dict[str, t.Any], place: str) -> dict[str, t.Any]:
@@ -107,13 +145,18 @@ def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]
     if instance["name"] in (FIRST, "releases") and place != _PREFIX:
         # One is the instance that the role's own variables describe, the other the directory of upstream's releases.
         yield f"{place}name: {instance['name']!r} is taken; choose another name"
+    if instance["state"] == "present" or instance["remove_images"]:
+        yield from path_problem(f"{place}storage_directory", instance["storage_directory"])
+        if place != _PREFIX and os.path.normpath(instance["storage_directory"]) in _SYSTEM:
+            yield f"{place}storage_directory: {instance['storage_directory']} belongs to the system; give a directory of its own, such as /srv/images"
     if instance["state"] == "absent":
         return
-    if instance["socket"] and not _SOCKET.fullmatch(instance["socket"]):
+    if instance["socket"] and place != _PREFIX and not instance["socket"].startswith("/run/docker-registry"):
+        yield f'{place}socket: "{instance["socket"]}" is not in a directory whose name begins with /run/docker-registry, which no other program has'
+    elif instance["socket"] and not _SOCKET.fullmatch(instance["socket"]):
         yield f'{place}socket: "{instance["socket"]}" is neither empty nor a path such as /run/docker-registry/registry.sock'
     if not instance["socket"]:
         yield from port_problem(f"{place}port", instance["port"])
-    yield from path_problem(f"{place}storage_directory", instance["storage_directory"])
     if instance["redis_database"] is not None:
         yield from range_problem(f"{place}redis_database", instance["redis_database"], 0, 1023)
         if instance["mirror"]:
@@ -125,7 +168,7 @@ def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]
             yield f'{place}{key}: "{instance[key]}" is not a duration such as {example} or 90m'
     yield from range_problem(f"{place}drain_timeout", instance["drain_timeout"], 1, 86400, " seconds")
     yield from _of_version(instance)
-    if instance["mirror"]:
+    if instance["mirror"] or instance["is_mirror"]:
         yield from upstream_problems(instance["mirror"], f"{place}mirror", instance["major"])
 
 
@@ -182,10 +225,10 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
 def _other_archives(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
     """One version is installed once, so it has one archive."""
     first: dict[str, dict[str, t.Any]] = {}
-    for instance in found:
+    for instance in (instance for instance in found if instance["state"] == "present"):
         same = first.setdefault(instance["version"], instance)
         for key in _ARCHIVE:
-            if instance["state"] == "present" and instance[key] != same[key]:
+            if instance[key] != same[key]:
                 yield f"{instance['place']}{key}: differs from {same['place']}{key}, and both are of version {instance['version']}"
 
 
@@ -201,10 +244,10 @@ def mirrors(present: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
             "upstream": parse_upstream(instance["mirror"]["upstream"], "upstream").origin,
             "username": instance["mirror"].get("username") or "",
             "password": instance["mirror"].get("password") or "",
-            "ca_file": f"{UPSTREAMS}/{instance['name']}-ca.crt" if instance["mirror"].get("ca_certificate") else "",
+            "ca_certificate": instance["mirror"].get("ca_certificate") or "",
             "token_hosts": token_hosts(instance["mirror"]),
-            "tag_seconds": instance["mirror"].get("tag_seconds") or 0,
-            "timeout_seconds": instance["mirror"].get("timeout_seconds") or 10,
+            "tag_seconds": int(instance["mirror"].get("tag_seconds") or 0),
+            "timeout_seconds": int(instance["mirror"].get("timeout_seconds") or 10),
         }
         for instance in present
         if instance["mirror"]
@@ -256,15 +299,6 @@ def directories(present: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     return [{"path": instance["storage_directory"], "owner": instance["user"], "group": instance["group"], "mode": "0750"} for instance in present]
 
 
-def certificates(present: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """The certificates of the CAs of upstreams, as the module files takes them."""
-    return [
-        {"path": f"{UPSTREAMS}/{instance['name']}-ca.crt", "content": instance["mirror"]["ca_certificate"]}
-        for instance in present
-        if instance["mirror"].get("ca_certificate")
-    ]
-
-
 def services(present: list[dict[str, t.Any]], secrets: str) -> list[dict[str, t.Any]]:
     """The services, as the module of that name takes them. secrets is the file with the password of Redis."""
     cached = [instance["name"] for instance in present if instance["redis_database"] is not None]
@@ -274,10 +308,12 @@ def services(present: list[dict[str, t.Any]], secrets: str) -> list[dict[str, t.
             "restart_on": [
                 instance["configuration"],
                 instance["secret"],
+                # The package restarts only its own service when it is upgraded.
+                *([instance["program"]] if instance["version"] == PACKAGED else []),
                 *([secrets] if instance["name"] in cached else []),
             ],
-            # Databases of Redis may change hands: the former owner must not write to one while the next takes it.
-            "stop_first": instance["name"] in cached and len(cached) > 1,
+            # Databases of Redis may change hands: the former owner, which may have none now, must not write to one while the next takes it.
+            "stop_first": bool(cached) and len(present) > 1,
             "answers": {"url": "http://127.0.0.1/v2/", "unix_socket": instance["socket"]}
             if instance["socket"]
             else {"url": f"http://127.0.0.1:{instance['port']}/v2/"},

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
@@ -35,6 +36,8 @@ def parse_upstream(text: str, parameter: str) -> Upstream:
     """
     match = _SCHEME.fullmatch(text)
     scheme, rest = (match[1].lower(), match[2].rstrip("/")) if match else ("https", text)
+    if "@" in rest:
+        raise HoldfastError(f"{parameter}: must be HOST, HOST:PORT or a URL, without a username or password")
     if scheme not in ("https", "http"):
         raise HoldfastError(f"{parameter}: {text!r} begins with {scheme}://, and a registry is reached by https:// or http://")
     endpoint = str(parse_endpoint(rest, parameter=parameter)).lower()
@@ -65,22 +68,35 @@ def upstream_problems(mirror: t.Any, place: str, major: int | None) -> t.Iterato
         yield str(error)
         return
     yield from _credentials(mirror, place, origin)
-    certificate = mirror.get("ca_certificate")
-    if certificate and "-----BEGIN CERTIFICATE-----" not in str(certificate):
-        yield f"{place}.ca_certificate: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)"
-    for number, host in enumerate(mirror.get("token_hosts") or []):
+    yield from _ca_certificate(mirror.get("ca_certificate"), f"{place}.ca_certificate")
+    hosts = mirror.get("token_hosts") or []
+    if not isinstance(hosts, (list, tuple)):
+        yield f"{place}.token_hosts: must be a list of hosts such as [auth.example.org]"
+        hosts = []
+    for number, host in enumerate(hosts):
         problem = dns_problem(str(host))
         if problem:
             yield f"{place}.token_hosts[{number}]: {host!r} {problem}"
     for key, low, high in (("tag_seconds", 0, 86400), ("timeout_seconds", 1, 300)):
         value = mirror.get(key)
-        if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
+        if value is not None and not (str(value).isdecimal() and low <= int(value) <= high):
             yield f"{place}.{key}: {value!r} is not a number of seconds between {low} and {high}"
     if mirror.get("ttl"):
         if not _DURATION.fullmatch(str(mirror["ttl"])):
             yield f'{place}.ttl: "{mirror["ttl"]}" is not a duration such as 168h'
         if (major or 2) < 3:
             yield f"{place}.ttl: needs version 3 or newer; 2.8, which the package has, keeps what it fetched for 168h"
+
+
+def _ca_certificate(certificate: t.Any, setting: str) -> t.Iterator[str]:
+    if not certificate:
+        return
+    try:
+        if "-----BEGIN CERTIFICATE-----" not in str(certificate):
+            raise ValueError
+        ssl.create_default_context(cadata=str(certificate))
+    except (ssl.SSLError, ValueError):
+        yield f"{setting}: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)"
 
 
 def _credentials(mirror: t.Mapping[str, t.Any], place: str, origin: str) -> t.Iterator[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import ipaddress
 import os
 import re
@@ -71,7 +72,7 @@ def problems(run_program: Run, wanted: list[Wanted], proc: str = "/proc") -> lis
         for listener in listeners:
             if listener.port == one.port and one.collides(listener.address):
                 holders = [_activated(run_program, owner, one.port) for owner in owners.get(listener.inode, [])]
-                if not any(holder.unit == one.unit for holder in holders):
+                if not any(fnmatch.fnmatchcase(holder.unit, one.unit) for holder in holders):
                     holder = holders[-1].words if holders else "something that has no process on this host, such as another container or the kernel"
                     found.append(f"{one.setting}: {one.port} on {socket.gethostname()} is taken by {holder}; choose another port or stop it")
                     break

@@ -222,7 +222,12 @@ class _Planner:
             if os.path.isdir(path) and not os.path.islink(path) and {os.path.join(path, name) for name in whole.names_in(path)} - gone:
                 continue  # somebody else has something in there
             gone.add(path)
-            changes += [RemoveDirectory(path, "removed")] if os.path.isdir(path) and not os.path.islink(path) else Remove.plan(path)
+            if os.path.isdir(path) and not os.path.islink(path):
+                changes.append(RemoveDirectory(path, "removed"))
+            else:
+                # What others may not read, a diff does not show.
+                status = whole.status_of(path)
+                changes += Remove.plan(path, show=as_text if status and status.st_mode & 0o004 else _not_shown)
         return changes
 
 

@@ -14,9 +14,12 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files import wh
 from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import UNIT_FILES, Systemd
 
+# Whoever writes units that may be removed marks them so. systemd ignores keys that begin with X-.
+MARK = re.compile(rb"^X-ManagedBy=holdfast\.registry$", re.MULTILINE)
+
 
 def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str], check_mode: bool) -> list[dict[str, str]]:
-    """Remove the units in the administrator's directory that match a pattern and are not wanted. Returns each with its description.
+    """Remove the units in the administrator's directory that match a pattern, have the MARK and are not wanted. Returns each with its description.
 
     The unit file goes last, so that a run that was killed in between is completed by the next.
     Raises HoldfastError where a unit cannot be stopped.
@@ -25,7 +28,10 @@ def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str]
     names = whole.names_in(UNIT_FILES) if patterns and os.path.isdir(UNIT_FILES) else []
     for name in sorted(name for name in names if any(fnmatch.fnmatch(name, pattern) for pattern in patterns) and name not in wanted):
         path = os.path.join(UNIT_FILES, name)
-        described = re.search(rb"^Description=(.*)$", whole.read_bytes(path) or b"", re.MULTILINE)
+        content = whole.read_bytes(path) or b""
+        if not MARK.search(content):
+            continue
+        described = re.search(rb"^Description=(.*)$", content, re.MULTILINE)
         found.append({"name": name, "description": described[1].decode(errors="replace") if described else ""})
         if not check_mode:
             systemd.act("disable", name)

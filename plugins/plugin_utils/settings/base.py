@@ -69,7 +69,7 @@ def is_address(text: str) -> bool:
 
 def path_problem(setting: str, path: str, *, may_be_empty: bool = False) -> list[str]:
     """The problem with a path on the host. Blanks, quotes and the like would be misread by the programs that get it."""
-    if (may_be_empty and path == "") or re.fullmatch(r"/[A-Za-z0-9._@+-]+(/[A-Za-z0-9._@+-]+)*/?", path):
+    if (may_be_empty and path == "") or (re.fullmatch(r"/[A-Za-z0-9._@+-]+(/[A-Za-z0-9._@+-]+)*/?", path) and not {".", ".."} & set(path.split("/"))):
         return []
     empty = "neither empty nor " if may_be_empty else "not "
     return [f'{setting}: "{path}" is {empty}an absolute path below / of letters, digits and any of ._@+-']

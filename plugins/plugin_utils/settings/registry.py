@@ -35,5 +35,6 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found.append(f'registry_upstream_name: "{settings["registry_upstream_name"]}" is not the name of a host')
     proxy = settings["registry_upstream_proxy"]
     if proxy and not re.fullmatch(r"http://[A-Za-z0-9.-]+(:[0-9]+)?/?", proxy):
-        found.append(f'registry_upstream_proxy: "{proxy}" is neither empty nor a proxy such as http://proxy.example.org:3128')
+        # Not repeated: a password may be in it, which the unit would show to all.
+        found.append("registry_upstream_proxy: is neither empty nor a proxy such as http://proxy.example.org:3128, without a password")
     return list(dict.fromkeys(found + instances(settings)[1]))

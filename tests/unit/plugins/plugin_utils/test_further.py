@@ -103,3 +103,26 @@ def test_what_makes_no_sense_is_named_and_stops_nothing_else_from_being_checked(
 
 def test_a_registry_of_the_same_host_at_another_port_is_no_loop():
     assert problems(holdfast_mirrors=[{"name": "own", "upstream": "registry.example.org"}]) == []
+
+
+@pytest.mark.parametrize("said", [False, "false", "no", "False"])
+def test_what_is_not_to_be_open_to_all_is_not_because_it_came_as_text(said):
+    (registry,) = resolve(holdfast_mirrors=[HUB], holdfast_mirror_anonymous=said).registries
+    assert not any("anonymous" in rule for rule in registry["rules"])
+
+
+def test_a_single_network_may_come_as_text():
+    assert resolve(holdfast_mirrors=[HUB], holdfast_mirror_networks="192.0.2.0/24").registries[0]["networks"] == ["192.0.2.0/24"]
+
+
+def test_networks_limit_anonymous_rules_only():
+    rules = [{"repositories": ["**"], "users": ["alice"]}]
+    found = resolve(holdfast_mirrors=[{**HUB, "rules": rules}], holdfast_mirror_networks=["192.0.2.0/24"])
+    assert "networks" not in found.registries[0]
+
+
+def test_what_all_mirrors_share_is_called_by_its_setting():
+    assert resolve(holdfast_mirrors=[HUB]).places["nginx_auth_further_registries[0].port"] == "holdfast_mirror_port"
+    assert list(resolve(holdfast_mirrors=[HUB]).places).index("nginx_auth_further_registries[0].port") < list(resolve(holdfast_mirrors=[HUB]).places).index(
+        "nginx_auth_further_registries[0]"
+    )

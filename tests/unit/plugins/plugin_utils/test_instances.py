@@ -13,8 +13,8 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.upstreams import
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/registry"
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+OURS = "/run/docker-registry-x"
 SUM = f"sha256:{'0' * 64}"
-PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 
 
 def resolved(*further, **settings):
@@ -48,9 +48,21 @@ def test_a_further_instance_needs_only_a_name_and_has_everything_of_its_own():
         ([{"name": "registry"}], {}, "registry_instances[0].name: 'registry' is taken; choose another name"),
         ([{"name": "a"}, {"name": "a"}], {}, "registry_instances[1].name: 'a' is the name of another instance as well"),
         ([{"name": "a", "port": 5000}], {}, "registry_instances[0].port: 5000 is used by instance 'registry' as well; each instance needs its own"),
-        ([{"name": "a", "socket": "/tmp/a.sock"}], {}, 'registry_instances[0].socket: "/tmp/a.sock" is neither empty nor a path such as'),
-        ([{"name": "a", "socket": "/run/x/r"}, {"name": "b", "socket": "/run/x/r"}], {}, "registry_instances[1].socket: /run/x/r is used by instance 'a'"),
-        ([{"name": "a", "socket": "/run/x/a"}, {"name": "b", "socket": "/run/x/b"}], {}, "registry_instances[1].socket: is in the directory of another"),
+        (
+            [{"name": "a", "socket": "/tmp/a.sock"}],
+            {},
+            'registry_instances[0].socket: "/tmp/a.sock" is not in a directory',
+        ),
+        (
+            [{"name": "a", "socket": f"{OURS}/r"}, {"name": "b", "socket": f"{OURS}/r"}],
+            {},
+            f"registry_instances[1].socket: {OURS}/r is used by",
+        ),
+        (
+            [{"name": "a", "socket": f"{OURS}/a"}, {"name": "b", "socket": f"{OURS}/b"}],
+            {},
+            "registry_instances[1].socket: is in the directory of another",
+        ),
         ([{"name": "a", "redis_database": 1}], {}, "registry_instances[0].redis_database: needs registry_redis_address"),
         (
             [{"name": "a", "redis_database": 1, "mirror": {"upstream": "quay.io"}}],
@@ -90,11 +102,16 @@ def test_what_cannot_work_is_named_with_its_place(further, settings, said):
 @pytest.mark.parametrize(
     ("mirror", "said"),
     [
-        ({}, None),
+        ({}, ".upstream: is missing"),
+        ({"upstream": "docker.io"}, None),
+        ({"upstream": "ftp://a:secret@c"}, ".upstream: must be HOST, HOST:PORT or a URL, without a username or password"),
+        ({"upstream": "docker.io", "token_hosts": 5}, ".token_hosts: must be a list of hosts"),
+        ({"upstream": "docker.io", "ca_certificate": "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"}, ".ca_certificate: is not a PEM"),
+        ({"upstream": "docker.io", "tag_seconds": "5"}, None),
         ({"upstream": ""}, ".upstream: is missing"),
         ({"upstream": "ftp://example.org"}, ".upstream: 'ftp://example.org' begins with ftp://, and a registry is reached by https:// or http://"),
         ({"upstream": "https://example.org/path"}, ".upstream: 'example.org/path' must be HOST or HOST:PORT alone"),
-        ({"upstream": "https://user:secret@example.org"}, ".upstream: must be HOST or HOST:PORT, without a username or password"),
+        ({"upstream": "https://user:secret@example.org"}, ".upstream: must be HOST, HOST:PORT or a URL, without a username or password"),
         ({"upstream": "docker.io", "username": "a"}, ".username and registry_instances[0].mirror.password: give both or neither"),
         ({"upstream": "http://example.org", "username": "a", "password": "b"}, ".upstream: is asked without TLS, over which a password is not sent"),
         ({"upstream": "docker.io", "username": "a:b", "password": "c"}, ".username: must not contain a colon"),
@@ -140,10 +157,9 @@ def test_an_entry_with_a_version_of_its_own_does_not_take_the_archive_of_another
 
 
 def test_passwords_of_upstreams_are_in_the_mirrors_and_nowhere_else():
-    mirror = {"upstream": "docker.io", "username": "robot", "password": "hunter2", "ca_certificate": PEM}
+    mirror = {"upstream": "docker.io", "username": "robot", "password": "hunter2"}
     found = filtered({**DEFAULTS, "registry_instances": [{"name": "hub", "mirror": mirror}]})
     assert found["mirrors"]["hub"]["password"] == "hunter2"
-    assert found["certificates"] == [{"path": "/etc/holdfast-registry-upstream/hub-ca.crt", "content": PEM}]
     assert "hunter2" not in str([found[key] for key in ("files", "services", "directories", "releases")])
 
 
@@ -153,7 +169,36 @@ def test_an_absent_instance_neither_runs_nor_stands_in_the_way():
     assert [one["name"] for one in found["services"]] == ["docker-registry.service"]
 
 
-def test_only_owners_of_databases_stop_for_each_other():
-    entries = [{"name": "a", "redis_database": 1}, {"name": "b"}]
-    found = filtered({**DEFAULTS, "registry_redis_address": "127.0.0.1:6380", "registry_instances": entries})
-    assert [one["stop_first"] for one in found["services"]] == [True, True, False]
+def test_where_databases_can_change_hands_all_that_restart_stop_first():
+    """Also one that has no database now: it may have had one before."""
+    further = [{"name": "a", "redis_database": 1}, {"name": "b"}]
+    found = filtered({**DEFAULTS, "registry_redis_address": "127.0.0.1:6380", "registry_instances": further})
+    assert [one["stop_first"] for one in found["services"]] == [True, True, True]
+    assert [one["stop_first"] for one in filtered({**DEFAULTS, "registry_instances": [{"name": "b"}]})["services"]] == [False, False]
+
+
+def test_numbers_and_booleans_may_come_as_text():
+    """As from the command line, or from an INI inventory."""
+    further = {"name": "a", "state": "absent", "remove_images": "false", "port": "5001"}
+    found = filtered({**DEFAULTS, "registry_port": "5002", "registry_drain_timeout": "30", "registry_instances": [further]})
+    assert found["problems"] == []
+    assert (found["instances"][0]["port"], found["instances"][0]["drain_timeout"]) == (5002, 30)
+    assert found["unwanted"][0]["remove_images"] is False
+    assert filtered({**DEFAULTS, "registry_instances": [{"name": "a", "port": "x"}]})["problems"] == ["registry_instances[0].port: 'x' is not a number"]
+
+
+@pytest.mark.parametrize("directory", ["/etc", "/home", "/var/lib", "/srv/../etc", "/var/lib//docker-registry", "../x", "/"])
+@pytest.mark.parametrize("more", [{}, {"state": "absent", "remove_images": True}])
+def test_no_instance_has_a_directory_of_the_system(directory, more):
+    found = problems({"name": "a", "storage_directory": directory, **more})
+    assert [problem for problem in found if problem.startswith("registry_instances[0].storage_directory:")], found
+
+
+@pytest.mark.parametrize(("entries", "settings"), [([{"name": "a", "port": 5099}], {}), ([], {"registry_upstream_port": 5000})])
+def test_the_program_that_asks_upstreams_needs_a_port_of_its_own(entries, settings):
+    found = problems(*entries, {"name": "hub", "mirror": {"upstream": "docker.io"}}, **settings)
+    assert [problem.split(":")[0] for problem in found] == ["registry_upstream_port"]
+
+
+def test_an_instance_that_goes_does_not_decide_about_archives():
+    assert problems({"name": "old", "state": "absent", "version": "3.1.1"}, {"name": "new", "version": "3.1.1", "archive": "/a.tar.gz"}) == []

@@ -330,7 +330,7 @@ def test_a_challenge_that_names_another_host_gets_nothing(start, make_upstream, 
 def test_credentials_of_an_upstream_with_tls_do_not_go_to_a_token_server_without(start, make_upstream, tls):
     upstream, tokens = make_upstream(tls=tls[1]), make_upstream("127.0.0.2")
     upstream.answer = lambda _asked: challenge(f"{tokens.url}/token")
-    assert start(upstream, ca_file=str(tls[0]), token_hosts=["127.0.0.2"], **CREDENTIALS)().status == 502
+    assert start(upstream, ca_certificate=tls[0].read_text(), token_hosts=["127.0.0.2"], **CREDENTIALS)().status == 502
     assert tokens.connections == 0
 
 
@@ -771,7 +771,7 @@ def test_redirects_end(start, upstream):
 def test_a_redirect_away_from_tls_is_refused(start, make_upstream, tls):
     upstream, storage = make_upstream(tls=tls[1]), make_upstream()
     redirecting(upstream, f"{storage.url}/data")
-    assert start(upstream, ca_file=str(tls[0]))(f"app/blobs/{digest(BLOB)}").status == 502
+    assert start(upstream, ca_certificate=tls[0].read_text())(f"app/blobs/{digest(BLOB)}").status == 502
     assert storage.connections == 0
 
 
@@ -859,7 +859,7 @@ def test_where_an_address_leads(script, address, kind):
 def test_an_upstream_with_tls_is_trusted_by_its_ca(start, make_upstream, tls, capsys):
     upstream = make_upstream(tls=tls[1])
     upstream.has({"/v2/app/manifests/latest": manifest(BODY)})
-    assert start(upstream, ca_file=str(tls[0]))().body == BODY
+    assert start(upstream, ca_certificate=tls[0].read_text())().body == BODY
     assert start(upstream)().status == 503
     assert "CERTIFICATE_VERIFY_FAILED" in capsys.readouterr().err
     assert len(upstream.requests) == 1
@@ -867,7 +867,7 @@ def test_an_upstream_with_tls_is_trusted_by_its_ca(start, make_upstream, tls, ca
 
 def test_a_certificate_for_another_name_is_refused(start, make_upstream, tls, monkeypatch, script):
     upstream = make_upstream("127.0.0.3", tls=tls[1])
-    assert start(upstream, ca_file=str(tls[0]))().status == 503
+    assert start(upstream, ca_certificate=tls[0].read_text())().status == 503
     assert upstream.requests == []
 
 
@@ -904,12 +904,12 @@ def test_an_upstream_with_tls_is_reached_through_a_proxy(start, make_upstream, t
     upstream = make_upstream(tls=tls[1])
     upstream.has({"/v2/app/manifests/latest": manifest(BODY)})
     monkeypatch.setenv("https_proxy", f"http://me:p%40ss@127.0.0.2:{proxy.port}")
-    assert start(upstream, ca_file=str(tls[0]), **CREDENTIALS)().body == BODY
+    assert start(upstream, ca_certificate=tls[0].read_text(), **CREDENTIALS)().body == BODY
     assert proxy.asked == [f"CONNECT 127.0.0.1:{upstream.port}"]
     assert proxy.requests[0].headers["Proxy-Authorization"] == "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert "Proxy-Authorization" not in upstream.requests[0].headers
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert start(upstream, ca_file=str(tls[0]))().body == BODY
+    assert start(upstream, ca_certificate=tls[0].read_text())().body == BODY
     assert len(proxy.requests) == 1
 
 
@@ -1256,7 +1256,7 @@ def test_connections_to_the_upstream_are_used_again(start, make_upstream, tls):
             "GET /data": blob(BLOB),
         }
     )
-    ask = start(upstream, ca_file=str(tls[0]))
+    ask = start(upstream, ca_certificate=tls[0].read_text())
     for _time in range(2):
         assert ask(method="HEAD").status == 200
         assert ask().body == BODY
@@ -1296,7 +1296,7 @@ def test_what_follows_an_answer_is_not_taken_for_the_next_one(start, make_upstre
     upstream.keeps = True
     wanted = manifest(BODY)
     upstream.answer = lambda asked: wanted + b"x" * (8192 - len(wanted)) + manifest(OTHER)
-    ask = start(upstream, ca_file=str(tls[0]))
+    ask = start(upstream, ca_certificate=tls[0].read_text())
     for number in range(5):
         assert ask(f"app{number}/manifests/latest").headers["Docker-Content-Digest"] == digest(BODY)
 
@@ -1364,10 +1364,10 @@ def run(tmp_path):
     """Runs the program by itself: run(configuration, key) gives the process."""
     with contextlib.ExitStack() as stack:
 
-        def begin(configuration):
+        def begin(configuration, *options):
             path = tmp_path / "upstream.json"
             path.write_text(configuration if isinstance(configuration, str) else json.dumps(configuration))
-            process = subprocess.Popen([sys.executable, "-I", str(SCRIPT), "--configuration", str(path)], stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen([sys.executable, "-I", str(SCRIPT), "--configuration", str(path), *options], stderr=subprocess.PIPE, text=True)
             stack.callback(process.wait)
             stack.callback(process.kill)
             stack.callback(process.stderr.close)
@@ -1478,13 +1478,20 @@ def test_it_listens_on_loopback_only(run, upstream):
         ({"port": 0, "name": NAME, "mirrors": {"hub": {"user": ME, "upstream": "https://x/y"}}}, "hub"),
         ({"port": 0, "name": NAME, "mirrors": {"hub": {"user": ME, "upstream": "https://u:p@x"}}}, "hub"),
         ({"port": 0, "name": NAME, "mirrors": {"hub": {"upstream": "https://x", "user": "nobody-of-this-name"}}}, "nobody-of-this-name"),
-        ({"port": 0, "name": NAME, "mirrors": {"hub": {"user": ME, "upstream": "https://x", "ca_file": "/none"}}}, "hub"),
+        ({"port": 0, "name": NAME, "mirrors": {"hub": {"user": ME, "upstream": "https://x", "ca_certificate": "none"}}}, "hub"),
     ],
 )
-def test_a_wrong_configuration_is_refused(run, configuration, said):
-    process = run(configuration)
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_a_wrong_configuration_is_refused(run, configuration, said, options):
+    process = run(configuration, *options)
     assert process.wait(10) == 2
     assert said in process.stderr.read().splitlines()[-1]
+
+
+def test_a_right_configuration_is_found_right_while_another_process_serves_it(run, upstream):
+    configuration = {"port": free_port(), "name": NAME, "mirrors": {"hub": {"user": ME, "upstream": upstream.url}}}
+    until_answered(configuration["port"], run(configuration))
+    assert run(configuration, "--check").wait(10) == 0
 
 
 def test_no_secret_is_logged(start, make_upstream, capsys):

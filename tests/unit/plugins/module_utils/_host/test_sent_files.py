@@ -111,6 +111,15 @@ def test_a_secret_is_in_no_diff(run, etc):
     assert "one" in str(run(files=[file(etc / "open")])["diff"])
 
 
+def test_what_others_may_not_read_is_in_no_diff_either_when_it_goes(run, etc):
+    for name, mode in (("secret", 0o640), ("public", 0o644)):
+        (etc / name).write_text(f"content of {name}")
+        (etc / name).chmod(mode)
+    diff = str(run(check_mode=True, absent=[str(etc / "secret"), str(etc / "public")])["diff"])
+    assert "content of public" in diff
+    assert "content of secret" not in diff
+
+
 def test_what_is_made_once_stays_even_where_the_next_content_differs(run, etc):
     run(files=[file(etc / "k", "first", keep=True)])
     assert not run(files=[file(etc / "k", "second", keep=True)])["changed"]

@@ -356,7 +356,9 @@ def test_what_must_not_run_beside_another_is_stopped_before_that_one_starts(seve
 
 def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_returned(several):
     for name in ("app@old.service", "app@new.service", "other.service"):
-        (several / "units" / name).write_text(f"[Unit]\nDescription={name}, data in /srv\n")
+        (several / "units" / name).write_text(f"[Unit]\nDescription={name}, data in /srv\nX-ManagedBy=holdfast.registry\n")
+    # somebody else's
+    (several / "units/app@hand.service").write_text("[Unit]\nDescription=by hand\n")
     manager = Several("app@old.service", "app@new.service", "other.service")
     wanted = [{"name": "app@new.service"}]
     predicted = manage(manager, wanted, check_mode=True, remove_others=["app@*.service"])
@@ -364,7 +366,7 @@ def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_ret
     result = manage(manager, wanted, remove_others=["app@*.service"])
     assert predicted["removed"] == result["removed"] == [{"name": "app@old.service", "description": "app@old.service, data in /srv"}]
     assert manager.done == [("disable", "app@old.service"), ("stop", "app@old.service")]
-    assert sorted(path.name for path in (several / "units").iterdir()) == ["app@new.service", "other.service"]
+    assert sorted(path.name for path in (several / "units").iterdir()) == ["app@hand.service", "app@new.service", "other.service"]
     assert not manage(manager, wanted, remove_others=["app@*.service"])["changed"]
 
 
