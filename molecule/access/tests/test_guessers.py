@@ -61,7 +61,11 @@ def test_254_addresses_that_guess_stop_nobody(siege: Siege) -> None:
 
 def test_other_spellings_of_a_right_password_are_wrong_and_cost_nothing(siege: Siege) -> None:
     right = f"{SLOW[1]}:{SLOW_PASSWORD}"
-    spellings = [encoded(f"{right}\0{number}") for number in range(100)] + [encoded(right) + "=", encoded(right).rstrip("=") + "=="]
+    written = encoded(right)
+    assert written.endswith("A=="), "the bits of the last letter that are not used have to be there to be changed"
+    spellings = [encoded(f"{right}\0{number}") for number in range(100)]
+    # more padding, none, and bits that decode to nothing
+    spellings += [f"{written}=", written.rstrip("="), f"{written.removesuffix('A==')}B=="]
     felt = siege(1, guesses=spellings, pause=0.01)
     assert set(felt["guesses"]) == {"401"}
     hold(felt)
