@@ -11,24 +11,13 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
 from ansible_collections.holdfast.registry.plugins.plugin_utils import upstreams
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import endpoint_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import INHERITED, socket_of, storage_of, user_of
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, endpoint_problem
 
 REGISTRIES, MIRRORS = "holdfast_registries", "holdfast_mirrors"
 
 # Keys of an entry, by the role that reads them. Those of a mirror's upstream are in upstreams.KEYS.
-_OF_THE_INSTANCE = (
-    "storage_directory",
-    "redis_database",
-    "version",
-    "archive",
-    "archive_url",
-    "archive_checksum",
-    "log_level",
-    "delete_enabled",
-    "upload_purge_age",
-    "upload_purge_interval",
-    "drain_timeout",
-)
+_OF_THE_INSTANCE = ("storage_directory", "redis_database", *INHERITED)
 _OF_THE_GATEWAY = ("rules", "administrators", "listing")
 _OF_A_REGISTRY = ("server_name", "server_aliases", "port", "client_certificates", "networks", "certificate", "certificate_key")
 # Keys that all mirrors have from settings of their own.
@@ -78,7 +67,8 @@ def _list(value: t.Any) -> tuple[str, ...]:
 
 def _port(value: t.Any, default: int) -> int:
     """A port, or the default for what is none: the checks of the settings name that."""
-    return int(value) if str(value).isdecimal() else default
+    number = as_number(value)
+    return default if number is None else number
 
 
 class Further(t.NamedTuple):
@@ -136,9 +126,9 @@ def _registry(entry: dict[str, t.Any], site: Site, is_mirror: bool) -> dict[str,
     name = entry["name"]
     registry = {
         "name": name,
-        "upstream": f"unix:/run/docker-registry-{name}/registry.sock",
-        "storage_directory": entry.get("storage_directory", f"/var/lib/docker-registry-{name}"),
-        "storage_group": f"docker-registry-{name}",
+        "upstream": f"unix:{socket_of(name)}",
+        "storage_directory": entry.get("storage_directory", storage_of(name)),
+        "storage_group": user_of(name),
         **{key: entry[key] for key in (*_OF_THE_GATEWAY, "delete_enabled") if key in entry},
     }
     if not is_mirror:
@@ -205,14 +195,10 @@ def _shapes(settings: t.Mapping[str, t.Any], setting: str, known: tuple[str, ...
 
 
 def _upstream(entry: dict[str, t.Any], setting: str, site: Site) -> t.Iterator[str]:
-    upstream = entry.get("upstream")
     if entry.get("state") == "absent":
         return
-    if not isinstance(upstream, str) or not upstream:
-        yield f"{setting}: is missing; give docker.io, ghcr.io, or the address of another registry"
-        return
     try:
-        namespace = upstreams.parse_upstream(upstream, setting).namespace
+        namespace = upstreams.parse_upstream(entry.get("upstream"), setting).namespace
     except HoldfastError as error:
         yield str(error)
         return

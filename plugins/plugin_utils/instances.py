@@ -10,7 +10,14 @@ import re
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, path_problem, port_problem, range_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
+    Settings,
+    as_number,
+    duration_problem,
+    path_problem,
+    port_problem,
+    range_problem,
+)
 from ansible_collections.holdfast.registry.plugins.plugin_utils.upstreams import parse_upstream, token_hosts, upstream_problems
 
 # The instance that the role's own variables describe.
@@ -41,10 +48,24 @@ _SOCKET = re.compile(r"/run/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]
 _TOP = ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")
 _BELOW = ("/usr/local", "/usr/lib", "/usr/share", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp", "/etc/docker", "/var/lib/docker")
 _SYSTEM = {"/", *(f"/{name}" for name in _TOP), *_BELOW}
-_DURATION = re.compile(r"([0-9]+[hms])+")
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[a-z0-9.]+)?")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%{}\[\]-]+")
+
+
+def user_of(name: str) -> str:
+    """The user of a further instance, and its group."""
+    return f"docker-registry-{name}"
+
+
+def socket_of(name: str) -> str:
+    """The socket of a further instance, unless it has another one."""
+    return f"/run/docker-registry-{name}/registry.sock"
+
+
+def storage_of(name: str) -> str:
+    """The directory of a further instance's images, unless it has another one."""
+    return f"/var/lib/docker-registry-{name}"
 
 
 def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
@@ -59,7 +80,7 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
     first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "storage_directory", "redis_database")}
     if not settings["registry_redis_address"]:
         first["redis_database"] = None
-    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": {}, "is_mirror": False}, _PREFIX)]
+    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": None}, _PREFIX)]
     for index, written in enumerate(settings["registry_instances"]):
         place = f"registry_instances[{index}]"
         name = written.get("name")
@@ -75,12 +96,11 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
             **inherited,
             "state": "present",
             "remove_images": False,
-            "socket": "" if written.get("port") else f"/run/docker-registry-{name}/registry.sock",
+            "socket": "" if written.get("port") else socket_of(name),
             "port": 0,
-            "storage_directory": f"/var/lib/docker-registry-{name}",
+            "storage_directory": storage_of(name),
             "redis_database": None,
-            "mirror": {},
-            "is_mirror": written.get("mirror") is not None,
+            "mirror": None,
         }
         entry = {**defaults, **{key: value for key, value in written.items() if value is not None}}
         found.append(_resolved(entry, f"{place}."))
@@ -91,7 +111,7 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
         problems += _problems(instance, settings)
     if any(instance["mirror"] for instance in found):
         for instance in found:
-            if instance["state"] == "present" and not instance["socket"] and instance["port"] == _number(settings["registry_upstream_port"]):
+            if instance["state"] == "present" and not instance["socket"] and instance["port"] == as_number(settings["registry_upstream_port"]):
                 problems.append(f"registry_upstream_port: {instance['port']} is {instance['place']}port as well; choose another")
     return found, [*problems, *_conflicts(found), *_other_archives(found)]
 
@@ -102,10 +122,10 @@ def _converted(written: t.Mapping[str, t.Any], place: str, problems: list[str]) 
     found: dict[str, t.Any] = {}
     for key in ("port", "redis_database", "drain_timeout"):
         value = written.get(f"{prefix}{key}")
-        if value is not None and _number(value) is None:
+        if value is not None and as_number(value) is None:
             problems.append(f"{place}{key}: {value!r} is not a number")
         elif value is not None:
-            found[f"{prefix}{key}"] = _number(value)
+            found[f"{prefix}{key}"] = as_number(value)
     for key in ("delete_enabled", "remove_images"):
         value = written.get(f"{prefix}{key}")
         if value is not None:
@@ -116,22 +136,18 @@ def _converted(written: t.Mapping[str, t.Any], place: str, problems: list[str]) 
     return found
 
 
-def _number(value: t.Any) -> int | None:
-    return int(value) if str(value).isdecimal() else None
-
-
 def _resolved(entry: dict[str, t.Any], place: str) -> dict[str, t.Any]:
     first = place == _PREFIX
     name, version = entry["name"], str(entry["version"])
-    suffix = "" if first else f"-{name}"
+    user = "docker-registry" if first else user_of(name)
     packaged = version == PACKAGED
     return {
         **entry,
         "version": version,
         "place": place,
         "unit": "docker-registry.service" if first else f"docker-registry@{name}.service",
-        "user": f"docker-registry{suffix}",
-        "group": f"docker-registry{suffix}",
+        "user": user,
+        "group": user,
         "configuration": "/etc/docker/registry/config.yml" if first else f"/etc/docker/registry/instance-{name}.yml",
         "secret": f"/etc/docker/registry/{'http-secret' if first else f'instance-{name}-secret'}.env",
         "program": "/usr/bin/docker-registry" if packaged else f"/opt/holdfast-registry/{name}",
@@ -164,11 +180,10 @@ def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]
         if not settings["registry_redis_address"]:
             yield f"{place}redis_database: needs registry_redis_address, the Redis that has the database"
     for key, example in (("upload_purge_age", "168h"), ("upload_purge_interval", "24h")):
-        if not _DURATION.fullmatch(instance[key]):
-            yield f'{place}{key}: "{instance[key]}" is not a duration such as {example} or 90m'
+        yield from duration_problem(f"{place}{key}", instance[key], f"{example} or 90m")
     yield from range_problem(f"{place}drain_timeout", instance["drain_timeout"], 1, 86400, " seconds")
     yield from _of_version(instance)
-    if instance["mirror"] or instance["is_mirror"]:
+    if instance["mirror"] is not None:
         yield from upstream_problems(instance["mirror"], f"{place}mirror", instance["major"])
 
 

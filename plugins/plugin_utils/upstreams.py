@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import dns_problem, parse_endpoint, text_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, duration_problem
 
 KEYS = ("upstream", "username", "password", "ca_certificate", "token_hosts", "tag_seconds", "timeout_seconds", "ttl")
 
@@ -19,7 +20,6 @@ _DOCKER_HUB = "docker.io"
 _ORIGINS = {_DOCKER_HUB: "https://registry-1.docker.io"}
 _TOKEN_HOSTS = {_DOCKER_HUB: ["auth.docker.io"], "registry.gitlab.com": ["gitlab.com"]}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)")
-_DURATION = re.compile(r"([0-9]+[hms])+")
 
 
 class Upstream(t.NamedTuple):
@@ -29,11 +29,13 @@ class Upstream(t.NamedTuple):
     origin: str
 
 
-def parse_upstream(text: str, parameter: str) -> Upstream:
+def parse_upstream(text: t.Any, parameter: str) -> Upstream:
     """Read HOST, HOST:PORT or URL without a path. docker.io is Docker Hub.
 
     Raises HoldfastError naming the parameter.
     """
+    if not isinstance(text, str) or not text:
+        raise HoldfastError(f"{parameter}: is missing; give docker.io, ghcr.io, or the address of another registry")
     match = _SCHEME.fullmatch(text)
     scheme, rest = (match[1].lower(), match[2].rstrip("/")) if match else ("https", text)
     if "@" in rest:
@@ -58,12 +60,8 @@ def upstream_problems(mirror: t.Any, place: str, major: int | None) -> t.Iterato
     for key in mirror:
         if key not in KEYS:
             yield f"{place}.{key}: is no key of a mirror; there are {', '.join(KEYS)}"
-    upstream = mirror.get("upstream")
-    if not isinstance(upstream, str) or not upstream:
-        yield f"{place}.upstream: is missing; give docker.io, ghcr.io, or the address of another registry"
-        return
     try:
-        origin = parse_upstream(upstream, f"{place}.upstream").origin
+        origin = parse_upstream(mirror.get("upstream"), f"{place}.upstream").origin
     except HoldfastError as error:
         yield str(error)
         return
@@ -79,11 +77,11 @@ def upstream_problems(mirror: t.Any, place: str, major: int | None) -> t.Iterato
             yield f"{place}.token_hosts[{number}]: {host!r} {problem}"
     for key, low, high in (("tag_seconds", 0, 86400), ("timeout_seconds", 1, 300)):
         value = mirror.get(key)
-        if value is not None and not (str(value).isdecimal() and low <= int(value) <= high):
+        number_of_seconds = as_number(value)
+        if value is not None and (number_of_seconds is None or not low <= number_of_seconds <= high):
             yield f"{place}.{key}: {value!r} is not a number of seconds between {low} and {high}"
     if mirror.get("ttl"):
-        if not _DURATION.fullmatch(str(mirror["ttl"])):
-            yield f'{place}.ttl: "{mirror["ttl"]}" is not a duration such as 168h'
+        yield from duration_problem(f"{place}.ttl", str(mirror["ttl"]), "168h")
         if (major or 2) < 3:
             yield f"{place}.ttl: needs version 3 or newer; 2.8, which the package has, keeps what it fetched for 168h"
 
@@ -94,7 +92,7 @@ def _ca_certificate(certificate: t.Any, setting: str) -> t.Iterator[str]:
     try:
         if "-----BEGIN CERTIFICATE-----" not in str(certificate):
             raise ValueError
-        ssl.create_default_context(cadata=str(certificate))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=str(certificate))
     except (ssl.SSLError, ValueError):
         yield f"{setting}: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)"
 

@@ -16,6 +16,8 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki import name
 
 Settings = dict[str, t.Any]
 
+# A Go duration, without fractions.
+DURATION = re.compile(r"([0-9]+[hms])+")
 SECRET_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 
 
@@ -81,6 +83,15 @@ def port_problem(setting: str, port: int) -> list[str]:
 
 def range_problem(setting: str, number: int, low: int, high: int, unit: str = "") -> list[str]:
     return [] if low <= number <= high else [f"{setting}: {number} is not between {low} and {high}{unit}"]
+
+
+def duration_problem(setting: str, text: str, example: str) -> list[str]:
+    return [] if DURATION.fullmatch(text) else [f'{setting}: "{text}" is not a duration such as {example}']
+
+
+def as_number(value: t.Any) -> int | None:
+    """A number that may have come as text, or None for what is none."""
+    return int(value) if str(value).isdecimal() else None
 
 
 def secret_problem(setting: str, secret: str) -> list[str]:
