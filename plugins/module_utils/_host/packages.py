@@ -16,8 +16,8 @@ import time
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result, Run, search_path
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host.quiet_units import QuietUnits
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _STEP = re.compile(r"(Inst|Remv) (\S+)(?: \[([^\]]+)\])?(?: \((\S+))?")

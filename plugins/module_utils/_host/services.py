@@ -9,10 +9,10 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps, unwanted
 from ansible_collections.holdfast.registry.plugins.module_utils._host.answers import Question
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import UNIT_FILES, Systemd, Unit, Waiting, children
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
 _WORKERS_SECONDS = 15

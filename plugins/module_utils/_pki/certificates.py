@@ -8,7 +8,7 @@ import ipaddress
 import secrets
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import is_address, subject_text
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import key_type_of

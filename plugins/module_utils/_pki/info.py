@@ -9,8 +9,8 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import names_in, read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,

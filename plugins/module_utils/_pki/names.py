@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import ascii_form, dns_problem, is_address
 
 Pattern = t.Union[str, ipaddress.IPv4Network, ipaddress.IPv6Network]

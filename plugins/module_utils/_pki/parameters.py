@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 
 USAGES = ("server", "client")

@@ -12,10 +12,10 @@ import os
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import crl_needs, issue_crl
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (

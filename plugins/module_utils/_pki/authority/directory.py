@@ -12,9 +12,9 @@ import contextlib
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import lock
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import ca_from_pem, cas_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import is_encrypted, key_bits, key_from_pem

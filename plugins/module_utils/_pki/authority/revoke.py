@@ -10,9 +10,9 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import issue_crl, lacking, lifetime_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (

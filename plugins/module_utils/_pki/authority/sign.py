@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import apply
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (
     Signer,

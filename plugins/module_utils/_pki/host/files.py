@@ -14,11 +14,11 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories, read_bytes, remove, status_of
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,
     certificate_from_pem,

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers, status_of
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     all_to_pem,

@@ -7,9 +7,9 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,

@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import is_address
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import ca_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem
