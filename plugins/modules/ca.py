@@ -15,7 +15,8 @@ description:
     certificate revocation list (CRL) C(ca.crl).
   - A renewal keeps the key, so existing certificates stay valid as long as O(common_name) does not change.
   - Raising O(generation) replaces the CA by one with a new key. The previous CA stays in C(ca-bundle.crt), which lists the CAs that
-    clients have to trust, until the last of its certificates in the record (C(issued.jsonl)) has expired or is revoked.
+    clients have to trust, until the last of its certificates in the record (C(issued.jsonl)) has expired or is revoked. Until then its key is kept in
+    C(ca-previous-....key), to sign its CRL.
     Let clients trust RV(bundle) first, then sign with the new CA. Certificates of a replaced CA can no longer be revoked, since its key is gone.
   - The CA signs certificates of servers and clients, but not of other CAs.
   - Sign certificates with M(holdfast.registry.certificate_sign); have hosts trust the CA with M(holdfast.registry.ca_trust).

@@ -3,7 +3,7 @@
 """A certification authority in one directory: made once, renewed with the same key, replaced by a new key when told to.
 
 The bundle is what clients have to trust: the CA's certificate, and those of the CAs before it that still matter. The
-bundle holds the old certificate before a new one takes its place, and the old CA's last CRL is signed before its key goes.
+bundle holds the old certificate before a new one takes its place. The old CA's key is kept to sign its CRL as long as it is trusted.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.d
     Signer,
     held,
     is_missing,
+    previous_key_path,
+    previous_keys,
     read_bundle,
     read_crls,
     read_files,
+    read_previous,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.record import (
     Entry,
@@ -130,12 +133,14 @@ def make_plan(directory: str, wanted: CaSettings, there: State, now: datetime) -
     changes: list[Change] = []
     if retiring:
         changes += [_public(directory, BUNDLE_FILE, before.bundle), _public(directory, CRL_FILE, before.crls)]
+    changes += _kept_keys(directory, wanted, there, retiring if replaced else None, previous, rekeyed=bool(key_needs))
     if replaced or key_needs or there.files.key is None:
         changes += _key_changes(directory, wanted, ca, replaced)
     if certificate_needs and not replaced:
         changes.append(_public(directory, CERTIFICATE_FILE, [certificate]))
     lists = [_public(directory, BUNDLE_FILE, bundle), _public(directory, CRL_FILE, crls)]
-    stale = [change for change in lists if retiring or change.before != change.content]
+    stale: list[Write | Remove] = [change for change in lists if retiring or change.before != change.content]
+    stale += _keys_to_drop(directory, previous)
     changes += stale
 
     needs = certificate_needs + key_needs + dropped
@@ -193,6 +198,23 @@ def _key_changes(directory: str, wanted: CaSettings, ca: Signer, replaced: bool)
     return [*changes, _secret(path, pem), Remove(waiting, "no longer waiting", "")]
 
 
+def _kept_keys(directory: str, wanted: CaSettings, there: State, retiring: Signer | None, previous: list[x509.Certificate], *, rekeyed: bool) -> list[Change]:
+    """Keep the key of a CA as long as its certificates are trusted: without it, none of them could be revoked."""
+    kept = [retiring] if retiring and retiring.certificate in previous else []
+    if rekeyed and there.files.signer:
+        kept += [
+            signer
+            for signer in read_previous(directory, there.files.signer, previous, wanted.new_passphrase, wanted.passphrase)
+            if signer.key is not there.files.key
+        ]
+    return [_secret(previous_key_path(directory, ca.certificate), key_to_pem(ca.key, wanted.new_passphrase or wanted.passphrase)) for ca in kept]
+
+
+def _keys_to_drop(directory: str, previous: list[x509.Certificate]) -> list[Remove]:
+    wanted = {previous_key_path(directory, ca) for ca in previous}
+    return [Remove(path, "key of a CA that is no longer trusted", "") for path in previous_keys(directory) if path not in wanted]
+
+
 def _plan_certificate(
     wanted: CaSettings, certificate: x509.Certificate | None, key: PrivateKey, replaced: bool, now: datetime
 ) -> tuple[x509.Certificate, list[str]]:
@@ -220,7 +242,7 @@ def _certificate_needs(wanted: CaSettings, certificate: x509.Certificate, replac
 def _with_retired(there: State, retiring: Signer, now: datetime) -> State:
     """The state with the retiring CA in the bundle, and its last CRL.
 
-    That lasts as long as the CA does: nobody can sign another one once its key is gone.
+    That lasts as long as the CA does: a later one is signed only for a revocation.
     """
     before = crl_of_ca(there.crls, retiring.certificate)
     end = max(not_after(retiring.certificate), now + timedelta(days=1))
