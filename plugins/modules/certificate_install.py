@@ -29,6 +29,16 @@ options:
     description: Certificate of the CA that signed, in PEM form, or of several CAs that this host and its clients trust.
     type: str
     required: true
+  chain:
+    description:
+      - The CA that signed and those between it and the root in O(ca_certificate), in PEM form and in this order, as RV(holdfast.registry.ca#module:chain)
+        holds them. They are written behind each certificate. Empty for a CA that is its own root.
+    type: str
+  installed:
+    description: Names of certificates that are in place and not among O(certificates). They get the O(chain) of today.
+    type: list
+    elements: str
+    default: []
   crl:
     description: CRLs of these CAs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. If missing or empty, C(ca.crl) is not changed.
     type: str
@@ -121,6 +131,8 @@ CERTIFICATE: Options = {
 OPTIONS: Options = {
     "directory": DIRECTORY,
     "ca_certificate": pem(required=True),
+    "chain": pem(),
+    "installed": {"type": "list", "elements": "str", "default": []},
     "crl": pem(),
     "certificates": entries(CERTIFICATE),
     **OWNERSHIP,
@@ -134,6 +146,8 @@ def work(call: Call) -> Result:
         params["directory"],
         params["certificates"],
         ca_certificate=params["ca_certificate"],
+        chain=params["chain"],
+        names=params["installed"],
         crl=params["crl"],
         ownership=ownership,
         check_mode=call.check_mode,

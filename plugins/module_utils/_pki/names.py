@@ -93,3 +93,11 @@ class Constraints(t.NamedTuple):
 
     def __str__(self) -> str:
         return ", ".join(self.domains + self.ranges) or "none"
+
+
+def constraints_of_parameters(domains: list[str] | None, ranges: list[str] | None) -> Constraints:
+    """Read the parameters permitted_dns_domains and permitted_ip_ranges. Raises HoldfastError naming the place of the first wrong value."""
+    return Constraints(
+        tuple(sorted({parse_domain(text, f"permitted_dns_domains[{index}]") for index, text in enumerate(domains or [])})),
+        tuple(sorted({parse_range(text, f"permitted_ip_ranges[{index}]") for index, text in enumerate(ranges or [])})),
+    )

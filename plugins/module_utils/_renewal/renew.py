@@ -59,9 +59,17 @@ def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
     outcome.certificates = asked["certificates"]
     signed = _sign(job, asked["requests"], now, outcome)
     outcome.done += asked["changes"]
-    outcome.done += install.ensure(job.directory, signed, ca_certificate=authority.bundle, crl=authority.crl, ownership=Ownership(), check_mode=False)[
-        "changes"
-    ]
+    installed = install.ensure(
+        job.directory,
+        signed,
+        ca_certificate=authority.bundle,
+        chain=authority.chain,
+        names=[certificate.name for certificate in job.certificates],
+        crl=authority.crl,
+        ownership=Ownership(),
+        check_mode=False,
+    )
+    outcome.done += installed["changes"]
     # Also after a run that was killed between the installation and the reload.
     for unit in job.reload:
         if _reload(unit, run_program):

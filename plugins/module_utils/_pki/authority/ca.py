@@ -17,12 +17,16 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files.changes i
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.below import Settled, crls_above, settle, trusted
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import crl_needs, issue_crl
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (
     BUNDLE_FILE,
     CERTIFICATE_FILE,
+    CHAIN_FILE,
     CRL_FILE,
     KEY_FILE,
+    REQUEST_FILE,
+    TRUST_FILE,
     WAITING_KEY_FILE,
     CaFiles,
     Signer,
@@ -77,10 +81,11 @@ class State(t.NamedTuple):
 
 
 class CaPlan(t.NamedTuple):
-    """The CA as it will be, the reasons, and the changes in their order."""
+    """The CA as it will be, the reasons, and the changes in their order. csr is what a parent still has to sign."""
 
     ca: Signer
-    bundle: list[x509.Certificate]
+    trusted: list[x509.Certificate]
+    csr: str
     crls: list[x509.CertificateRevocationList]
     needs: list[str]
     changes: list[Change]
@@ -96,7 +101,12 @@ def ensure(directory: str, wanted: CaSettings, *, check_mode: bool, now: datetim
         make_directories(directory, 0o700)
     with held(directory, check_mode=check_mode):
         there = read_state(directory, wanted)
-        plan = make_plan(directory, wanted, there, now)
+        settled = settle(directory, wanted, wanted.above, there.files, now) if wanted.above else None
+        if settled and settled.ca is None:
+            if not check_mode:
+                apply(settled.changes)
+            return _waiting(directory, wanted, settled)
+        plan = make_plan(directory, wanted, there, settled, now)
         if not check_mode:
             apply(plan.changes)
     return _result(directory, wanted, there, plan, now)
@@ -116,21 +126,28 @@ def _read_files(directory: str, wanted: CaSettings) -> tuple[CaFiles, bool]:
         return read_files(directory, wanted.passphrase), True
 
 
-def make_plan(directory: str, wanted: CaSettings, there: State, now: datetime) -> CaPlan:
-    """Decide everything. Changes nothing."""
+def make_plan(directory: str, wanted: CaSettings, there: State, settled: Settled | None, now: datetime) -> CaPlan:
+    """Decide everything. settled is what is decided already for a CA below another one. Changes nothing."""
     old = there.files.signer
     replaced = old is not None and _is_replaced(directory, wanted, old.certificate)
-    key, key_needs = _plan_key(directory, wanted, there, replaced)
-    certificate, certificate_needs = _plan_certificate(wanted, there.files.certificate, key, replaced, now)
-    ca = Signer(key, certificate)
+    if settled and settled.ca:
+        ca, certificate_needs = settled.ca, settled.needs if settled.ca != old else []
+        certificate, replaced = ca.certificate, replaced and ca != old
+        key_needs = [] if replaced or settled.csr or there.files.key is None else _key_needs(directory, wanted, there)
+    else:
+        key, key_needs = _plan_key(directory, wanted, there, replaced)
+        certificate, certificate_needs = _plan_certificate(wanted, there.files.certificate, key, replaced, now)
+        ca = Signer(key, certificate)
     retiring = old if old and identity(old.certificate) != identity(certificate) else None
     before = _with_retired(there, retiring, now) if retiring else there
     previous, dropped = _plan_previous(wanted, certificate, before, now)
     crl, crl_reasons = _plan_crl(wanted, ca, before, now)
     bundle = [certificate, *previous]
     crls = [crl, *(found for found in (crl_of_ca(before.crls, previous_ca) for previous_ca in previous) if found is not None)]
+    crls += crls_above(wanted.above, there.crls)
+    trust = trusted(wanted.above, bundle)
 
-    changes: list[Change] = []
+    changes: list[Change] = list(settled.changes) if settled else []
     if retiring:
         changes += [_public(directory, BUNDLE_FILE, before.bundle), _public(directory, CRL_FILE, before.crls)]
     changes += _kept_keys(directory, wanted, there, retiring if replaced else None, previous, rekeyed=bool(key_needs))
@@ -139,19 +156,25 @@ def make_plan(directory: str, wanted: CaSettings, there: State, now: datetime) -
     if certificate_needs and not replaced:
         changes.append(_public(directory, CERTIFICATE_FILE, [certificate]))
     lists = [_public(directory, BUNDLE_FILE, bundle), _public(directory, CRL_FILE, crls)]
+    if wanted.above:
+        lists += [_public(directory, TRUST_FILE, trust), _public(directory, CHAIN_FILE, wanted.above.chain(certificate))]
     stale: list[Write | Remove] = [change for change in lists if retiring or change.before != change.content]
     stale += _keys_to_drop(directory, previous)
+    if not wanted.above:
+        paths = [os.path.join(directory, name) for name in (TRUST_FILE, CHAIN_FILE, REQUEST_FILE)]
+        stale += [Remove(path, "no CA above it", "") for path in paths if os.path.exists(path)]
     changes += stale
 
     needs = certificate_needs + key_needs + dropped
     if old and not retiring:
         needs += crl_reasons
-    return CaPlan(ca, bundle, crls, needs or [change.why for change in stale], changes)
+    needs = needs or [change.why for change in [*(settled.changes if settled else []), *stale]]
+    return CaPlan(ca, trust, settled.csr if settled else "", crls, needs, changes)
 
 
 def _is_replaced(directory: str, wanted: CaSettings, certificate: x509.Certificate) -> bool:
-    if not signed_by(certificate, certificate):
-        raise HoldfastError(f"directory: the certificate in {directory} is not self-signed; a CA below another one has to be renewed there")
+    if not wanted.above and not signed_by(certificate, certificate):
+        raise HoldfastError(f"directory: the certificate in {directory} is not self-signed; give parent_certificate, the certificate of the CA above it")
     there = generation_of(certificate)
     if wanted.generation < there:
         raise HoldfastError(f"generation: the CA in {directory} is of generation {there}, and there is no way back to {wanted.generation}: set it to {there}")
@@ -295,16 +318,19 @@ def _secret(path: str, pem: bytes) -> Write:
 def _result(directory: str, wanted: CaSettings, there: State, plan: CaPlan, now: datetime) -> Result:
     certificate = plan.ca.certificate
     encrypted = bool(wanted.new_passphrase or wanted.passphrase)
-    before = _describe(there.files, there.bundle, there.crls)
-    after = _describe(CaFiles(*plan.ca, encrypted), plan.bundle, plan.crls)
+    before = _describe(there.files, trusted(wanted.above, there.bundle), there.crls)
+    after = _describe(CaFiles(*plan.ca, encrypted), plan.trusted, plan.crls)
     return {
         "changed": bool(plan.needs),
         "needs": plan.needs,
         "generation": generation_of(certificate),
         "certificate": to_pem(certificate),
-        "bundle": all_to_pem(plan.bundle),
+        "bundle": all_to_pem(plan.trusted),
+        "chain": all_to_pem(wanted.above.chain(certificate)) if wanted.above else "",
+        "csr": plan.csr,
+        "warnings": _warnings(wanted, plan.crls),
         "crl": all_to_pem(plan.crls),
-        **_paths(directory),
+        **_paths(directory, wanted),
         "fingerprint_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
         "not_after": isoformat(not_after(certificate)),
         "days_left": days_left(not_after(certificate), now),
@@ -312,8 +338,32 @@ def _result(directory: str, wanted: CaSettings, there: State, plan: CaPlan, now:
     }
 
 
-def _paths(directory: str) -> dict[str, str]:
-    return {name: os.path.join(directory, file) for name, file in (("path", CERTIFICATE_FILE), ("bundle_path", BUNDLE_FILE), ("crl_path", CRL_FILE))}
+def _paths(directory: str, wanted: CaSettings) -> dict[str, str]:
+    names = (("path", CERTIFICATE_FILE), ("bundle_path", TRUST_FILE if wanted.above else BUNDLE_FILE), ("crl_path", CRL_FILE), ("csr_path", REQUEST_FILE))
+    return {name: os.path.join(directory, file) for name, file in names}
+
+
+def _warnings(wanted: CaSettings, crls: list[x509.CertificateRevocationList]) -> list[str]:
+    lacking = [ca for ca in wanted.above.cas if crl_of_ca(crls, ca) is None] if wanted.above else []
+    return [
+        f"parent_crl: there is no CRL of {common_name(ca.subject)}; a server that checks clients' certificates with the CRLs refuses all of them without it"
+        for ca in lacking
+    ]
+
+
+def _waiting(directory: str, wanted: CaSettings, settled: Settled) -> Result:
+    """The result for a CA that has no certificate before its parent has signed its request."""
+    return {
+        "changed": bool(settled.changes),
+        "needs": settled.needs,
+        "generation": wanted.generation,
+        **dict.fromkeys(("certificate", "bundle", "chain", "crl", "fingerprint_sha256"), ""),
+        "csr": settled.csr,
+        **_paths(directory, wanted),
+        "not_after": None,
+        "days_left": None,
+        "diff": {"before": "", "after": f"key file: {wanted.key_type}\nrequest for: {wanted.subject}\n" if settled.changes else ""},
+    }
 
 
 def _describe(files: CaFiles, bundle: list[x509.Certificate], crls: list[x509.CertificateRevocationList]) -> str:
@@ -338,10 +388,8 @@ def _predict_without_library(directory: str, wanted: CaSettings, now: datetime) 
         "changed": True,
         "needs": ["missing"],
         "generation": wanted.generation,
-        "certificate": "",
-        "bundle": "",
-        "crl": "",
-        **_paths(directory),
+        **dict.fromkeys(("certificate", "bundle", "chain", "csr", "crl"), ""),
+        **_paths(directory, wanted),
         "fingerprint_sha256": "",
         "not_after": end,
         "days_left": wanted.lifetime_days,

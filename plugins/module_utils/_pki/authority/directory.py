@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
 
 KEY_FILE, WAITING_KEY_FILE, CERTIFICATE_FILE = "ca.key", "ca.key.new", "ca.crt"
 BUNDLE_FILE, CRL_FILE, RECORD_FILE = "ca-bundle.crt", "ca.crl", "issued.jsonl"
+# Only of a CA below another one: its request, what servers send behind their certificates, and what clients trust.
+REQUEST_FILE, CHAIN_FILE, TRUST_FILE = "ca.csr", "ca-chain.crt", "ca-trust.crt"
 _PREVIOUS_KEY = re.compile(r"ca-previous-[0-9a-f]{16}\.key")
 
 
@@ -57,7 +59,7 @@ def held(directory: str, *, check_mode: bool) -> t.Iterator[None]:
         return
     with lock.locked(os.path.join(directory, "ca")):
         previous = {found.group() for found in map(_PREVIOUS_KEY.search, names_in(directory)) if found}
-        for name in (KEY_FILE, WAITING_KEY_FILE, CERTIFICATE_FILE, BUNDLE_FILE, CRL_FILE, RECORD_FILE, *previous):
+        for name in (KEY_FILE, WAITING_KEY_FILE, CERTIFICATE_FILE, BUNDLE_FILE, CRL_FILE, RECORD_FILE, REQUEST_FILE, CHAIN_FILE, TRUST_FILE, *previous):
             remove_leftovers(os.path.join(directory, name))
         yield
 

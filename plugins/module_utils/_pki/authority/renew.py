@@ -15,7 +15,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files.whole imp
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import crl_needs, issue_crl
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (
+    CHAIN_FILE,
     CRL_FILE,
+    TRUST_FILE,
     held,
     no_ca,
     read_bundle,
@@ -23,17 +25,21 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.d
     read_files,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.record import read_record, revoked_by
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import all_to_pem, to_pem
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import all_to_pem, cas_from_pem, to_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import not_after
 
+if t.TYPE_CHECKING:
+    from cryptography import x509
+
 
 class Authority(t.NamedTuple):
-    """What a CA has to hand out: its certificate, those of all CAs to trust, their CRLs; and why its CRL was issued again."""
+    """What a CA has to hand out: its certificate, those of all CAs to trust, what servers send behind theirs, CRLs; and why its CRL was issued again."""
 
     certificate: str
     bundle: str
+    chain: str
     crl: str
     ends: datetime
     reasons: list[str]
@@ -61,5 +67,13 @@ def renew_crl(directory: str, *, lifetime_days: int, renew_before_days: int, now
             crls = [crl, *(other for other in crls if other is not before)]
             path = os.path.join(directory, CRL_FILE)
             apply([Write(path, "; ".join(reasons), all_to_pem(crls).encode(), Ownership(mode=0o644), read_bytes(path))])
-        bundle = read_bundle(directory) or [ca.certificate]
-    return Authority(to_pem(ca.certificate), all_to_pem(bundle), all_to_pem(crls), not_after(ca.certificate), reasons)
+        trusted, chain = (_certificates(directory, name) for name in (TRUST_FILE, CHAIN_FILE))
+        bundle = trusted or read_bundle(directory) or [ca.certificate]
+    return Authority(to_pem(ca.certificate), all_to_pem(bundle), all_to_pem(chain), all_to_pem(crls), not_after(ca.certificate), reasons)
+
+
+def _certificates(directory: str, name: str) -> list[x509.Certificate]:
+    """Those in a file that only a CA below another one has."""
+    path = os.path.join(directory, name)
+    pem = read_bytes(path)
+    return [] if pem is None else cas_from_pem(pem, path)

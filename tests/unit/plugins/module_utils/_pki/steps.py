@@ -22,7 +22,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.p
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.revoke import parse_revocations
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.revoke import revoke as authority_revoke
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import certificate_from_pem
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import certificates_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install as host_install
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import request as host_request
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.request import build_csr
@@ -50,6 +50,9 @@ def ca(directory, *, check_mode=False, now=NOW, **changed):
         "permitted_ip_ranges": None,
         "crl_lifetime_days": 825,
         "crl_renew_before_days": 400,
+        "parent_certificate": None,
+        "parent_crl": None,
+        "signed_certificate": None,
     }
     return authority.ensure(str(directory), CaSettings.of({**params, **changed}), check_mode=check_mode, now=now)
 
@@ -74,8 +77,9 @@ def sign(directory, requests, *, check_mode=False, now=NOW, passphrase=None, **c
     return authority_sign.sign(str(directory), requests, policy(**changed), passphrase=passphrase, check_mode=check_mode, now=now)
 
 
-def install(directory, certificates, ca_pem, *, check_mode=False, crl=None, **ownership):
-    return host_install.ensure(str(directory), certificates, ca_certificate=ca_pem, crl=crl, ownership=Ownership(**ownership), check_mode=check_mode)
+def install(directory, certificates, ca_pem, *, check_mode=False, crl=None, chain=None, names=(), **ownership):
+    more = {"chain": chain, "names": names, "ownership": Ownership(**ownership), "check_mode": check_mode}
+    return host_install.ensure(str(directory), certificates, ca_certificate=ca_pem, crl=crl, **more)
 
 
 def revoke(directory, *entries, check_mode=False, now=NOW, passphrase=None):
@@ -127,7 +131,7 @@ def asked(name="registry", **changed):
 
 def pair_matches(tls, key="registry.key"):
     key = key_from_pem((tls / key).read_bytes(), "key")
-    certificate = certificate_from_pem((tls / "registry.crt").read_bytes(), "crt")
+    certificate = certificates_from_pem((tls / "registry.crt").read_bytes(), "crt")[0]
     return key_bits(key) == key_bits(certificate.public_key())
 
 
