@@ -64,7 +64,7 @@ seealso:
 EXAMPLES = r"""
 - name: Keep a CA below a root
   holdfast.registry.ca:
-    directory: /etc/holdfast/ca
+    directory: /etc/holdfast/intermediate-ca
     parent_certificate: "{{ lookup('ansible.builtin.file', '~/root/root.crt') }}"
   register: ca
 
@@ -79,7 +79,7 @@ EXAMPLES = r"""
 
 - name: Give the CA its certificate
   holdfast.registry.ca:
-    directory: /etc/holdfast/ca
+    directory: /etc/holdfast/intermediate-ca
     parent_certificate: "{{ lookup('ansible.builtin.file', '~/root/root.crt') }}"
     parent_crl: "{{ signed.crl }}"
     signed_certificate: "{{ signed.certificate }}"

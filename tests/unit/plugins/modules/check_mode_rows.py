@@ -233,6 +233,31 @@ ROWS.append(Row("certificate_request", "another CA", "signed by another CA", oth
 ROWS.append(Row("certificate_request", "revoked", "revoked", revoked))
 
 
+def root_of(host: t.Any) -> dict[str, t.Any]:
+    """A root, which is a CA of its own in another directory, as the parameters of ca_sign name it."""
+    made = host.done("ca", directory=str(host.path / "root"), common_name="Root")
+    return {"certificate": made["certificate"], "key_path": str(host.path / "root/ca.key")}
+
+
+def ca_sign(title: str, says: str, *, refused: bool = False, **changed: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        root = root_of(host)
+        csr = host.done("ca", directory=str(host.path / "ca"), parent_certificate=root["certificate"])["csr"]
+        return {**root, "csr": csr, **changed}
+
+    ROWS.append(Row("ca_sign", title, says, prepare, refused))
+
+
+def below_root(host: t.Any) -> dict[str, t.Any]:
+    return {"directory": str(host.path / "ca"), "parent_certificate": root_of(host)["certificate"]}
+
+
+# A CA of this collection may have none below it, so that ca_sign takes only other roots: see test_parent.py.
+ca_sign("a root that may sign no CA", "may sign no further CA", refused=True)
+ca_sign("no request", "csr: is not a certificate signing request", refused=True, csr="rubbish")
+ROWS.append(Row("ca", "below a root, no directory", "BEGIN CERTIFICATE REQUEST", below_root))
+
+
 # Signing and installing: the certificates there, those asked for, further parameters
 
 
