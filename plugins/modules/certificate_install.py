@@ -42,6 +42,12 @@ options:
   crl:
     description: CRLs of these CAs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. If missing or empty, C(ca.crl) is not changed.
     type: str
+  crl_der:
+    description:
+      - Also write the CRL of the CA that signs in DER form, as C(ca.crl.der). That is the form in which a web server has to offer the CRL that certificates
+        name (O(holdfast.registry.certificate_sign#module:requests[].crl_url)).
+    type: bool
+    default: false
   certificates:
     description:
       - The certificates, as RV(holdfast.registry.certificate_sign#module:certificates) holds them.
@@ -132,6 +138,7 @@ OPTIONS: Options = {
     "directory": DIRECTORY,
     "ca_certificate": pem(required=True),
     "chain": pem(),
+    "crl_der": {"type": "bool", "default": False},
     "installed": {"type": "list", "elements": "str", "default": []},
     "crl": pem(),
     "certificates": entries(CERTIFICATE),
@@ -148,6 +155,7 @@ def work(call: Call) -> Result:
         ca_certificate=params["ca_certificate"],
         chain=params["chain"],
         names=params["installed"],
+        crl_der=params["crl_der"],
         crl=params["crl"],
         ownership=ownership,
         check_mode=call.check_mode,

@@ -17,6 +17,7 @@ _DEFAULTS = {
     "common_name": None,
     "key_type": "ec-p256",
     "usages": ["server"],
+    "crl_url": "",
     "owner": None,
     "group": None,
     "mode": "0600",

@@ -66,6 +66,7 @@ def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
         chain=authority.chain,
         names=[certificate.name for certificate in job.certificates],
         crl=authority.crl,
+        crl_der=any(certificate.crl_url for certificate in job.certificates),
         ownership=Ownership(),
         check_mode=False,
     )

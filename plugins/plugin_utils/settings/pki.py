@@ -28,6 +28,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
     found += _lifetimes(settings) + _parent(settings)
     if settings["pki_ca_generation"] < 1:
         found.append(f"pki_ca_generation: {settings['pki_ca_generation']} must be 1 or more")
+    found += said(parameters.check_crl_url, settings["pki_crl_url"], where="pki_crl_url")
     return list(dict.fromkeys(found + _certificates(settings) + _revoked(settings)))
 
 

@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import PrivateKey
     from cryptography import x509
 
-CA_FILE, CRL_FILE = "ca.crt", "ca.crl"
+CA_FILE, CRL_FILE, CRL_DER_FILE = "ca.crt", "ca.crl", "ca.crl.der"
 
 _LOCK = "certificates"
 _END = b"-----END CERTIFICATE-----"

@@ -19,11 +19,13 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
     common_name,
     signed_by,
     signed_with_key_of,
+    to_der,
     to_pem,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, crls_from_pem, is_revoked, serials_in
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files import (
     CA_FILE,
+    CRL_DER_FILE,
     CRL_FILE,
     Paths,
     TakePlace,
@@ -91,10 +93,12 @@ def ensure(
     check_mode: bool,
     chain: str | None = None,
     names: t.Sequence[str] = (),
+    crl_der: bool = False,
 ) -> Result:
     """Install certificates, the CA's certificate and its CRL, all or, where one is refused, none. Returns the module's result.
 
-    names are certificates that are installed already and only get the chain of today.
+    names are certificates that are installed already and only get the chain of today. crl_der also writes the CRL of the CA that signs in DER form, the
+    one that a URL in certificates leads to (RFC 5280, 4.2.1.13).
     """
     check_directory(directory)
     check_file_names([entry["name"] for entry in certificates], where="certificates")
@@ -109,9 +113,12 @@ def ensure(
     with held(directory, check_mode=check_mode):
         changes = make_plan(directory, certificates, trust, ownership, check_mode=check_mode)
         renewed = {entry["name"] for entry in certificates}
+        if trust.crls and crl_der:
+            # The first is that of the CA that signs; in DER form, a file has one.
+            changes += Write.plan(os.path.join(directory, CRL_DER_FILE), to_der(trust.crls[0]), Ownership(mode=0o644), show=_show_der, why="CRL to be served")
         changes += [change for name in names if name not in renewed for change in _plan_chain(Paths.of(directory, name), trust, ownership)]
         if not check_mode:
-            for name in (CA_FILE, CRL_FILE, *(os.path.basename(path) for entry in certificates for path in Paths.of(directory, entry["name"]))):
+            for name in (CA_FILE, CRL_FILE, CRL_DER_FILE, *(os.path.basename(path) for entry in certificates for path in Paths.of(directory, entry["name"]))):
                 remove_leftovers(os.path.join(directory, name))
             apply(changes)
     return {
@@ -189,6 +196,10 @@ def _installed_cas(directory: str) -> list[x509.Certificate]:
         return cas_from_pem(read_bytes(path) or b"", path)
     except HoldfastError:
         return []
+
+
+def _show_der(der: bytes) -> str:
+    return f"CRL in DER form, {len(der)} bytes\n"
 
 
 def _show_crls(pem: bytes) -> str:

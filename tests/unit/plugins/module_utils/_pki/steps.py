@@ -58,7 +58,14 @@ def ca(directory, *, check_mode=False, now=NOW, **changed):
 
 
 def entry(**changed):
-    defaults = {"name": "registry", "names": ["registry.example.org", "192.0.2.10"], "common_name": None, "key_type": "ec-p256", "usages": ["server"]}
+    defaults = {
+        "name": "registry",
+        "names": ["registry.example.org", "192.0.2.10"],
+        "common_name": None,
+        "key_type": "ec-p256",
+        "usages": ["server"],
+        "crl_url": "",
+    }
     return {**defaults, "lifetime_days": 397, "renew_before_days": 30, "owner": None, "group": None, "mode": "0600", **changed}
 
 
@@ -77,8 +84,8 @@ def sign(directory, requests, *, check_mode=False, now=NOW, passphrase=None, **c
     return authority_sign.sign(str(directory), requests, policy(**changed), passphrase=passphrase, check_mode=check_mode, now=now)
 
 
-def install(directory, certificates, ca_pem, *, check_mode=False, crl=None, chain=None, names=(), **ownership):
-    more = {"chain": chain, "names": names, "ownership": Ownership(**ownership), "check_mode": check_mode}
+def install(directory, certificates, ca_pem, *, check_mode=False, crl=None, chain=None, names=(), crl_der=False, **ownership):
+    more = {"chain": chain, "names": names, "crl_der": crl_der, "ownership": Ownership(**ownership), "check_mode": check_mode}
     return host_install.ensure(str(directory), certificates, ca_certificate=ca_pem, crl=crl, **more)
 
 
@@ -126,7 +133,15 @@ def csr(key=None, **changed):
 
 def asked(name="registry", **changed):
     settings = {key: changed.pop(key) for key in ("lifetime_days", "usages", "csr") if key in changed}
-    return {"name": name, "csr": csr(**changed) if "csr" not in settings else "", "needs": [], "lifetime_days": 397, "usages": ["server"], **settings}
+    return {
+        "name": name,
+        "csr": csr(**changed) if "csr" not in settings else "",
+        "needs": [],
+        "lifetime_days": 397,
+        "usages": ["server"],
+        "crl_url": "",
+        **settings,
+    }
 
 
 def pair_matches(tls, key="registry.key"):
