@@ -21,7 +21,9 @@ pytest.importorskip("bcrypt")
 
 from ansible.module_utils import basic
 from ansible_collections.holdfast.registry.plugins.module_utils import _module
+from ansible_collections.holdfast.registry.plugins.module_utils._apt import source as apt_source
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules import check_mode_rows
 
@@ -83,6 +85,10 @@ def host(run, tmp_path, monkeypatch):
         return dataclasses.replace(real(anchors), **paths)
 
     monkeypatch.setattr(system_trust.SystemStore, "of_this_host", of_this_host)
+    # What modules remember is no part of what a run changes. A row may have programs of its own.
+    for module in (apt_source, remembered):
+        monkeypatch.setattr(module, "STATE", str(tmp_path.with_name(f"{tmp_path.name}-state")))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     warnings = []
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _self, warning: warnings.append(warning))
     monkeypatch.setattr(basic.AnsibleModule, "log", lambda *_args, **_keywords: None)
