@@ -29,7 +29,8 @@ def read_object(path: str, content: bytes, *, with_mark: bool = False) -> dict[s
     if content.startswith(codecs.BOM_UTF8) and not with_mark:
         raise HoldfastError(f"{path}: begins with a byte order mark, with which it is not valid JSON; {_KEPT}")
     try:
-        text = content.decode("utf-8-sig")
+        # Not with the codec utf-8-sig: a process that has become another user may not be able to load it any more.
+        text = content[len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0 :].decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         raise HoldfastError(f"{path}: line {before.count(10) + 1} is not UTF-8; {_KEPT}") from None

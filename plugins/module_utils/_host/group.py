@@ -53,8 +53,9 @@ def manage(run_program: Run, wanted: Wanted, record: str, *, check_mode: bool) -
 
     record is the path of the file that remembers who was added. Returns the module's result.
     """
-    if check_mode:
-        return _result(_plan(wanted, record, check_mode=True))
+    plan = _plan(wanted, record, check_mode=check_mode)
+    if check_mode or not (plan.changes or plan.after != remembered.read(record)):
+        return _result(plan)
     whole.make_directories(os.path.dirname(record), 0o755)
     with locked(record):
         plan = _plan(wanted, record, check_mode=False)

@@ -61,9 +61,8 @@ def manage(run_program: Run, wanted: Wanted, record: str, *, check_mode: bool) -
 
     record is the path of the file that remembers what was written.
     """
-    if check_mode:
-        plan = _plan(run_program, wanted, record)
-    else:
+    plan = _plan(run_program, wanted, record)
+    if not check_mode and (plan.lines or plan.files or plan.after != remembered.read(record)):
         whole.make_directories(os.path.dirname(record), 0o755)
         with locked(record):
             plan = _plan(run_program, wanted, record)
