@@ -10,6 +10,8 @@ import pathlib
 import shutil
 import typing as t
 
+from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import FINGERPRINTS, KEYS
+
 MODULES = pathlib.Path(__file__).parents[4] / "plugins/modules"
 UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
 
@@ -625,3 +627,53 @@ policy("something else", DEFAULT, [SIGNED], [{"scope": "registry.example.org", "
 policy("somebody else's entry", THEIRS, [], [SIGNED], "has another entry for registry.example.org", refused=True)
 policy("no JSON", "{", [], [SIGNED], "policy.json: line 1, column 2", refused=True)
 policy("a private key", DEFAULT, [], [{**SIGNED, "keys": ["-----BEGIN PRIVATE KEY-----\nx"]}], "is a private key", refused=True)
+
+
+# docker_daemon: the file before, the settings, and what the engine says of the file
+
+
+def daemon(title: str, content: str | None, settings: dict[str, t.Any] | None, says: str, *, refused: bool = False, engine: str = "exit 0") -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        for name, script in (("dockerd", engine), ("systemctl", "exit 1")):
+            host.write(f"bin/{name}", f"#!/bin/sh\n{script}\n", 0o755)
+        host.write("docker/keep", "")
+        if content is not None:
+            host.write("docker/daemon.json", content)
+        return {"name": "ours", "path": str(host.path / "docker/daemon.json"), "settings": settings, "state": "absent" if settings is None else "present"}
+
+    ROWS.append(Row("docker_daemon", title, says, prepare, refused))
+
+
+daemon("no file", None, {"mtu": 1500}, "added: mtu")
+daemon("no file, no settings", None, {}, '"changed": false')
+daemon("a setting for a reload", '{"mtu": 1500}', {"debug": True}, '"action": "reload"')
+daemon("a setting for a restart", '{"debug": true}', {"mtu": 1500}, '"action": "restart"')
+daemon("an item before those of others", '{"labels": ["a=1"]}', {"labels": ["b=1"]}, "changed: labels")
+daemon("as it should be", '{"debug": true}', {"debug": True}, '"changed": false')
+daemon("absent, and nothing of ours", '{"debug": true}', None, '"changed": false')
+daemon("a comment", "{\n// debug\n}", {"debug": True}, "line 2, column 1: a comment", refused=True)
+daemon("a key twice", '{"debug": true, "debug": false}', {"debug": True}, "is there twice", refused=True)
+daemon("another type", '{"labels": "a=1"}', {"labels": ["a=1"]}, "labels is a string", refused=True)
+daemon("refused by the engine", "{}", {"bogus": 1}, "dockerd says: no such key", refused=True, engine="echo no such key >&2; exit 1")
+
+
+# apt_source: what apt says of the repository, a file of others, further parameters
+
+
+def apt(title: str, says: str, *, others: str = "", refused: bool = False, says_apt: str = "exit 0", **parameters: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        host.write("bin/apt-get", f"#!/bin/sh\n{says_apt}\n", 0o755)
+        host.write("apt/sources.list.d/others.list", others)
+        wanted = {"uris": ["https://packages.example.org"], "suites": ["x"], "components": ["stable"], "key": KEYS["good"]}
+        return {"name": "ours", "directory": str(host.path / "apt"), **wanted, "fingerprints": [FINGERPRINTS["good"]], **parameters}
+
+    ROWS.append(Row("apt_source", title, says, prepare, refused))
+
+
+apt("new", "ours.sources: added")
+apt("absent, and not there", '"changed": false', state="absent")
+apt("one of others", "switched off in favour of", others="deb https://packages.example.org x stable\n")
+apt("one of others with more", "others.list: line 1", others="deb https://packages.example.org x stable test\n", refused=True)
+apt("another key", "which fingerprints does not have", key=KEYS["rsa"], refused=True)
+apt("an expired key", "expired on", key=KEYS["expired"], fingerprints=[FINGERPRINTS["expired"]], refused=True)
+apt("refused by apt", "E: not signed", says_apt="echo E: not signed >&2; exit 100", refused=True)
