@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import client_tools
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
     endpoint_problem,
-    is_address,
     name_problem,
     path_problem,
 )
@@ -23,13 +23,10 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found += endpoint_problem(f"docker_client_further_registries[{place}]", further)
     for place, former in enumerate(settings["docker_client_former_registries"]):
         found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
-    address = settings["docker_client_hosts_address"]
-    if address and not is_address(address):
-        found.append(f'docker_client_hosts_address: "{address}" is not an IP address')
     certificate = settings["docker_client_ca_certificate"]
     if certificate and "-----BEGIN CERTIFICATE-----" not in certificate:
         found.append("docker_client_ca_certificate: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)")
-    return found + _client_certificate(settings) + _logins(settings)
+    return found + client_tools.problems(settings) + _client_certificate(settings) + _logins(settings)
 
 
 def _client_certificate(settings: Settings) -> list[str]:
