@@ -38,8 +38,8 @@ options:
       registry:
         description:
           - The registry as written in image names, V(HOST) or V(HOST:PORT). V(docker.io) is the Docker Hub.
+          - Default is O(registry).
         type: str
-        required: true
       username:
         description:
           - The username at the registry. Required with O(logins[].state=present).
@@ -63,6 +63,9 @@ options:
         type: str
         choices: [present, absent]
         default: present
+  registry:
+    description: The registry of all O(logins) that name none.
+    type: str
   check_credentials:
     description:
       - Whether to ask each registry over HTTPS about each login with O(logins[].state=present) before anything is written.
@@ -200,7 +203,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._module import C
 
 LOGIN: Options = {
     "user": {"type": "str", "required": True},
-    "registry": {"type": "str", "required": True},
+    "registry": {"type": "str"},
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},
     "client": {"type": "str", "choices": ["docker", "podman"], "default": "docker"},
@@ -208,6 +211,7 @@ LOGIN: Options = {
 }
 OPTIONS: Options = {
     "logins": entries(LOGIN),
+    "registry": {"type": "str"},
     "check_credentials": {"type": "bool", "default": True},
     "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
     "containers_directory": {"type": "path", "default": "/etc/containers/certs.d"},
@@ -222,7 +226,7 @@ def work(call: Call) -> Result:
         raise HoldfastError(f"name: {params['name']!r} is no name; right would be the name of who logs these users in, such as my_playbook")
     if params["exclusive"] and not params["name"]:
         raise HoldfastError("exclusive: needs name, under which the logins that may go are recorded; right would be name: my_playbook")
-    logins = parse_logins(params["logins"])
+    logins = parse_logins(params["logins"], params["registry"])
     for login in logins:
         if login.present:
             call.hide(login.auth)

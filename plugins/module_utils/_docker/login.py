@@ -30,19 +30,23 @@ from ansible_collections.holdfast.registry.plugins.module_utils._names import pa
 _TIME_LIMIT = 60
 
 
-def parse_logins(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Login]:
-    """Read the module's list. Raises HoldfastError naming the place in it, never repeating a password."""
+def parse_logins(entries: t.Sequence[t.Mapping[str, t.Any]], default_registry: str | None = None, *, parameter: str = "logins") -> list[Login]:
+    """Read the module's list, or a role's. Raises HoldfastError naming the place in it, never repeating a password."""
     logins: list[Login] = []
     places: dict[tuple[str, str, str], str] = {}
     for index, entry in enumerate(entries):
-        place = f"logins[{index}]"
+        place = f"{parameter}[{index}]"
         if not re.fullmatch(r"[^\x00-\x1f\x7f/:]+", entry["user"]):
             raise HoldfastError(f"{place}.user: {entry['user']!r} is not the name of a user")
-        parse_endpoint(entry["registry"], parameter=f"{place}.registry")
-        present = entry["state"] == "present"
+        registry = entry.get("registry") or default_registry
+        if not registry:
+            raise HoldfastError(f"{place}.registry: is missing; right would be registry.example.com, here or in registry for all logins")
+        parse_endpoint(registry, parameter=f"{place}.registry")
+        present = entry.get("state") != "absent"
         if present:
             _check_credentials(place, entry)
-        login = Login(place, entry["user"], entry["registry"], present, entry["username"] or "", entry["password"] or "", entry.get("client") or "docker")
+        username, password = entry.get("username") or "", entry.get("password") or ""
+        login = Login(place, entry["user"], registry, present, username, password, entry.get("client") or "docker")
         first = places.setdefault((login.user, login.client, login.key), place)
         if first != place:
             raise HoldfastError(f"{place}: {login.user} and {login.registry} are already in {first}; a user has one login for a registry and a client")
@@ -52,7 +56,7 @@ def parse_logins(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Login]:
 
 def _check_credentials(place: str, entry: t.Mapping[str, t.Any]) -> None:
     for name in ("username", "password"):
-        if not entry[name]:
+        if not entry.get(name):
             raise HoldfastError(f"{place}.{name}: is missing or empty; state present needs a username and a password")
         if re.search(r"[\x00-\x1f\x7f]", entry[name]):
             raise HoldfastError(f"{place}.{name}: must not contain a line break or another control character")

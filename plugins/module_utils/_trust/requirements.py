@@ -58,7 +58,7 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], *, parameter: str) -> list
         scope = _scope(entry["scope"], f"{place}.scope")
         if scope in found:
             raise HoldfastError(f"{place}.scope: {scope!r} is already in {found[scope].place}; right would be one entry, which may have several keys")
-        kind, lookaside = entry["type"], entry.get("lookaside") or ""
+        kind, lookaside = entry.get("type") or "sigstore", entry.get("lookaside") or ""
         if kind == "reject" and entry.get("keys"):
             raise HoldfastError(f"{place}.keys: go with type sigstore or gpg; type reject accepts no image of the scope")
         if kind != "reject" and not entry.get("keys"):
