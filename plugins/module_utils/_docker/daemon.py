@@ -12,13 +12,13 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import engine, remembered
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.json_text import read_object, same, write_object
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claims, merge
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.remembered import Places, Remembered
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
+from ansible_collections.holdfast.registry.plugins.module_utils._json_text import read_object, same, write_object
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
@@ -66,7 +66,7 @@ def configure(run_program: Run, wanted: Wanted, *, check_mode: bool) -> dict[str
 
 def _plan(wanted: Wanted, places: Places) -> _Plan:
     before, content = remembered.read(places), _read(wanted.path)
-    data = read_object(wanted.path, content or b"")
+    data = read_object(wanted.path, content or b"", with_mark=True)
     merged = merge(data, wanted.settings, wanted.name, before.claims, where=wanted.path, parameter="settings")
     original = before.original if before.claims.by_name else content
     after = Remembered(merged.claims, original)
@@ -78,7 +78,7 @@ def _plan(wanted: Wanted, places: Places) -> _Plan:
     if not merged.claims.by_name and not merged.data and original is None:
         changes = Remove.plan(wanted.path, show=_show, why="removed, since nothing is left in it")
     else:
-        if not merged.claims.by_name and original is not None and same(read_object(wanted.path, original), merged.data):
+        if not merged.claims.by_name and original is not None and same(read_object(wanted.path, original, with_mark=True), merged.data):
             new = original
         keys = [key for key in {**data, **merged.data} if not same([data.get(key), key in data], [merged.data.get(key), key in merged.data])]
         mode = Ownership(mode=0o600) if content is None else Ownership()

@@ -13,7 +13,7 @@ import copy
 import dataclasses
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.json_text import kind, same
+from ansible_collections.holdfast.registry.plugins.module_utils._json_text import kind, same
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 Path = tuple[str, ...]

@@ -174,7 +174,10 @@ class _Service:
 
     def _unread(self, now: stamps.Stamp) -> tuple[list[str], list[str]]:
         """The reasons for a restart, and for a reload: files that the running service has not read."""
-        known = stamps.read(self._wanted.name) or stamps.Stamp({}, {})
+        known = stamps.read(self._wanted.name)
+        if known is None and self._wanted.released:
+            return [], []  # it was never ours, and what others have changed is theirs to let it read
+        known = known or stamps.Stamp({}, {})
         started = self._unit.started
         return stamps.unread(known.restart, now.restart, started), stamps.unread(known.reload, now.reload, started)
 

@@ -18,8 +18,9 @@ import typing as t
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import as_user, converge, parse_logins
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import Outcome, Work, as_user, parse_logins
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="only root can become another user")
@@ -53,8 +54,15 @@ def config_of(account: pwd.struct_passwd) -> pathlib.Path:
     return pathlib.Path(account.pw_dir, ".docker", "config.json")
 
 
+def converge(logins: list[Login], *, check_mode: bool) -> Outcome:
+    work = Work(run_program, logins, check_mode=check_mode)
+    if not check_mode:
+        work.write()
+    return work.outcome
+
+
 def run(*entries: dict[str, t.Any], check_mode: bool = False) -> list[tuple[bool, str]]:
-    outcomes, _diffs = converge(parse_logins(entries), check_mode=check_mode)
+    outcomes = converge(parse_logins(entries), check_mode=check_mode).logins
     return [(outcome["changed"], outcome["reason"]) for outcome in outcomes]
 
 
@@ -100,7 +108,7 @@ def test_one_user_s_broken_file_stops_the_run_before_another_s_is_written(accoun
     config = config_of(accounts["bob"])
     config.parent.mkdir()
     config.write_text("{")
-    with pytest.raises(HoldfastError, match="bob/.docker/config.json: is not valid JSON"):
+    with pytest.raises(HoldfastError, match="bob/.docker/config.json: line 1, column 2: not valid JSON"):
         run(entry(), entry("bob"))
     assert not config_of(accounts["alice"]).parent.exists()
     assert config.read_text() == "{"

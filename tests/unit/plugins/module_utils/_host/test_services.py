@@ -222,6 +222,12 @@ def test_a_service_is_stopped_and_disabled_and_its_stamp_goes(known):
     assert not known.run(state="stopped")["changed"]
 
 
+def test_a_removed_file_counts_as_changed_once(known, old):
+    os.unlink(known.configuration)
+    assert known.run()["services"][0]["actions"] == ["restarted"]
+    assert not known.run()["changed"]
+
+
 def test_a_service_that_is_released_is_restarted_a_last_time_for_what_is_gone_and_its_stamp_goes(known, old):
     os.unlink(known.configuration)
     assert known.run(state="released", restart_on=[], reload_on=[])["services"][0]["actions"] == ["restarted"]

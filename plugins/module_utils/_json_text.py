@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import typing as t
@@ -20,10 +21,16 @@ class _Repeated(ValueError):
         self.name = name
 
 
-def read_object(path: str, content: bytes) -> dict[str, t.Any]:
-    """The object in a file; an empty file is an empty object. Raises HoldfastError with line and column of what is wrong."""
+def read_object(path: str, content: bytes, *, with_mark: bool = False) -> dict[str, t.Any]:
+    """The object in a file; an empty file is an empty object. Raises HoldfastError with line and column of what is wrong.
+
+    with_mark: whether the program that reads the file takes a byte order mark at its beginning.
+    """
+    if content.startswith(codecs.BOM_UTF8) and not with_mark:
+        raise HoldfastError(f"{path}: begins with a byte order mark, with which it is not valid JSON; {_KEPT}")
     try:
-        text = content.decode("utf-8-sig")
+        # Not with the codec utf-8-sig: a process that has become another user may not be able to load it any more.
+        text = content[len(codecs.BOM_UTF8) if content.startswith(codecs.BOM_UTF8) else 0 :].decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         raise HoldfastError(f"{path}: line {before.count(10) + 1} is not UTF-8; {_KEPT}") from None
@@ -31,6 +38,7 @@ def read_object(path: str, content: bytes) -> dict[str, t.Any]:
         return {}
     try:
         data = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        json.dumps(data, allow_nan=False)  # 1e999 is read as infinity, which could not be written back
     except json.JSONDecodeError as error:
         raise HoldfastError(f"{path}: line {error.lineno}, column {error.colno}: {_words(error)}; {_KEPT}") from None
     except _Repeated as error:
