@@ -30,7 +30,7 @@ def image(upstream: Host) -> Callable[[str], str]:
 
     def image(below: str) -> str:
         repository = f"{below}/app-{upstream.check_output('date +%s%N')}"
-        images.push(upstream, "--unix-socket /run/docker-registry/registry.sock http://registry", repository)
+        images.push(upstream, "--unix-socket /run/docker-registry/registry.sock http://registry", repository, unpacks=True)
         return f"{repository}:1"
 
     return image

@@ -16,7 +16,7 @@ STORAGE = "CONTAINERS_STORAGE_CONF=/run/clients/storage.conf REGISTRY_AUTH_FILE=
 def prepare(host: Host) -> None:
     host.check_output(
         'rm -rf /run/clients; mkdir -p -m 700 /run/clients; printf \'[storage]\\ndriver = "vfs"\\ngraphroot = "/run/clients/storage"\\n'
-        'runroot = "/run/clients/run"\\n\' >/run/clients/storage.conf'
+        'runroot = "/run/clients/run"\\n\' >/run/clients/storage.conf; echo "{}" >/run/clients/auth.json'
     )
 
 

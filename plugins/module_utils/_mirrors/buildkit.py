@@ -17,13 +17,16 @@ from ansible_collections.holdfast.registry.plugins.module_utils._module import H
 
 
 def plan(path: str, wanted: Wanted) -> list[Change]:
-    """What it takes for the block to say this, at the end of the file. Nothing is changed."""
+    """What it takes for the block to say this, a new one at the end of the file. Nothing is changed."""
     before = whole.read_bytes(path)
     lines, place = blocks.without(path, blocks.read(before or b""), Markers.of(_label(wanted)))
     if not wanted.endpoints and place is None:
         return []
     body = list(_body(_toml.parse(blocks.written(lines), path), wanted, path))
-    lines = [*blocks.with_end(lines), *blocks.block(Markers.of(_label(wanted)), body)] if body else lines
+    if body:
+        lines = blocks.with_end(lines)
+        place = len(lines) if place is None else place
+        lines = [*lines[:place], *blocks.block(Markers.of(_label(wanted)), body), *lines[place:]]
     after = blocks.written(lines)
     if after == (before or b""):
         return []

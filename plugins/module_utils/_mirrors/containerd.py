@@ -17,7 +17,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._module import H
 
 _MARKERS = Markers.of("holdfast.registry.registry_mirrors")
 _FOR, _WAS = "# for ", "# was: "
-_NEW = ["version = 2\n"]
+_NEW = "version = 2"  # which 1.x and 2.x read
 # The plugin that pulls, by the version of the configuration's form.
 _PLUGINS = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.images"}
 _NAMES = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"}
@@ -37,7 +37,7 @@ def plan(path: str, name: str, directory: str | None) -> list[Change]:
     after = blocks.written(lines)
     if after == (before or b"") or (before is None and not names):
         return []
-    if lines == _NEW or not after:
+    if not after:
         return Remove.plan(path)
     return [Write(path, "config_path set" if names else "config_path no longer set", after, Ownership(0o644 if before is None else None), before)]
 
@@ -60,13 +60,12 @@ def _directory(content: bytes) -> str | None:
 
 def _with_block(path: str, lines: list[str], directory: str, names: t.Sequence[str]) -> list[str]:
     lines = blocks.with_end(lines)
-    if not lines:
-        lines = list(_NEW)
-    document = _toml.parse(blocks.written(lines), path)
+    is_new = not blocks.written(lines).strip()
+    document = _toml.parse(blocks.written(lines) if not is_new else _NEW.encode(), path)
     version = document.data.get("version", 1)
     disabled = document.at(("disabled_plugins",))
     if isinstance(disabled, list) and _NAMES & {str(each) for each in disabled}:
-        return lines if lines != _NEW else []
+        return lines
     if not isinstance(version, int) or version < 1:
         raise HoldfastError(f"{path}: its version is {version!r}, and only 1, 2 and 3 are known; set config_path by hand and leave containerd out of clients")
     key = ("plugins", _PLUGINS[min(version, 3)], "registry")
@@ -78,7 +77,7 @@ def _with_block(path: str, lines: list[str], directory: str, names: t.Sequence[s
     head = f"{_FOR}{' '.join(names)}"
     setting = f"  config_path = {_toml.quoted(directory)}"
     if line is None:
-        return [*lines, *blocks.block(_MARKERS, [head, f"[plugins.{_quoted_key(key[1])}.registry]", setting])]
+        return [*lines, *blocks.block(_MARKERS, [head, *([_NEW] if is_new else []), f"[plugins.{_quoted_key(key[1])}.registry]", setting])]
     if isinstance(there, dict) and "config_path" in there:
         # The form that `containerd config default` writes.
         number = next((number for number in range(line, len(lines)) if _EMPTY.fullmatch(lines[number].rstrip("\n"))), None)

@@ -48,7 +48,7 @@ def plan(directory: str, wanted: Wanted) -> list[Change]:
                 "add the mirror there, or rename the file so that it comes before"
             )
     if wanted.search and after.search:
-        raise HoldfastError(f"{after.search_place}: sets unqualified-search-registries too, and comes after {os.path.basename(path)}; set them in one of the two")
+        raise HoldfastError(f"{after.search_place}: sets unqualified-search-registries, and comes after {os.path.basename(path)}; set them in one of the two")
     return plan_own(path, wanted, _lines(mirrors, wanted, before))
 
 

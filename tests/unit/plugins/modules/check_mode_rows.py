@@ -551,6 +551,67 @@ login("a registry with a path", None, [to("registry.example.org/path")], "logins
 login("a login twice", None, [to(), to()], "logins[1]", refused=True)
 
 
+# hosts_entries: the file before, the arguments
+
+
+def hosts_entries(title: str, content: str, says: str, *, refused: bool = False, **arguments: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        host.write("hosts", content, 0o644)
+        return {"path": str(host.path / "hosts"), "name": "registry", **arguments}
+
+    ROWS.append(Row("hosts_entries", title, says, prepare, refused))
+
+
+LOCAL = "127.0.0.1 localhost\n"
+NAMED = [{"address": "192.0.2.10", "names": ["registry.example.org"]}, {"address": "2001:db8::10", "names": ["registry.example.org"]}]
+KEPT_HOSTS = (
+    "# BEGIN holdfast.registry.hosts_entries registry\n192.0.2.10 registry.example.org\n2001:db8::10 registry.example.org\n"
+    "# END holdfast.registry.hosts_entries registry\n"
+)
+hosts_entries("a new block", LOCAL, "block changed", entries=NAMED)
+hosts_entries("the same block", KEPT_HOSTS + LOCAL, '"changed": false', entries=NAMED)
+hosts_entries("another address", KEPT_HOSTS + LOCAL, "block changed", entries=NAMED[:1])
+hosts_entries("no entries", KEPT_HOSTS + LOCAL, "block removed")
+hosts_entries("absent", KEPT_HOSTS + LOCAL, "block removed", entries=NAMED, state="absent")
+hosts_entries("a block of another tool", "# BEGIN old\n192.0.2.9 x\n# END old\n" + LOCAL, "block removed", replaces=["old"])
+hosts_entries("a line of others with the name", f"192.0.2.9 registry.example.org\n{KEPT_HOSTS}", '"changed": false', entries=NAMED)
+hosts_entries("a block without an end", "# BEGIN holdfast.registry.hosts_entries registry\n", "line 1 begins a block", entries=NAMED, refused=True)
+hosts_entries("no address", LOCAL, "entries[0].address", entries=[{"address": "x", "names": ["y"]}], refused=True)
+
+
+# registry_mirrors: files before, the arguments
+
+
+def registry_mirrors(title: str, files: dict[str, str], says: str, *, refused: bool = False, **arguments: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        for name, content in files.items():
+            (host.path / name).parent.mkdir(parents=True, exist_ok=True)
+            host.write(name, content, 0o644)
+        places = {"docker_directory": "docker", "containers_directory": "containers", "containerd_directory": "certs.d"}
+        places |= {"containerd_config": "config.toml", "buildkit_config": "buildkitd.toml"}
+        paths = {parameter: str(host.path / place) for parameter, place in places.items()}
+        return {"name": "company", "mirrors": [HUB_MIRROR], "clients": ["docker", "containers", "containerd", "buildkit"], **paths, **arguments}
+
+    ROWS.append(Row("registry_mirrors", title, says, prepare, refused))
+
+
+HUB_MIRROR = {"upstream": "docker.io", "mirror": "mirror.example.org:5444"}
+DROP_IN = (
+    '# Managed by the Ansible module holdfast.registry.registry_mirrors for company\n[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n'
+    '[[registry.mirror]]\nlocation = "mirror.example.org:5444/docker.io"\n'
+)
+registry_mirrors("a host without any file", {}, "hosts.toml: added")
+registry_mirrors("files of others", {"config.toml": "version = 2\n", "buildkitd.toml": "debug = true\n"}, "config_path set")
+registry_mirrors("as it should be", {"containers/registries.conf.d/company.conf": DROP_IN}, '"changed": false', clients=["containers"])
+registry_mirrors("another mirror", {"containers/registries.conf.d/company.conf": DROP_IN.replace("5444", "5445")}, "content changed", clients=["containers"])
+registry_mirrors("a client less", {"containers/registries.conf.d/company.conf": DROP_IN}, "company.conf: removed", clients=["docker"])
+registry_mirrors("absent", {"containers/registries.conf.d/company.conf": DROP_IN}, "company.conf: removed", state="absent")
+registry_mirrors("absent and nothing there", {}, '"changed": false', state="absent")
+registry_mirrors("a hosts.toml of others", {"docker/docker.io/hosts.toml": "server = 'x'\n"}, "was not written by this module", refused=True)
+registry_mirrors("a broken config.toml", {"config.toml": "[\n"}, "line 1 is not valid TOML", refused=True)
+registry_mirrors("no mirror", {}, "mirrors[0].mirror: 'https://m' must be HOST", mirrors=[{"upstream": "docker.io", "mirror": "https://m"}], refused=True)
+
+
 def exclusive(title: str, before: list[dict[str, t.Any]], logins: list[dict[str, t.Any]], says: str) -> None:
     def prepare(host: t.Any) -> dict[str, t.Any]:
         common = {"check_credentials": False, "name": "rows", "exclusive": True}

@@ -77,7 +77,9 @@ THEIRS = '{\n    "log-driver": "local",\n    "dns": ["192.0.2.53"],\n    "log-op
 def test_settings_are_merged_and_go_again_without_a_trace(put, file):
     file.write_text(THEIRS)
     file.chmod(0o640)
-    result = put({"debug": True, "dns": ["192.0.2.1", "192.0.2.53"], "log-opts": {"max-size": "10m"}, "log-driver": "json-file", "runtimes": {"a": {"path": "/a"}}})
+    result = put(
+        {"debug": True, "dns": ["192.0.2.1", "192.0.2.53"], "log-opts": {"max-size": "10m"}, "log-driver": "json-file", "runtimes": {"a": {"path": "/a"}}}
+    )
     assert content(file) == {
         "log-driver": "json-file",
         "dns": ["192.0.2.1", "192.0.2.53"],
