@@ -229,7 +229,7 @@ def _get_key(parameter: str, value: str) -> bytes:
         raise HoldfastError(f"key_url: {value!r} is not a URL such as https://download.docker.com/linux/debian/gpg")
     try:
         answer: bytes = open_url(value, timeout=_SECONDS).read(_SIZE_LIMIT)
-    except Exception as error:  # noqa: BLE001 - urllib, ssl and http raise many kinds
+    except Exception as error:
         raise HoldfastError(f"key_url: {value} cannot be fetched: {getattr(error, 'reason', None) or error}") from error
     return answer
 

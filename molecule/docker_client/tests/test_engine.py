@@ -46,7 +46,9 @@ def test_nothing_that_others_have_done_goes_with_the_role(host: Host) -> None:
     theirs = {"name": "holdfast-theirs", "content": host.file("/root/ca.crt").content_string, "stores": ["docker"], "endpoints": ["theirs.test"]}
     playbook.module("client", "ca_trust", **theirs)
     playbook.module("client", "docker_daemon", name="theirs", settings={"labels": ["theirs=1"], "live-restore": False})
-    playbook.module("client", "registry_login", check_credentials=False, logins=[{"user": "alice", "registry": "theirs.test", "username": "a", "password": "b"}])
+    playbook.module(
+        "client", "registry_login", check_credentials=False, logins=[{"user": "alice", "registry": "theirs.test", "username": "a", "password": "b"}]
+    )
     playbook.converged(docker_client_state="absent", docker_client_former_registries=["pictures.holdfast.test:5000"])
     assert json.loads(host.file("/etc/docker/daemon.json").content_string) == {"mtu": 1400, "labels": ["theirs=1"], "live-restore": False}
     assert host.file("/etc/docker/certs.d/theirs.test/holdfast-theirs.crt").exists

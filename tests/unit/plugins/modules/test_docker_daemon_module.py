@@ -16,8 +16,10 @@ from ansible_collections.holdfast.registry.plugins.modules import docker_daemon
 DOCKERD = """#!/bin/sh
 for file; do :; done
 case "$*" in *--validate*) ;; *) exit 9 ;; esac
-if grep -q bogus "$file"; then echo "unable to configure the Docker daemon with file $file: the following directives don't match any configuration option: bogus" >&2; exit 1; fi
-case "$*" in *"-H fd://"*) if grep -q '"hosts"' "$file"; then echo "hosts: specified both as a flag and in the configuration file" >&2; exit 1; fi ;; esac
+if grep -q bogus "$file"; then echo "file $file: the following directives don't match any configuration option: bogus" >&2; exit 1; fi
+if grep -q '"hosts"' "$file"; then
+  case "$*" in *"-H fd://"*) echo "hosts: specified both as a flag and in the configuration file" >&2; exit 1 ;; esac
+fi
 echo "configuration OK" >&2
 """
 # As an engine before 23.0, which does not know --validate.
