@@ -17,6 +17,7 @@ SPEC = {
     "holdfast_users": {"type": "list", "elements": "raw", "default": []},
     "holdfast_extra_names": {"type": "list", "elements": "str", "default": []},
     "holdfast_hosts_entry": {"type": "bool", "default": False},
+    "holdfast_clients_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "holdfast_server_address": {"type": "str", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
     "holdfast_replace_passwords": {"type": "bool", "default": False},

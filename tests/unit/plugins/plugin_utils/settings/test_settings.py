@@ -114,6 +114,18 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
             'pki_revoked[0].name: "WEB" is the name of a certificate in pki_certificates as well',
         ),
         ("docker_client", {"docker_client_registry": "https://registry.example.org"}, "docker_client_registry: 'https://registry.example.org' must be HOST"),
+        (
+            "docker_client",
+            {"docker_client_logins": [{"user": "a", "username": "a", "password": "x"}, {"user": "a", "state": "absent"}]},
+            "docker_client_logins[1]: a and registry.example.org are already in docker_client_logins[0]",
+        ),
+        (
+            "docker_client",
+            {"docker_client_logins": [{"user": "a", "username": "a", "password": "x", "registry": "https://r.test"}]},
+            "docker_client_logins[0].registry: 'https://r.test' must be HOST",
+        ),
+        ("docker_client", {"docker_client_signature_policy": [{"scope": "team/app"}]}, "docker_client_signature_policy[0].scope: 'team/app' does not begin"),
+        ("docker_client", {"docker_client_signature_policy": [{"scope": "r.test"}]}, "docker_client_signature_policy[0].keys: is missing or empty"),
         ("docker_client", {"docker_client_registry": "registry:0"}, "docker_client_registry: 'registry:0' has no valid port"),
         ("docker_client", {"docker_client_registry_aliases": ["*.example.org"]}, "docker_client_registry_aliases[0]"),
         ("docker_client", {"docker_client_hosts_address": "web"}, 'docker_client_hosts_address: "web" is not an IP address'),
