@@ -12,6 +12,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     is_address,
     name_problem,
     path_problem,
+    pem_problem,
 )
 
 
@@ -26,9 +27,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     address = settings["docker_client_hosts_address"]
     if address and not is_address(address):
         found.append(f'docker_client_hosts_address: "{address}" is not an IP address')
-    certificate = settings["docker_client_ca_certificate"]
-    if certificate and "-----BEGIN CERTIFICATE-----" not in certificate:
-        found.append("docker_client_ca_certificate: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)")
+    found += pem_problem("docker_client_ca_certificate", settings["docker_client_ca_certificate"])
     return found + _client_certificate(settings) + _logins(settings)
 
 
