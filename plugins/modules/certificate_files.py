@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Install a certificate and key that somebody brings, if clients would accept them."""
+"""Install a certificate and key that you bring, if clients would accept them."""
 
 from __future__ import annotations
 
@@ -69,17 +69,18 @@ seealso:
 EXAMPLES = r"""
 - name: Install a certificate of the company's CA, with the key from a vault
   holdfast.registry.certificate_files:
-    directory: /etc/ssl/registry
+    directory: /etc/holdfast/brought
     certificate: "{{ lookup('ansible.builtin.file', 'registry.pem') }}"
     key: "{{ vault_registry_key }}"
     ca_certificates: "{{ lookup('ansible.builtin.file', 'company-ca.pem') }}"
     server_names: [registry.example.org]
 
-- name: Install what another program has put on the host
+- name: Install what another program has put on the host, for a service that runs as a user of its own
   holdfast.registry.certificate_files:
-    directory: /etc/ssl/registry
-    certificate_source: /srv/certificates/fullchain.pem
-    key_source: /srv/certificates/privkey.pem
+    directory: /etc/holdfast/copied
+    certificate_source: /etc/holdfast/tls/registry.crt
+    key_source: /etc/holdfast/tls/registry.key
+    ca_certificates: "{{ lookup('ansible.builtin.file', 'company-ca.pem') }}"
     server_names: [registry.example.org]
     group: www-data
     mode: "0640"
@@ -91,17 +92,17 @@ changes:
   type: list
   elements: str
   returned: success
-  sample: ["/etc/ssl/registry/registry.key: made", "/etc/ssl/registry/registry.crt: made"]
+  sample: ["/etc/holdfast/brought/registry.key: made", "/etc/holdfast/brought/registry.crt: made"]
 path:
   description: Path of the certificate.
   type: str
   returned: success
-  sample: /etc/ssl/registry/registry.crt
+  sample: /etc/holdfast/brought/registry.crt
 key_path:
   description: Path of the key.
   type: str
   returned: success
-  sample: /etc/ssl/registry/registry.key
+  sample: /etc/holdfast/brought/registry.key
 not_after:
   description: End of validity, UTC, of the certificate or of one in its chain that ends earlier.
   type: str
@@ -137,7 +138,7 @@ def work(call: Call) -> Result:
     check_key_mode(call.parameters["mode"], where="")
     ownership, warnings = Ownership.of_parameters(call.parameters, check_mode=call.check_mode)
     result = brought.ensure(call.parameters, ownership, call.run_program, check_mode=call.check_mode, now=call.now)
-    return {**result, "warnings": warnings}
+    return {**result, "warnings": warnings + result["warnings"]}
 
 
 def main() -> None:

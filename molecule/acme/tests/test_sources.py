@@ -25,7 +25,8 @@ openssl req -new $ec -keyout middle.key -out middle.csr -subj /CN=Middle
 printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n' >middle.ext
 openssl x509 -req -in middle.csr -CA root.crt -CAkey root.key -CAcreateserial -days 20 -extfile middle.ext -out middle.crt
 sign() {{ # NAME KEY SUBJECT DAYS
-  printf "subjectAltName=DNS:$3\nextendedKeyUsage=serverAuth\nkeyUsage=critical,digitalSignature\nbasicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n" >$1.ext
+  printf "subjectAltName=critical,DNS:$3\nextendedKeyUsage=serverAuth\nkeyUsage=critical,digitalSignature\n" >$1.ext
+  printf "basicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n" >>$1.ext
   openssl req -new -key $2 -subj / -out $1.csr
   openssl x509 -req -in $1.csr -CA middle.crt -CAkey middle.key -CAcreateserial -days $4 -extfile $1.ext -out $1.leaf
   cat $1.leaf middle.crt >$1.crt
@@ -94,7 +95,11 @@ def test_other_names_and_another_type_of_key_come_with_one_certificate(server: H
     ids=["another key", "another name", "expired", "in another order", "without the CA between"],
 )
 def test_files_that_clients_would_refuse_change_nothing(server: Host, brought: Path, certificate: str, key: str, why: str) -> None:
-    settings = {**source_of(brought), "holdfast_certificate_file": str(brought / f"{certificate}.crt"), "holdfast_certificate_key": (brought / f"{key}.key").read_text()}
+    settings = {
+        **source_of(brought),
+        "holdfast_certificate_file": str(brought / f"{certificate}.crt"),
+        "holdfast_certificate_key": (brought / f"{key}.key").read_text(),
+    }
     before = served(server)
     run = playbook.converge("--tags", "certificate", **settings)
     assert not run.succeeded

@@ -99,7 +99,9 @@ def _certificate(settings: Settings) -> list[str]:
         if settings["holdfast_certificate_files_on_server"]:
             found += path_problem(name, path)
         elif not path.startswith(("/", "~/")) or not pathlib.Path(path).expanduser().is_file():
-            found.append(f"{name}: {path} is no file on the controller, with its absolute path; for one on the registry's host set holdfast_certificate_files_on_server to true")
+            found.append(
+                f"{name}: {path} is no file on the controller, with its absolute path; for one on the registry's host set holdfast_certificate_files_on_server to true"
+            )
     return found
 
 

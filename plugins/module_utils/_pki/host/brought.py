@@ -55,7 +55,7 @@ def ensure(params: dict[str, t.Any], ownership: Ownership, run: Run, *, check_mo
         return _predict(paths)
     library.require_library()
     wanted = _read(params, paths, ownership)
-    _check(wanted, params, run, now)
+    warnings = _check(wanted, params, run, now)
     with held(params["directory"], check_mode=check_mode):
         changes = _plan(wanted)
         if not check_mode:
@@ -70,13 +70,14 @@ def ensure(params: dict[str, t.Any], ownership: Ownership, run: Run, *, check_mo
         "key_path": wanted.paths.key,
         "not_after": isoformat(end),
         "days_left": days_left(end, now),
+        "warnings": warnings,
         "diff": [change.diff for change in changes],
     }
 
 
 def _predict(paths: Paths) -> Result:
     changes = [f"{path}: made" for path in (paths.key, paths.certificate) if status_of(path) is None]
-    known = {"path": paths.certificate, "key_path": paths.key, "not_after": None, "days_left": None}
+    known = {"path": paths.certificate, "key_path": paths.key, "not_after": None, "days_left": None, "warnings": []}
     return {"changed": bool(changes), "changes": changes, **known, "diff": [{"prepared": f"{change}\n"} for change in changes]}
 
 
@@ -111,7 +112,8 @@ def _content(params: dict[str, t.Any], parameter: str) -> tuple[bytes, str]:
     return content, place
 
 
-def _check(wanted: Wanted, params: dict[str, t.Any], run: Run, now: datetime) -> None:
+def _check(wanted: Wanted, params: dict[str, t.Any], run: Run, now: datetime) -> list[str]:
+    """Returns warnings. Raises HoldfastError for what cannot work."""
     first, place = wanted.chain[0], wanted.look.path
     key_place = "key" if params["key_source"] is None else f"key_source ({params['key_source']})"
     if is_encrypted(wanted.key):
@@ -120,9 +122,14 @@ def _check(wanted: Wanted, params: dict[str, t.Any], run: Run, now: datetime) ->
     if is_ca(first):
         problems.append("begins with the certificate of a CA; the server's own comes first, those of the CAs between after it")
     problems += problems_of(wanted.look, wanted.chain, 0, now)
-    problems = problems or _refused(wanted, run)
+    refused = None if problems else _refused(wanted, run)
+    if refused:
+        trusted = "ca_certificates" if wanted.look.ca_certificates else "a CA that the system trusts (ca_certificates is empty)"
+        problems.append(f"clients would not find their way to {trusted}: {refused}")
     if problems:
         raise HoldfastError(f"{place}: {'; '.join(problems)}; nothing was installed")
+    strict = _refused(wanted, run, "-x509_strict")
+    return [f"{place}: clients that are strict, such as Python from 3.13 on, refuse it: {strict}"] if strict else []
 
 
 def _key(pem: bytes, place: str) -> t.Any:
@@ -132,10 +139,10 @@ def _key(pem: bytes, place: str) -> t.Any:
         raise HoldfastError(f"{place}: holds no private key in PEM form of a kind that servers use (EC, RSA or Ed25519)") from None
 
 
-def _refused(wanted: Wanted, run: Run) -> list[str]:
+def _refused(wanted: Wanted, run: Run, *strictness: str) -> str | None:
     """Why OpenSSL refuses the chain, with the CAs that were given or those of the system. A host without the program says nothing."""
     with contextlib.ExitStack() as stack:
-        options, kept = [], []
+        options, kept = list(strictness), []
         for option, certificates in (("-CAfile", wanted.look.ca_certificates), ("-untrusted", wanted.chain[1:])):
             if certificates:
                 file = stack.enter_context(tempfile.TemporaryFile())
@@ -145,13 +152,12 @@ def _refused(wanted: Wanted, run: Run) -> list[str]:
                 options += [option, f"/proc/self/fd/{file.fileno()}"]
         # With CAs of its own, none of the system counts.
         environment = {"SSL_CERT_DIR": "/nonexistent", "SSL_CERT_FILE": "/nonexistent"} if wanted.look.ca_certificates else {}
-        command = ("openssl", "verify", "-x509_strict", "-purpose", "sslserver", *options)
+        command = ("openssl", "verify", "-purpose", "sslserver", *options)
         done = run(*command, given=to_pem(wanted.chain[0]).encode(), environment=environment, descriptors=kept)
     if done.code in (0, 127):
-        return []
+        return None
     words = re.findall(r"error \d+ at \d+ depth lookup: ?(.*)", f"{done.out}\n{done.err}")
-    trusted = "ca_certificates" if wanted.look.ca_certificates else "a CA that the system trusts (ca_certificates is empty)"
-    return [f"clients would not find their way to {trusted}: {words[0] if words else done.words}"]
+    return words[0] if words else done.words
 
 
 def _plan(wanted: Wanted) -> list[Change]:
