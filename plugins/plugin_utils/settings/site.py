@@ -52,6 +52,7 @@ SPEC = {
 }
 # Set on the command line of verify.yml, not in the inventory.
 RESULTS = ("holdfast_summary_file",)
+_ON_SERVER = "holdfast_certificate_files_on_server"
 
 
 def problems(settings: Settings, host: Host) -> list[str]:
@@ -99,9 +100,7 @@ def _certificate(settings: Settings) -> list[str]:
         if settings["holdfast_certificate_files_on_server"]:
             found += path_problem(name, path)
         elif not path.startswith(("/", "~/")) or not pathlib.Path(path).expanduser().is_file():
-            found.append(
-                f"{name}: {path} is no file on the controller, with its absolute path; for one on the registry's host set holdfast_certificate_files_on_server to true"
-            )
+            found.append(f"{name}: {path} is not the absolute path of a file on the controller; for one on the registry's host there is {_ON_SERVER}")
     return found
 
 
