@@ -107,6 +107,20 @@ def test_a_service_that_did_not_read_it_reads_it_at_the_next_run(server: Host) -
     assert serial(server) == served(server)
 
 
+def test_a_run_that_is_killed_is_completed_by_the_next(server: Host) -> None:
+    with configured(server, **DUE, key_type="rsa-3072"):
+        for seconds in (0.3, 1, 2, 4):
+            server.check_output(f"systemctl start --no-block {UNIT}; sleep {seconds}; systemctl kill -s KILL {UNIT} || true")
+            server.check_output(f"while [ $(systemctl show -p ActiveState --value {UNIT}) = activating ]; do sleep 0.1; done")
+            assert server.run(f"test -s {CERTIFICATE} -a -s {KEY}").rc == 0
+        assert start(server) == 0, log(server)
+    assert server.run(f'test "$(openssl x509 -in {CERTIFICATE} -noout -pubkey)" = "$(openssl pkey -in {KEY} -pubout)"').rc == 0
+    assert server.check_output("find /etc/ssl/holdfast-acme -name '.*tmp' -o -name '*.new'") == ""
+    # back to the type that the playbook wants
+    assert start(server) == 0
+    assert serial(server) == served(server)
+
+
 def test_an_acme_server_that_is_away_leaves_the_certificate_in_use(server: Host) -> None:
     before = serial(server)
     with configured(server, **DUE), unreachable(server):

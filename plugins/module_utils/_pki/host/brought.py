@@ -77,7 +77,7 @@ def ensure(params: dict[str, t.Any], ownership: Ownership, run: Run, *, check_mo
 
 def _predict(paths: Paths) -> Result:
     changes = [f"{path}: made" for path in (paths.key, paths.certificate) if status_of(path) is None]
-    known = {"path": paths.certificate, "key_path": paths.key, "not_after": None, "days_left": None, "warnings": []}
+    known: Result = {"path": paths.certificate, "key_path": paths.key, "not_after": None, "days_left": None, "warnings": []}
     return {"changed": bool(changes), "changes": changes, **known, "diff": [{"prepared": f"{change}\n"} for change in changes]}
 
 

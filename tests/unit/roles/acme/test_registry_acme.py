@@ -201,6 +201,13 @@ def test_a_run_that_was_killed_between_certificate_and_key_is_completed(running,
     assert program.needed(running, with_key=True) == ""
 
 
+def test_what_a_killed_run_left_is_removed(running, program):
+    directory = pathlib.Path(running["key"]).parent
+    (directory / ".registry.key.new.12345678.acme-tmp").write_text("half a key")
+    program.prepare(running)
+    assert [path.name for path in directory.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_lost_key_gets_a_successor_with_a_certificate_of_its_own(running, authority, program):
     pathlib.Path(running["key"]).unlink()
     assert program.needed(running, with_key=True)
