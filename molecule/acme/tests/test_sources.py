@@ -94,19 +94,22 @@ def test_other_names_and_another_type_of_key_come_with_one_certificate(server: H
     ],
     ids=["another key", "another name", "expired", "in another order", "without the CA between"],
 )
-def test_files_that_clients_would_refuse_change_nothing(server: Host, brought: Path, certificate: str, key: str, why: str) -> None:
-    settings = {
-        **source_of(brought),
-        "holdfast_certificate_file": str(brought / f"{certificate}.crt"),
-        "holdfast_certificate_key": (brought / f"{key}.key").read_text(),
-    }
+def test_files_that_clients_would_refuse_are_not_installed(server: Host, brought: Path, certificate: str, key: str, why: str) -> None:
+    pair = {"certificate": (brought / f"{certificate}.crt").read_text(), "key": (brought / f"{key}.key").read_text()}
+    more = {"ca_certificates": (brought / "root.crt").read_text(), "server_names": [NAME]}
+    with pytest.raises(AssertionError) as refused:
+        playbook.module("server", "certificate_files", directory="/etc/ssl/holdfast-files", **pair, **more)
+    assert why in str(refused.value)
+    assert "PRIVATE KEY" not in str(refused.value)
+    assert server.run(f"test -e {INSTALLED}").rc != 0
+
+
+def test_site_stops_at_files_that_clients_would_refuse(server: Host, brought: Path) -> None:
     before = served(server)
-    run = playbook.converge("--tags", "certificate", **settings)
+    run = playbook.converge("--tags", "certificate,nginx_auth", **{**source_of(brought), "holdfast_certificate_file": str(brought / "order.crt")})
     assert not run.succeeded
-    assert why in run.output
     assert "nothing was installed" in run.output
     assert "PRIVATE KEY" not in run.output
-    assert server.run(f"test -e {INSTALLED}").rc != 0
     assert served(server) == before
 
 
