@@ -131,6 +131,17 @@ def _signed(directory: pathlib.Path, signing: Arguments) -> Arguments:
     return {"directory": str(directory / "tls"), "ca_certificate": (directory / "ca/ca.crt").read_text(), "certificates": certificates}
 
 
+def _brought(directory: pathlib.Path, name: str = "one") -> Arguments:
+    issuer = _issued(directory) if not (directory / "ca").exists() else {"certificate": (directory / "ca/ca.crt").read_text()}
+    pair = {"certificate_source": str(directory / f"tls/{name}.crt"), "key_source": str(directory / f"tls/{name}.key")}
+    return {"directory": str(directory / "own"), "ca_certificates": issuer["certificate"], **pair}
+
+
+def _other_pair(directory: pathlib.Path) -> Arguments:
+    succeed("certificate_files", _brought(directory))
+    return _brought(directory, "two")
+
+
 # Trust
 
 
@@ -371,6 +382,8 @@ CASES = [
     Case("certificate_sign", "two more certificates", _further_signing, idempotent=False),
     Case("certificate_install", "three certificates", lambda directory: _signed(directory, _first_signing(directory))),
     Case("certificate_install", "two certificates and their new keys", lambda directory: _signed(directory, _further_signing(directory))),
+    Case("certificate_files", "a pair that is brought", _brought),
+    Case("certificate_files", "another pair", _other_pair),
     Case("ca_trust", "new, three stores by registry", lambda directory: trust(directory, "first", "second")),
     Case("ca_trust", "other certificates, one registry less", _changed_trust),
     Case("ca_trust", "removed", _removed_trust),

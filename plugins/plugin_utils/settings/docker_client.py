@@ -14,6 +14,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     endpoint_problem,
     name_problem,
     path_problem,
+    pem_problem,
     said,
 )
 
@@ -26,9 +27,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found += endpoint_problem(f"docker_client_further_registries[{place}]", further)
     for place, former in enumerate(settings["docker_client_former_registries"]):
         found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
-    certificate = settings["docker_client_ca_certificate"]
-    if certificate and "-----BEGIN CERTIFICATE-----" not in certificate:
-        found.append("docker_client_ca_certificate: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)")
+    found += pem_problem("docker_client_ca_certificate", settings["docker_client_ca_certificate"])
     found += said(parse_requirements, settings["docker_client_signature_policy"], parameter="docker_client_signature_policy")
     return found + client_tools.problems(settings) + _client_certificate(settings) + _logins(settings)
 

@@ -335,6 +335,58 @@ ROWS.append(Row("certificate_install", "a first CRL", "ca.crl: made", first_crl)
 ROWS.append(Row("certificate_install", "a revoked one's successor and its key", "registry.key: replaced by the new key", revoked_and_signed_again))
 
 
+# A pair that is brought: what is there, what is brought, further parameters
+
+
+def files(title: str, before: bool, says: str, *, refused: bool = False, harm: t.Any = None, day: int = 0, **parameters: t.Any) -> None:
+    """before: the same pair was installed before."""
+
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        tls = issue(host, entry(), entry("other"))
+        own = {"directory": str(host.path / "own"), "server_names": ["registry.example.org"], "ca_certificates": tls["ca_certificate"]}
+        pair = {f"{word}_source": str(host.path / f"tls/registry.{end}") for word, end in (("certificate", "crt"), ("key", "key"))}
+        if before:
+            host.done("certificate_files", **own, **pair)
+        if harm:
+            harm(host.path)
+        host.day = day
+        return {**own, **pair, **parameters}
+
+    ROWS.append(Row("certificate_files", title, says, prepare, refused))
+
+
+def bring_the_other(path: pathlib.Path) -> None:
+    for end in ("crt", "key"):
+        shutil.copy(path / f"tls/other.{end}", path / f"tls/registry.{end}")
+
+
+def bring_the_wrong_order(path: pathlib.Path) -> None:
+    (path / "tls/registry.crt").write_text((path / "ca/ca.crt").read_text() + (path / "tls/registry.crt").read_text())
+
+
+files("nothing there", False, "registry.key: made")
+files("as it should be", True, '"changed": false')
+files("another pair", True, "registry.key: replaced together with the certificate", harm=bring_the_other, server_names=["other.example.org"])
+files("another mode", True, "mode 0600 -> 0640", mode="0640")
+files("a certificate that was changed by hand", True, "registry.crt: replaced", harm=lambda path: (path / "own/registry.crt").write_text("x"))
+files("a key that an interrupted run left", True, "left by", harm=lambda path: shutil.copy(path / "own/registry.key", path / "own/registry.key.new"))
+files("for any name", False, "registry.crt: made", server_names=[])
+files("another key", False, "does not match key_source", refused=True, harm=lambda path: shutil.copy(path / "tls/other.key", path / "tls/registry.key"))
+files("another name", False, "is not for web.example.org", refused=True, server_names=["web.example.org"])
+files("expired", False, "expired", refused=True, day=400)
+files("the CA first", False, "begins with the certificate of a CA", refused=True, harm=bring_the_wrong_order)
+files("no file", False, "there is no such file", refused=True, harm=lambda path: (path / "tls/registry.key").unlink())
+files("no key in it", False, "holds no private key", refused=True, harm=lambda path: (path / "tls/registry.key").write_text("x"))
+files(
+    "a key in the certificate's file",
+    False,
+    "belongs nowhere but in its own file",
+    refused=True,
+    harm=lambda path: shutil.copy(path / "tls/registry.key", path / "tls/registry.crt"),
+)
+files("a mode for everybody", False, "would open the key to every user", refused=True, mode="0644")
+
+
 # Revocation: the certificates there, what is revoked
 
 

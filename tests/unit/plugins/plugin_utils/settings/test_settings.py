@@ -26,9 +26,12 @@ REQUIRED = {
         "nginx_auth_certificate_key": "/etc/ssl/r.key",
         "nginx_auth_users": [{"name": "alice", "password": "x"}],
     },
+    "acme": {"acme_names": ["registry.example.org"]},
     "site": {"holdfast_server_name": "registry.example.org", "holdfast_users": [{"name": "alice"}]},
 }
 MIRROR = {"name": "hub", "port": 5444, "upstream": "127.0.0.1:5001", "mirror": True, "namespaces": ["docker.io"]}
+KEY = "-----BEGIN PRIVATE KEY-----\nshort\n-----END PRIVATE KEY-----\n"
+FILES = {"holdfast_certificate_source": "files", "holdfast_certificate_file": __file__, "holdfast_certificate_key_file": __file__}
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 
 
@@ -182,6 +185,35 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("site", {"holdfast_users": [{"name": "a", "password": None}]}, "holdfast_users[0].password: is empty; leave the line out"),
         ("site", {"holdfast_users": [{"name": "a"}, {"name": "holdfast-verify"}]}, "holdfast_users[1].name: 'holdfast-verify' is the user that proves"),
         ("site", {"nginx_auth_tls": False}, "nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS"),
+        ("site", {**FILES, "holdfast_certificate_file": ""}, "holdfast_certificate_file: must be the path of the certificate with its chain"),
+        ("site", {**FILES, "holdfast_certificate_file": "/nonexistent"}, "holdfast_certificate_file: /nonexistent is not the absolute path of a file on the"),
+        ("site", {**FILES, "holdfast_certificate_key_file": "registry.key"}, "holdfast_certificate_key_file: registry.key is not the absolute path of a file"),
+        ("site", {**FILES, "holdfast_certificate_key": KEY}, "holdfast_certificate_key_file and holdfast_certificate_key: give one of them"),
+        ("site", {**FILES, "holdfast_certificate_key_file": ""}, "holdfast_certificate_key_file and holdfast_certificate_key: give one of them"),
+        ("site", {**FILES, "holdfast_certificate_key_file": "", "holdfast_certificate_key": "short"}, "holdfast_certificate_key: is not a private key"),
+        ("site", {**FILES, "holdfast_certificate_files_on_server": True, "holdfast_certificate_file": "x.crt"}, "holdfast_certificate_file: "),
+        ("site", {**FILES, "holdfast_certificate_ca": "ca.crt"}, "holdfast_certificate_ca: is not a PEM certificate"),
+        ("site", {**FILES, "holdfast_certificate_ca": CERTIFICATE + KEY}, "holdfast_certificate_ca: holds a private key"),
+        ("site", {"holdfast_certificate_file": __file__}, "holdfast_certificate_file: has no effect without holdfast_certificate_source: files"),
+        ("site", {"holdfast_certificate_ca": CERTIFICATE}, "holdfast_certificate_ca: goes with holdfast_certificate_source: files or acme"),
+        ("acme", {"acme_names": []}, "acme_names: is empty"),
+        ("acme", {"acme_names": ["a..b"]}, "acme_names[0]: 'a..b'"),
+        ("acme", {"acme_names": ["registry.example.org", "192.0.2.1"]}, 'acme_names[1]: "192.0.2.1" is an address'),
+        ("acme", {"acme_names": ["*.example.org"]}, 'acme_names[0]: "*.example.org" is a wildcard, which takes acme_challenge: dns-01'),
+        ("acme", {"acme_challenge": "dns-01"}, "acme_dns_hook: must be the path of a program"),
+        ("acme", {"acme_challenge": "dns-01", "acme_dns_hook": "/bin/a; b"}, 'acme_dns_hook: "/bin/a; b" is not an absolute path'),
+        ("acme", {"acme_server": "http://acme.example.org/"}, 'acme_server: "http://acme.example.org/" is not the URL of an ACME directory'),
+        ("acme", {"acme_server_ca": "/etc/ca.crt"}, "acme_server_ca: is not a PEM certificate"),
+        ("acme", {"acme_email": "nobody"}, 'acme_email: "nobody" is not an e-mail address'),
+        ("acme", {"acme_eab_kid": "1"}, "acme_eab_kid and acme_eab_hmac_key: give both or neither"),
+        ("acme", {"acme_eab_kid": "1", "acme_eab_hmac_key": "short\n"}, "acme_eab_hmac_key: is not in base64url"),
+        ("acme", {"acme_eab_kid": "1\nserver = x", "acme_eab_hmac_key": "abc"}, "acme_eab_kid: may have letters"),
+        ("acme", {"acme_preferred_chain": "-x"}, "acme_preferred_chain: is not the common name of a CA"),
+        ("acme", {"acme_renew_percent": 0}, "acme_renew_percent: 0 is not between 1 and 99 percent"),
+        ("acme", {"acme_services": [{"name": "nginx"}]}, 'acme_services[0].name: "nginx" is not the name of a service'),
+        ("acme", {"acme_services": [{"name": "nginx.service", "port": 70000}]}, "acme_services[0].port: 70000 is not a port"),
+        ("nginx_auth", {"nginx_auth_challenge_directory": "webroot"}, 'nginx_auth_challenge_directory: "webroot" is neither empty nor an absolute path'),
+        ("nginx_auth", {"nginx_auth_challenge_directory": "/srv/w", "nginx_auth_port": 80}, "nginx_auth_port: 80 is where nginx_auth_challenge_directory"),
         ("site", {"holdfast_server_address": "web"}, 'holdfast_server_address: "web" is not an IP address'),
     ],
 )
@@ -210,6 +242,14 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
         ),
         ("nginx_auth", {"nginx_auth_client_certificates": False, "nginx_auth_trusted_proxies": ["127.0.0.1", "2001:db8::/32"]}),
         ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
+        ("acme", {"acme_names": ["*.example.org"], "acme_challenge": "dns-01", "acme_dns_hook": "/usr/local/bin/hook", "acme_email": "a@example.org"}),
+        ("acme", {"acme_names": [], "acme_state": "absent"}),
+        ("acme", {"acme_eab_kid": "kid-1", "acme_eab_hmac_key": "zWND_-Q", "acme_services": [{"name": "nginx.service", "port": 443}]}),
+        ("nginx_auth", {"nginx_auth_challenge_directory": "/srv/webroot"}),
+        ("site", FILES),
+        ("site", {**FILES, "holdfast_certificate_key_file": "", "holdfast_certificate_key": KEY, "holdfast_certificate_ca": CERTIFICATE}),
+        ("site", {**FILES, "holdfast_certificate_files_on_server": True}),
+        ("site", {"holdfast_certificate_source": "acme", "holdfast_certificate_ca": CERTIFICATE}),
         ("site", {"holdfast_server_name": "Registry.Example.org", "holdfast_extra_names": ["registry", "192.0.2.1", "2001:db8::5"]}),
     ],
 )
