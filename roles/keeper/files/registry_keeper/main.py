@@ -22,6 +22,10 @@ from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "collect": ("collect", "take what no tag needs into the quarantine, while the registry runs", True),
+    "undo": ("undo", "bring back what a run has taken, or one image", True),
+    "runs": ("runs", "list what is in the quarantine", False),
+    "purge": ("purge_command", "remove for good what is in the quarantine and not needed", True),
     "retain": ("retention", "apply the rules about tags", True),
 }
 
