@@ -97,7 +97,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
         if os.geteuid() == 0:
             become_owner(settings.storage, settings.access_logs)
-        state = settings.state if kept else None
+        state = settings.state if kept and not getattr(options, "dry_run", False) else None
         status = _module(module).run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
@@ -109,5 +109,5 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    report.finish(options.command, status, state if report.keep and status not in (USAGE, BUSY) else None, error)
+    report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
     return status

@@ -43,7 +43,6 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         raise KeeperError(f"{settings.storage}: is a mirror's, which removes by itself what nobody has pulled for long", USAGE)
     rules = rules_of(_read_rules(options.rules) if options.rules else settings.retention, bool(settings.access_logs))
     if options.dry_run:
-        report.keep = False
         record = _pulls(settings, rules, report)
         _tell(_plan(settings, rules, record, report), report)
         return DONE
