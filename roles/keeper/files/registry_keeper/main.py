@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "undo": ("undo", "bring back what a run has taken, or one image", True),
     "runs": ("runs", "list what is in the quarantine", False),
     "purge": ("purge_command", "remove for good what is in the quarantine and not needed", True),
+    "retain": ("retention", "apply the rules about tags", True),
 }
 
 EPILOG = f"""exit status:
@@ -96,7 +97,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
         if os.geteuid() == 0:
             become_owner(settings.storage, settings.access_logs)
-        state = settings.state if kept else None
+        state = settings.state if kept and not getattr(options, "dry_run", False) else None
         status = _module(module).run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
