@@ -77,6 +77,15 @@ def test_a_fallback_tag_of_a_subject_that_was_never_there_is_a_tag(keeper):
     assert keeper("collect") == DONE and keeper.document["links"] == 0
 
 
+@pytest.mark.parametrize("where", ["layer with urls", "platform of an index", "layer"])
+def test_only_what_has_to_be_there_is_missed(keeper, where):
+    digest = "sha256:" + "ef" * 32
+    described = {"digest": digest, **({"urls": ["https://elsewhere.example.org/layer"]} if where == "layer with urls" else {})}
+    keeper.storage.manifest("a", {"schemaVersion": 2, "manifests" if "index" in where else "layers": [described]}, "1")
+    assert keeper("collect") == (ATTENTION if where == "layer" else DONE)
+    assert keeper.document["missing"] == ([digest] if where == "layer" else [])
+
+
 def test_a_tag_whose_manifest_was_deleted_keeps_nothing(keeper):
     gone = old(keeper, "1")
     os.unlink(keeper.storage.tree.revision("a", gone) + "/link")
