@@ -46,6 +46,7 @@ SPEC = {
     "holdfast_certificate_key": {"type": "str", "default": "", "no_log": True},
     "holdfast_certificate_files_on_server": {"type": "bool", "default": False},
     "holdfast_certificate_ca": {"type": "str", "default": ""},
+    "holdfast_keeper": {"type": "bool", "default": True},
     # of a role, which others depend on
     "redis_databases": {"type": "int", "default": 16},
     # of a role, where no value but one works for the whole
