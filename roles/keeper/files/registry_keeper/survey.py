@@ -56,6 +56,7 @@ class Survey:
 
     repository: str
     needed: set[bytes] = dataclasses.field(default_factory=set)
+    elsewhere: set[bytes] = dataclasses.field(default_factory=set)  # of what is needed: no harm where it is not there
     linked: set[bytes] = dataclasses.field(default_factory=set)  # not needed, but its link stays for now
     revisions: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
     layers: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
@@ -116,6 +117,7 @@ class _Repository:
                 survey.unreadable.append(digest_of(key))
             else:
                 survey.needed.update(references.needed)
+                survey.elsewhere.update(references.elsewhere)
         self._sort_candidates(base)
         return survey
 
@@ -279,23 +281,26 @@ def _links(directory: str) -> t.Iterator[tuple[bytes, str, os.stat_result | None
     """Each digest with a directory, the path of its link, and the link's status; None where there is no link."""
     for algorithm, size in ALGORITHMS.items():
         try:
-            names = os.listdir(f"{directory}/{algorithm}")
+            handle = os.open(f"{directory}/{algorithm}", os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        for name in names:
-            if len(name) != 2 * size:
-                continue
-            try:
-                key = bytes.fromhex(name)
-            except ValueError:
-                continue
-            path = f"{directory}/{algorithm}/{name}/link"
-            try:
-                status = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                yield key, path, None
-                continue
-            yield key, path, status if stat.S_ISREG(status.st_mode) else None
+        try:
+            for name in os.listdir(handle):
+                if len(name) != 2 * size:
+                    continue
+                try:
+                    key = bytes.fromhex(name)
+                except ValueError:
+                    continue
+                path = f"{directory}/{algorithm}/{name}/link"
+                try:
+                    status = os.stat(f"{name}/link", dir_fd=handle)  # the kernel need not walk the whole path each time
+                except (FileNotFoundError, NotADirectoryError):
+                    yield key, path, None
+                    continue
+                yield key, path, status if stat.S_ISREG(status.st_mode) else None
+        finally:
+            os.close(handle)
 
 
 def _read_settled(path: str) -> tuple[str | None, float | None]:
