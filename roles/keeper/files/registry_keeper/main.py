@@ -21,7 +21,12 @@ from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperE
 from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
-COMMANDS: dict[str, tuple[str, str, bool]] = {}
+COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "scrub": ("scrub", "read stored blobs again, and find what is damaged or incomplete", True),
+    "repair": ("repair", "bring back from the backup what scrub found damaged or missing", False),
+    "backup": ("backup", "back up this host's images, users and CA with restic", True),
+    "restore": ("restore", "bring back an image, a repository or everything from the backup", False),
+}
 
 EPILOG = f"""exit status:
   {DONE}  done
@@ -84,15 +89,21 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
     options = parser().parse_args(arguments)
     module, _purpose, kept = COMMANDS[options.command]
+    command = _module(module)
+    whole_host = getattr(command, "WHOLE_HOST", False)
     report = Report(options.json)
     state: str | None = None
     status, error = FAILED, None
     try:
-        settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
-        if os.geteuid() == 0:
-            become_owner(settings.storage, settings.access_logs)
-        state = settings.state if kept else None
-        status = _module(module).run(settings, options, report)
+        if whole_host:
+            # It reads what only root may read, and says itself which settings it has.
+            status = command.run_host(options, report)
+        else:
+            settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
+            if os.geteuid() == 0:
+                become_owner(settings.storage, settings.access_logs)
+            state = settings.state if kept else None
+            status = command.run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
     except OSError as failure:
@@ -103,5 +114,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
+    document = report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
+    if whole_host and kept and status not in (USAGE, BUSY):
+        command.publish(options, document)
     return status
