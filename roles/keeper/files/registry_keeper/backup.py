@@ -48,7 +48,6 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
     with host_lock(settings.state):
         report.add(last_success=_read_state(settings).get("success"))
         find_repository(restic, new=options.new_repository)
-        restic.unlock()
         if options.check:
             _check(restic, report)
             return DONE
@@ -119,7 +118,7 @@ def _back_up(restic: Restic, report: Report) -> int:
     began = time.time()
     with contextlib.ExitStack() as locks:
         for source in settings.included:
-            locks.enter_context(storage_lock(source.storage, settings.wait_seconds, lambda: report.progress("waiting for a collection to end")))
+            locks.enter_context(storage_lock(source.storage, source.user, settings.wait_seconds, lambda: report.progress("waiting for a collection to end")))
         report.progress("listing the links")
         listed = {source.name: links.write(Layout(source.storage), _list_path(settings, source.name)) for source in settings.included}
         write_whole(contents_path(settings), json.dumps(_contents(settings, began)) + "\n", 0o600)
@@ -219,15 +218,15 @@ def _forget(restic: Restic, report: Report) -> None:
     """Forget this host's backups that are not to be kept: nobody else's, whatever else is in the repository."""
     settings = restic.settings
     keep = [word for name, count in sorted(settings.keep.items()) for word in (f"--keep-{name}", str(count))]
-    before = len(restic.snapshots())
-    restic.run("forget", "--quiet", "--host", settings.host, "--tag", TAG, "--group-by", "host", *keep)
-    kept = len(restic.snapshots())
-    report.add(snapshots=kept, forgotten=before - kept)
-    if before != kept:
-        report.say(f"forgotten: {before - kept}, kept: {kept}")
+    printed = restic.run_alone("forget", "--json", "--host", settings.host, "--tag", TAG, "--group-by", "host", *keep)
+    groups = json.loads(printed.strip() or "[]") or []
+    kept, forgotten = (sum(len(group.get(what) or []) for group in groups) for what in ("keep", "remove"))
+    report.add(snapshots=kept, forgotten=forgotten)
+    if forgotten:
+        report.say(f"forgotten: {forgotten}, kept: {kept}")
     if _due(settings, "prune", settings.prune_days):
         report.progress("freeing the space of what is forgotten")
-        restic.run("prune", "--quiet")
+        restic.run_alone("prune", "--quiet")
         _done(settings, "prune")
 
 
@@ -238,7 +237,7 @@ def _check(restic: Restic, report: Report) -> None:
     part = (_read_state(settings).get("check_part", 0) % parts) + 1
     report.progress(f"checking the repository, and part {part} of {parts} of its data")
     try:
-        restic.run("check", "--quiet", f"--read-data-subset={part}/{parts}")
+        restic.run_alone("check", "--quiet", f"--read-data-subset={part}/{parts}")
     except Failed as error:
         if error.status == BUSY:
             raise

@@ -114,7 +114,7 @@ def load(directory: str = DIRECTORY) -> BackupSettings:
         "instances": (_instances, ()),
         "state_paths": texts(()),
         "configuration_paths": texts(()),
-        "keep": (_keep, {"last": 1, "daily": 14, "weekly": 8, "monthly": 12}),
+        "keep": (_keep, {"last": 3, "daily": 14, "weekly": 8, "monthly": 12}),
         "prune_days": number(0, default=7),
         "check_days": number(0, default=7),
         "check_parts": number(1, 1000, default=20),

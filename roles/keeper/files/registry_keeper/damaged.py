@@ -7,10 +7,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from registry_keeper.errors import KeeperError
 from registry_keeper.layout import Layout, walk_digests
-from registry_keeper.report import Report, sync_directory
-from registry_keeper.settings import Settings
+from registry_keeper.report import sync_directory
 
 
 def _path(state: str, digest: str) -> str:

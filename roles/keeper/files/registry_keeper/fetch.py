@@ -196,7 +196,7 @@ def _link(links: t.Iterable[Link], layout: Layout) -> int:
             path = os.path.join(layout.repositories, one.path)
             os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
             temporary = f"{path}.new"
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w", encoding="ascii") as file:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w", encoding="utf-8") as file:
                 file.write(one.digest)
             os.replace(temporary, path)
             count += 1

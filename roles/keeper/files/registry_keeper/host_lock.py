@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from registry_keeper.errors import BUSY, KeeperError
+from registry_keeper.owner import as_owner
 
 _PAUSE = 0.5
 
@@ -31,17 +32,15 @@ def host_lock(state: str) -> t.Iterator[None]:
 
 
 @contextlib.contextmanager
-def storage_lock(storage: str, wait_seconds: float, waiting: t.Callable[[], None] = lambda: None) -> t.Iterator[None]:
+def storage_lock(storage: str, user: str | None, wait_seconds: float, waiting: t.Callable[[], None] = lambda: None) -> t.Iterator[None]:
     """Keep collections of a storage from starting, and wait for one that runs. Raises KeeperError when it takes too long.
 
-    Without a lock there has never been a collection.
+    It is the lock that collections hold alone; see lock.py.
     """
     path = os.path.join(storage, "keeper", "lock")
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        yield
-        return
+    if not os.path.exists(path):
+        as_owner(storage, user, lambda: _make(path))
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         until = time.monotonic() + wait_seconds
         while True:
@@ -56,3 +55,8 @@ def storage_lock(storage: str, wait_seconds: float, waiting: t.Callable[[], None
         yield
     finally:
         os.close(handle)
+
+
+def _make(path: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o640))

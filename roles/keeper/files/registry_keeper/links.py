@@ -117,7 +117,7 @@ def write(layout: Layout, path: str) -> Listed:
     gone: set[bytes] = set()
     seen = None
     temporary = f"{path}.new"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         for link in walk(layout):
             key = key_of(link.digest)
             if key not in listed.blobs:

@@ -55,7 +55,7 @@ def _child(storage: str, user: str | None, work: t.Callable[[], T], writing: int
             answer = {"error": f"{error.filename or storage}: {error.strerror or error}", "status": FAILED}
         with os.fdopen(writing, "w", encoding="utf-8") as file:
             json.dump(answer, file)
-    except BaseException as error:  # noqa: B036 - whatever happens, this process must not go on with the parent's work
+    except BaseException as error:  # noqa: BLE001 - whatever happens, this process must not go on with the parent's work
         print(f"registry-keeper: {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         sys.stderr.flush()

@@ -15,7 +15,7 @@ from registry_keeper.backup_settings import BackupSettings, read_environment
 from registry_keeper.errors import BUSY, FAILED, KeeperError
 
 TAG = "holdfast-registry"
-Facts = t.Dict[str, t.Any]
+Facts = dict[str, t.Any]
 # What restic says of it, in lower case, what that means, and the exit status. In this order.
 _MEANINGS = (
     ("wrong password", "the password in {password} does not open the repository {repository}", FAILED),
@@ -100,9 +100,18 @@ class Restic:
             raise
         return str(found["id"])
 
-    def unlock(self) -> None:
-        """Remove the locks of runs that have gone: restic knows them by their process, or after 30 minutes without a sign of life."""
+    def run_alone(self, *arguments: str) -> str:
+        """Run a command that nobody else may run beside. The lock of a run that has gone is removed first where it is in the way.
+
+        restic knows such a lock by its process, or after 30 minutes without a sign of life. That of a live run stays, and is an error.
+        """
+        try:
+            return self.run(*arguments)
+        except Failed as error:
+            if error.status != BUSY:
+                raise
         self.run("unlock", "--quiet")
+        return self.run(*arguments)
 
     def snapshots(self) -> list[Facts]:
         """This host's own backups, the oldest first."""

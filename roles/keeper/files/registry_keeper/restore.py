@@ -98,7 +98,7 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
             raise KeeperError(f"{options.image!r} is none of REPOSITORY, REPOSITORY:TAG and REPOSITORY@DIGEST, without the registry's name", USAGE)
         if options.new_name and not re.fullmatch(_IMAGE.pattern.partition("(?::")[0], options.new_name):
             raise KeeperError(f"--as: {options.new_name!r} cannot be the name of a repository", USAGE)
-        with storage_lock(source.storage, settings.wait_seconds):
+        with storage_lock(source.storage, source.user, settings.wait_seconds):
             return _restore_image(open_backup(restic, options.snapshot), source, image, options, report)
 
 
@@ -170,7 +170,7 @@ def _of_image(backup: Backup, entry: t.Mapping[str, t.Any], there: t.Sequence[Li
     tags = {one.tag: one.digest for one in there if one.kind == "tag"}
     wanted_tags = {tag} if tag else set()
     manifests: set[str] = set()
-    parts: set[str] = set()
+    blobs: set[str] = set()
     pending = [digest]
     while pending:
         one = pending.pop()
@@ -178,7 +178,7 @@ def _of_image(backup: Backup, entry: t.Mapping[str, t.Any], there: t.Sequence[Li
             continue
         manifests.add(one)
         children, layers = parts(_manifest(backup, entry, one, layout))
-        parts.update(layers)
+        blobs.update(layers)
         pending += [child for child in children if child in revisions]
         referring = {name: other for name, other in tags.items() if name.partition(".")[0] == one.replace(":", "-", 1)}
         wanted_tags.update(referring)
@@ -187,7 +187,7 @@ def _of_image(backup: Backup, entry: t.Mapping[str, t.Any], there: t.Sequence[Li
         one
         for one in there
         if (one.kind == "revision" and one.digest in manifests)
-        or (one.kind == "layer" and one.digest in parts)
+        or (one.kind == "layer" and one.digest in blobs)
         or (one.tag in wanted_tags and one.digest in manifests)
     ]
 

@@ -13,9 +13,10 @@ import typing as t
 from registry_keeper.backup_settings import Source
 from registry_keeper.errors import DONE, KeeperError
 from registry_keeper.fetch import Fetched, Target, fetch, link, staging
+from registry_keeper.host_lock import storage_lock
 from registry_keeper.layout import Layout, digest_of, key_of
 from registry_keeper.report import Report, human_bytes
-from registry_keeper.restore import Backup, refuse_other_tags, warn_of
+from registry_keeper.restore import Backup, warn_of
 
 
 def restore_host(backup: Backup, options: argparse.Namespace, report: Report) -> int:
@@ -65,14 +66,13 @@ def _restore_instance(backup: Backup, source: Source, entry: t.Mapping[str, t.An
     os.makedirs(source.storage, mode=0o750, exist_ok=True)
     if os.geteuid() == 0 and os.stat(source.storage).st_uid == 0 and source.user:
         shutil.chown(source.storage, source.user, source.user)
-    keys = {key_of(one.digest) for one in backup.links(entry)}
-    if over:
-        keys = {key for key in keys if not os.path.exists(target.layout.data(digest_of(key)))}
-    else:
-        refuse_other_tags((one for one in backup.links(entry) if one.kind == "tag"), target.layout)
-    fetched = fetch(backup.restic, backup.snapshot, entry["blobs"], [digest_of(key) for key in keys], target, report)
-    lacking = {*fetched.absent, *fetched.wrong}
-    count = link((one for one in backup.links(entry) if one.digest not in lacking), target)
+    with storage_lock(source.storage, source.user, backup.restic.settings.wait_seconds):
+        keys = {key_of(one.digest) for one in backup.links(entry)}
+        if over:
+            keys = {key for key in keys if not os.path.exists(target.layout.data(digest_of(key)))}
+        fetched = fetch(backup.restic, backup.snapshot, entry["blobs"], [digest_of(key) for key in keys], target, report)
+        lacking = {*fetched.absent, *fetched.wrong}
+        count = link((one for one in backup.links(entry) if one.digest not in lacking), target)
     return fetched, count
 
 

@@ -16,10 +16,11 @@ import time
 import typing as t
 
 from registry_keeper.complete import Incomplete, look
-from registry_keeper.damaged import drop, forget_descriptor, move_away, now_damaged, sound_again
+from registry_keeper.damaged import drop, move_away, now_damaged, sound_again
 from registry_keeper.errors import ATTENTION, DONE
 from registry_keeper.fetch import hash_of
 from registry_keeper.layout import ALGORITHMS, Layout, is_digest, subdirectories
+from registry_keeper.redis_cache import CacheError, RedisCache
 from registry_keeper.report import Report, human_bytes, human_seconds, write_whole
 from registry_keeper.settings import Settings, number, section
 
@@ -56,8 +57,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     rate, seconds = (float("inf"), float("inf")) if options.full else (chosen["bytes_per_second"], chosen["run_seconds"])
     reader = Reader(layout, settings.state, Pace(rate, seconds), report)
     unreadable = reader.read(position)
-    for digest in reader.moved:
-        forget_descriptor(settings, digest, report)
+    told = _tell_redis(settings, report)
     report.add(blobs=reader.blobs, bytes=reader.size, newly_damaged=reader.moved, unreadable=unreadable[:_NAMED], pass_complete=position.complete)
     report.say(f"{reader.blobs} blobs read, {human_bytes(reader.size)}" + (", the end of a pass" if position.complete else ""))
     for digest in reader.moved:
@@ -78,7 +78,23 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             drop(settings.state, digest)
     incomplete = incomplete.still()
     _tell(report, position, incomplete, damaged, gone)
-    return ATTENTION if damaged or unreadable or incomplete.any else DONE
+    return ATTENTION if damaged or unreadable or incomplete.any or not told else DONE
+
+
+def _tell_redis(settings: Settings, report: Report) -> bool:
+    """Make the registry look at the disk for what is damaged: also what a run took away that was killed, or could not tell."""
+    damaged = now_damaged(settings.state)
+    if settings.redis is None or not damaged:
+        return True
+    cache = RedisCache(settings.redis)
+    try:
+        cache.forget_blobs(damaged)
+    except CacheError as error:
+        report.warn(f"{error}; a client may be told that {len(damaged)} damaged blobs are there. The next run tells Redis again")
+        return False
+    finally:
+        cache.close()
+    return True
 
 
 def _tell(report: Report, position: Position, incomplete: Incomplete, damaged: t.Sequence[str], gone: t.Sequence[str]) -> None:
