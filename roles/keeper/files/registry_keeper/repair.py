@@ -9,6 +9,8 @@ takes for names of blobs and nothing else; what it brings back is what its diges
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import os
 import typing as t
@@ -20,9 +22,10 @@ from registry_keeper.fetch import Target, fetch
 from registry_keeper.host_lock import host_lock
 from registry_keeper.layout import Layout, is_digest
 from registry_keeper.owner import as_owner
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, human_bytes, write_whole
 from registry_keeper.restic import Restic
 from registry_keeper.restore import Backup, open_backup
+from registry_keeper.scrub import after_repair
 
 WHOLE_HOST = True
 _LONGEST_STATUS = 32 << 20
@@ -53,7 +56,7 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
     for source in settings.instances:
         if source.name not in wanted:
             continue
-        as_owner(source.storage, source.user, lambda source=source: sound_again(Layout(source.storage), _state(source)))
+        as_owner(source.storage, source.user, functools.partial(_settle, source))
         outcome[source.name] = {"repaired": len(wanted[source.name]) - len(left[source.name]), "left": sorted(left[source.name])[:_NAMED]}
         for digest in sorted(left[source.name])[:_NAMED]:
             report.warn(f"{source.name}: {digest} is in none of the backups that were looked in; push it again, or delete the images that have it")
@@ -90,6 +93,17 @@ def wanted_of(source: Source) -> set[str]:
     layout = Layout(source.storage)
     found = as_owner(source.storage, source.user, lambda: now_damaged(_state(source)) + _missing(_state(source)))
     return {digest for digest in found if is_digest(digest) and not os.path.exists(layout.data(digest))}
+
+
+def _settle(source: Source) -> None:
+    """Remove the damaged copies of what is back, and say so where `status` looks. As the instance's user."""
+    sound_again(Layout(source.storage), _state(source))
+    path = os.path.join(_state(source), "status", "scrub.json")
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        with open(path, encoding="utf-8") as file:
+            document = json.loads(file.read(_LONGEST_STATUS))
+        if isinstance(document, dict):
+            write_whole(path, json.dumps(after_repair(_state(source), document), sort_keys=True) + "\n")
 
 
 def _missing(state: str) -> list[str]:

@@ -120,9 +120,9 @@ class Restic:
 
     def snapshot(self, name: str | None) -> Facts:
         """The newest of this host's backups, or the one whose ID begins with name."""
-        found = [one for one in self.snapshots() if name is None or str(one["id"]).startswith(name)]
+        found = [one for one in self.snapshots() if name in (None, "latest") or str(one["id"]).startswith(str(name))]
         if not found:
-            asked = "no backup of" if name is None else f"no backup {name} of"
+            asked = "no backup of" if name in (None, "latest") else f"no backup {name} of"
             raise KeeperError(f"{asked} {self.settings.host} is in {self.settings.shown_repository}; `registry-keeper backup --list` lists them")
         return found[-1]
 

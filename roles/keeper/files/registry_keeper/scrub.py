@@ -28,6 +28,7 @@ _CHUNK = 1 << 20
 # A registry 2.8 writes a manifest in place: what is younger may not be complete.
 _SETTLED_SECONDS = 600
 _NAMED = 100
+_MOST_MISSING = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +102,7 @@ def _tell(report: Report, position: Position, incomplete: Incomplete, damaged: t
     report.add(
         damaged=list(damaged),
         mended=list(gone),
-        missing=sorted(incomplete.missing)[:10_000],
+        missing=sorted(incomplete.missing)[:_MOST_MISSING],
         incomplete=incomplete.images[:_NAMED],
         incomplete_count=len(incomplete.images),
         dangling=incomplete.dangling[:_NAMED],
@@ -118,6 +119,24 @@ def _tell(report: Report, position: Position, incomplete: Incomplete, damaged: t
     if not damaged and not incomplete.any:
         when = f"the last whole pass ended {human_seconds(time.time() - position.last_pass)} ago" if position.last_pass else "no pass has ended yet"
         report.say(f"nothing is damaged or incomplete; {when}")
+
+
+def after_repair(state: str, status_document: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What the last scrub found, less what has been repaired since: for `status`, which would otherwise tell of it until the next pass."""
+    incomplete = Position(state).incomplete.still()
+    damaged = now_damaged(state)
+    changed = {
+        "damaged": damaged,
+        "missing": sorted(incomplete.missing)[:_MOST_MISSING],
+        "incomplete": incomplete.images[:_NAMED],
+        "incomplete_count": len(incomplete.images),
+        "dangling": incomplete.dangling[:_NAMED],
+        "dangling_count": len(incomplete.dangling),
+    }
+    document = {**status_document, **changed}
+    if not (damaged or incomplete.any or document.get("unreadable")):
+        document.update(exit_status=DONE, warnings=[])
+    return document
 
 
 class Pace:
