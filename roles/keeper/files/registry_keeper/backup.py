@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -73,7 +74,7 @@ def publish(options: argparse.Namespace, document: t.Mapping[str, t.Any]) -> Non
             path = os.path.join(source.storage, "keeper", "status", "backup.json")
             # One instance that cannot be told keeps nobody else from being told.
             with contextlib.suppress(KeeperError, OSError):
-                as_owner(source.storage, source.user, lambda path=path: write_whole(path, content))
+                as_owner(source.storage, source.user, functools.partial(write_whole, path, content))
 
 
 def _list(restic: Restic, report: Report) -> int:

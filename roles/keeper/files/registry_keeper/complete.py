@@ -127,7 +127,11 @@ def parts(manifest: t.Any) -> tuple[list[str], list[str]]:
     descriptors = [*_objects([manifest.get("config")]), *_objects(manifest.get("layers")), *_objects(manifest.get("blobs"))]
     blobs = [one.get("digest") for one in descriptors if not one.get("urls")]
     blobs += [one.get("blobSum") for one in _objects(manifest.get("fsLayers"))]
-    return [one for one in children if is_digest(one)], [one for one in blobs if is_digest(one)]
+    return _digests(children), _digests(blobs)
+
+
+def _digests(values: list[t.Any]) -> list[str]:
+    return [value for value in values if is_digest(value)]
 
 
 def _objects(value: t.Any) -> list[dict[str, t.Any]]:

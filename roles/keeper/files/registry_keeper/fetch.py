@@ -33,6 +33,12 @@ _CHUNK = 1 << 20
 _ORDER = {"layer": 0, "revision": 1, "index": 2, "tag": 3}
 
 
+class Readable(t.Protocol):
+    """What can be read in pieces, such as a file."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 @dataclasses.dataclass
 class Fetched:
     """What came of it, as digests."""
@@ -156,7 +162,7 @@ def _place(handle: int, files: t.Mapping[str, str], layout: Layout) -> dict[str,
     return result
 
 
-def hash_of(file: t.BinaryIO, digest: str) -> str:
+def hash_of(file: Readable, digest: str) -> str:
     """The digest of a file, by the algorithm of another one."""
     algorithm = digest.partition(":")[0]
     hashed = hashlib.new(algorithm)

@@ -18,7 +18,7 @@ import tempfile
 import typing as t
 
 from registry_keeper import links as link_lists
-from registry_keeper.backup import contents_path, find_repository
+from registry_keeper.backup import contents_path
 from registry_keeper.backup_settings import DIRECTORY, Source, load
 from registry_keeper.complete import content_of, parts
 from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
@@ -90,7 +90,6 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
         if options.everything:
             from registry_keeper.restore_host import restore_host
 
-            find_repository(restic)
             return restore_host(open_backup(restic, options.snapshot), options, report)
         source = settings.source(options.instance or FIRST_INSTANCE)
         image = _IMAGE.fullmatch(options.image)

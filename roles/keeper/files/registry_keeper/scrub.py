@@ -205,7 +205,7 @@ class Reader:
 
     def read(self, position: Position) -> list[str]:
         """Read from a position on until the run has had its time. Returns what could not be read. Moves damaged blobs away."""
-        unreadable = []
+        unreadable: list[str] = []
         saved = time.monotonic()
         for digest in in_order(self._layout, position.last):
             if self._pace.over:
