@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "repair": ("repair", "bring back from the backup what scrub found damaged or missing", False),
     "backup": ("backup", "back up this host's images, users and CA with restic", True),
     "restore": ("restore", "bring back an image, a repository or everything from the backup", False),
+    "retain": ("retention", "apply the rules about tags", True),
 }
 
 EPILOG = f"""exit status:
@@ -114,7 +115,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    document = report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
-    if whole_host and kept and status not in (USAGE, BUSY):
+    keep = report.keep and status not in (USAGE, BUSY)
+    document = report.finish(options.command, status, state if keep else None, error)
+    if whole_host and kept and keep:
         command.publish(options, document)
     return status
