@@ -14,7 +14,7 @@ i=0
 until test -e /run/enough; do
   i=$((i + 1)); printf "layer $i" >/run/layer; digest=sha256:$(sha256sum /run/layer | cut -d" " -f1)
   location=$(curl -fsS -o /dev/null -D - -X POST AT/v2/backup/busy/blobs/uploads/ | tr -d "\r" | sed -n "s/^[Ll]ocation: //p")
-  curl -fsS -o /dev/null -X PUT -H "Content-Type: application/octet-stream" --data-binary @/run/layer "AT$location&digest=$digest"
+  curl -fsS -o /dev/null -X PUT -H "Content-Type: application/octet-stream" --data-binary @/run/layer AT"$location&digest=$digest"
   kind=application/vnd.docker.distribution.manifest.v2+json
   printf '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"application/vnd.docker.container.image.v1+json","size":%s,"digest":"%s"},"layers":[]}' \
     $kind $(stat -c %s /run/layer) $digest >/run/manifest
