@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import typing as t
 
-from registry_keeper.layout import Layout, is_digest, read_link
+from registry_keeper.layout import Layout, digest_of, read_link
+from registry_keeper.manifest import NotAManifest, References, parse
 
 _KEPT = 10_000
 _LONGEST_MANIFEST = 8 << 20
@@ -85,54 +85,37 @@ def _of_repository(layout: Layout, repository: str) -> t.Iterator[Lack]:
         revision = f"{layout.revision(repository, digest)}/link"
         if not os.path.exists(revision):
             yield Lack(f"{repository}:{tag}, which names {digest}", link=link, path=revision)
-    revisions = {digest for digest in layout.walk_revisions(repository) if read_link(f"{layout.revision(repository, digest)}/link") == digest}
+    revisions = [digest for digest in layout.walk_revisions(repository) if read_link(f"{layout.revision(repository, digest)}/link") == digest]
     needed: set[str] = set()
     for digest in revisions:
         link, data = f"{layout.revision(repository, digest)}/link", layout.data(digest)
-        content = content_of(data)
-        if content is None:
+        found = references_of(data)
+        if found is None:
             if not os.path.exists(data):
                 yield Lack(f"{repository}@{digest} lacks its manifest", digest, image=True, link=link, path=data)
             continue
-        children, blobs = parts(content)
-        needed.update(blobs)
-        for child in children:
-            if child not in revisions:
-                yield Lack(f"{repository}@{digest} lacks {child}, one of its images", image=True, link=link, path=f"{layout.revision(repository, child)}/link")
-        for blob in blobs:
-            if not os.path.exists(layout.data(blob)):
-                yield Lack(f"{repository}@{digest} lacks {blob}", blob, image=True, link=link, path=layout.data(blob))
-            elif not os.path.exists(f"{layout.layer(repository, blob)}/link"):
-                yield Lack(f"{repository}@{digest} lacks the link to {blob}", image=True, link=link, path=f"{layout.layer(repository, blob)}/link")
+        for key in found.needed:
+            part = digest_of(key)
+            needed.add(part)
+            revision, layer = layout.revision(repository, part), f"{layout.layer(repository, part)}/link"
+            if key in found.elsewhere:
+                # An index may list platforms that nobody has pushed: those have no directory. One that somebody has deleted has.
+                if os.path.isdir(revision) and not os.path.exists(f"{revision}/link"):
+                    yield Lack(f"{repository}@{digest} lacks {part}, one of its images", image=True, link=link, path=f"{revision}/link")
+            elif not os.path.exists(layout.data(part)):
+                yield Lack(f"{repository}@{digest} lacks {part}", part, image=True, link=link, path=layout.data(part))
+            elif not os.path.exists(layer) and not os.path.exists(f"{revision}/link"):
+                yield Lack(f"{repository}@{digest} lacks the link to {part}", image=True, link=link, path=layer)
     for digest in layout.walk_layers(repository):
         link = f"{layout.layer(repository, digest)}/link"
         if digest not in needed and os.path.exists(link) and not os.path.exists(layout.data(digest)):
             yield Lack(f"{repository}, a link to the blob {digest}", digest, link=link, path=layout.data(digest))
 
 
-def content_of(path: str) -> t.Any:
-    """A manifest; None where there is none that can be read."""
+def references_of(path: str) -> References | None:
+    """What a manifest refers to; None where there is none that can be read."""
     try:
         with open(path, "rb") as file:
-            return json.loads(file.read(_LONGEST_MANIFEST))
-    except (OSError, ValueError):
+            return parse(file.read(_LONGEST_MANIFEST))
+    except (OSError, NotAManifest):
         return None
-
-
-def parts(manifest: t.Any) -> tuple[list[str], list[str]]:
-    """The manifests and the blobs that a decoded manifest consists of. Layers that are elsewhere, with urls, are no part of it."""
-    if not isinstance(manifest, dict):
-        return [], []
-    children = [one.get("digest") for one in _objects(manifest.get("manifests"))]
-    descriptors = [*_objects([manifest.get("config")]), *_objects(manifest.get("layers")), *_objects(manifest.get("blobs"))]
-    blobs = [one.get("digest") for one in descriptors if not one.get("urls")]
-    blobs += [one.get("blobSum") for one in _objects(manifest.get("fsLayers"))]
-    return _digests(children), _digests(blobs)
-
-
-def _digests(values: list[t.Any]) -> list[str]:
-    return [value for value in values if is_digest(value)]
-
-
-def _objects(value: t.Any) -> list[dict[str, t.Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -22,6 +22,10 @@ from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "collect": ("collect", "take what no tag needs into the quarantine, while the registry runs", True),
+    "undo": ("undo", "bring back what a run has taken, or one image", True),
+    "runs": ("runs", "list what is in the quarantine", False),
+    "purge": ("purge_command", "remove for good what is in the quarantine and not needed", True),
     "scrub": ("scrub", "read stored blobs again, and find what is damaged or incomplete", True),
     "repair": ("repair", "bring back from the backup what scrub found damaged or missing", False),
     "backup": ("backup", "back up this host's images, users and CA with restic", True),
@@ -103,7 +107,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
             settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
             if os.geteuid() == 0:
                 become_owner(settings.storage, settings.access_logs)
-            state = settings.state if kept else None
+            state = settings.state if kept and not getattr(options, "dry_run", False) else None
             status = command.run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)

@@ -9,7 +9,6 @@ unless --over says so: neither a tag that names another image, nor a host's imag
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
@@ -20,12 +19,13 @@ import typing as t
 from registry_keeper import links as link_lists
 from registry_keeper.backup import contents_path
 from registry_keeper.backup_settings import DIRECTORY, Source, load
-from registry_keeper.complete import content_of, parts
+from registry_keeper.complete import references_of
 from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.fetch import Fetched, Target, fetch, hash_of, link
 from registry_keeper.host_lock import host_lock, storage_lock
-from registry_keeper.layout import Layout, is_digest, read_link
+from registry_keeper.layout import Layout, digest_of, is_digest, read_link
 from registry_keeper.links import Link
+from registry_keeper.manifest import NotAManifest, parse
 from registry_keeper.report import Report, human_bytes
 from registry_keeper.restic import Restic
 from registry_keeper.settings import FIRST_INSTANCE
@@ -176,9 +176,11 @@ def _of_image(backup: Backup, entry: t.Mapping[str, t.Any], there: t.Sequence[Li
         if one in manifests:
             continue
         manifests.add(one)
-        children, layers = parts(_manifest(backup, entry, one, layout))
-        blobs.update(layers)
-        pending += [child for child in children if child in revisions]
+        for part in _parts(backup, entry, one, layout):
+            if part in revisions:
+                pending.append(part)
+            else:
+                blobs.add(part)
         referring = {name: other for name, other in tags.items() if name.partition(".")[0] == one.replace(":", "-", 1)}
         wanted_tags.update(referring)
         pending += referring.values()
@@ -191,12 +193,15 @@ def _of_image(backup: Backup, entry: t.Mapping[str, t.Any], there: t.Sequence[Li
     ]
 
 
-def _manifest(backup: Backup, entry: t.Mapping[str, t.Any], digest: str, layout: Layout) -> t.Any:
-    """A manifest, decoded: from the storage, or else from the backup. None where it cannot be read."""
+def _parts(backup: Backup, entry: t.Mapping[str, t.Any], digest: str, layout: Layout) -> list[str]:
+    """The digests that a manifest refers to, read from the storage, or else from the backup. None where it cannot be read."""
     if is_sound(layout, digest):
-        return content_of(layout.data(digest))
-    algorithm, _colon, name = digest.partition(":")
-    content = b"".join(backup.restic.dump(backup.snapshot, f"{entry['blobs']}/{algorithm}/{name[:2]}/{name}/data"))
-    with contextlib.suppress(ValueError):
-        return json.loads(content)
-    return None
+        found = references_of(layout.data(digest))
+    else:
+        algorithm, _colon, name = digest.partition(":")
+        content = b"".join(backup.restic.dump(backup.snapshot, f"{entry['blobs']}/{algorithm}/{name[:2]}/{name}/data"))
+        try:
+            found = parse(content)
+        except NotAManifest:
+            found = None
+    return [digest_of(key) for key in found.needed] if found else []
