@@ -45,14 +45,12 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
     settings = load(options.backup_settings)
     restic = Restic(settings)
     if options.list:
-        report.keep = False
         return _list(restic, report)
     with host_lock(settings.state):
         report.add(last_success=_read_state(settings).get("success"))
         find_repository(restic, new=options.new_repository)
         if options.check:
             _check(restic, report)
-            report.keep = False
             return DONE
         status = _back_up(restic, report)
         if status == DONE:
@@ -66,6 +64,9 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
 
 def publish(options: argparse.Namespace, document: t.Mapping[str, t.Any]) -> None:
     """Keep a run's outcome where each instance's `status` looks for it, and in the backup's own directory."""
+    if options.list or (options.check and document["exit_status"] == DONE):
+        # no backup was made
+        return
     with contextlib.suppress(KeeperError, OSError):
         settings = load(options.backup_settings)
         content = json.dumps(document, sort_keys=True) + "\n"

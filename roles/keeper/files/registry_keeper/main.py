@@ -119,7 +119,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    keep = report.keep and status not in (USAGE, BUSY)
+    keep = status not in (USAGE, BUSY)
     document = report.finish(options.command, status, state if keep else None, error)
     if whole_host and kept and keep:
         command.publish(options, document)
