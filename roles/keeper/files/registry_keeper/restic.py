@@ -60,7 +60,9 @@ class Restic:
         with self._started(arguments) as process:
             said = _Drain(process.stderr)
             printed = t.cast(t.IO[bytes], process.stdout).read()
-        self._judge(arguments, process.returncode, said.text())
+            process.wait()
+            text = said.text()
+        self._judge(arguments, process.returncode, text)
         return printed.decode("utf-8", "replace")
 
     def lines(self, *arguments: str, allowed: t.Collection[int] = (0,)) -> t.Iterator[bytes]:
@@ -68,7 +70,9 @@ class Restic:
         with self._started(arguments) as process:
             said = _Drain(process.stderr)
             yield from t.cast(t.IO[bytes], process.stdout)
-        self._judge(arguments, process.returncode, said.text(), allowed)
+            process.wait()
+            text = said.text()
+        self._judge(arguments, process.returncode, text, allowed)
 
     def _started(self, arguments: t.Sequence[str]) -> subprocess.Popen[bytes]:
         try:
@@ -151,9 +155,14 @@ class _Drain:
         self._thread.start()
 
     def _read(self) -> None:
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            self._read_all()
+
+    def _read_all(self) -> None:
         for line in self._stream:
             self._kept = (self._kept + line)[-20_000:]
 
     def text(self) -> str:
+        """What there was. Not longer than a moment after the program's end: something that it started may have the stream still."""
         self._thread.join(5)
         return self._kept.decode("utf-8", "replace")
