@@ -112,7 +112,8 @@ class Planner:
 
     def steps(self, wanted: t.Sequence[Wanted], *, delete_other_tags: bool) -> list[Step]:
         """A step for each image, in the order in which they are to be applied: what is deleted comes last."""
-        steps = [self._named(one, self._present) for one in wanted if one.present]
+        moved = {one.name for one in wanted if not one.present}
+        steps = [self._named(one, lambda one: self._present(one, moved)) for one in wanted if one.present]
         absent = [self._named(one, self._absent) for one in wanted if not one.present]
         for step in absent:
             if step.changed:
@@ -124,7 +125,7 @@ class Planner:
         with placed(wanted):
             return work(wanted)
 
-    def _present(self, wanted: Wanted) -> Step:
+    def _present(self, wanted: Wanted, moved: set[ImageName]) -> Step:
         target = self.repository(wanted.name)
         before = target.digest(wanted.name.tag) or ""
         if wanted.source is None:
@@ -133,6 +134,8 @@ class Planner:
             return Step(wanted, target, before, before, "is there", False)
         source = self.repository(wanted.source)
         top = source.manifest(wanted.source.reference)
+        if top is None and before and wanted.source in moved:
+            return Step(wanted, target, before, before, "is there; its source is absent", False)
         if top is None:
             raise HoldfastError(f"source: {wanted.source} is not there")
         reason = "" if before == top.digest else f"digest changed from {before} to {top.digest}" if before else "added"
