@@ -12,11 +12,11 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Turns C(holdfast_registries) and C(holdfast_mirrors) into what the roles P(holdfast.registry.registry#role), P(holdfast.registry.nginx_auth#role),
-    P(holdfast.registry.pki#role) and P(holdfast.registry.docker_client#role) have to know.
+    P(holdfast.registry.keeper#role), P(holdfast.registry.pki#role) and P(holdfast.registry.docker_client#role) have to know.
 positional: instances_before, registries_before
 options:
   _input:
-    description: The settings of site.yml, with their prefix C(holdfast_).
+    description: The settings of site.yml, with their prefix C(holdfast_), and the inventory's C(registry_instances) and C(nginx_auth_further_registries).
     type: dict
     required: true
   instances_before:
@@ -54,6 +54,11 @@ _value:
       type: list
       elements: dict
       sample: [{name: hub, mirror: true, namespaces: [docker.io], server_name: registry.example.org, port: 5444}]
+    kept:
+      description: Entries of C(keeper_instances).
+      type: list
+      elements: dict
+      sample: [{name: hub, mirror: true}]
     names:
       description: Names that the certificate has to cover.
       type: list

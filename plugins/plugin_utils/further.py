@@ -19,6 +19,7 @@ REGISTRIES, MIRRORS = "holdfast_registries", "holdfast_mirrors"
 # Keys of an entry, by the role that reads them. Those of a mirror's upstream are in upstreams.KEYS.
 _OF_THE_INSTANCE = ("storage_directory", "redis_database", *INHERITED)
 _OF_THE_GATEWAY = ("rules", "administrators", "listing")
+_OF_THE_KEEPER = ("retention",)
 _OF_A_REGISTRY = ("server_name", "server_aliases", "port", "client_certificates", "networks", "certificate", "certificate_key")
 # Keys that all mirrors have from settings of their own.
 _MIRROR_SETTINGS = {
@@ -27,6 +28,7 @@ _MIRROR_SETTINGS = {
     "networks": "holdfast_mirror_networks",
     "client_certificates": "holdfast_mirror_client_certificates",
 }
+_KEPT = ("name", "state", "storage_directory", "redis_database")
 _ALWAYS = ("name", "state", "remove_images")
 _OF_A_MIRROR = (*upstreams.KEYS, "namespace")
 
@@ -76,6 +78,7 @@ class Further(t.NamedTuple):
 
     instances: list[dict[str, t.Any]]  # for role registry
     registries: list[dict[str, t.Any]]  # for role nginx_auth
+    kept: list[dict[str, t.Any]]  # for role keeper
     names: list[str]  # that the certificate has to cover
     endpoints: list[str]  # that clients have to trust
     places: dict[str, str]  # how the user knows what the roles' messages name
@@ -87,7 +90,7 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     The numbers before say how many entries of the roles' own lists come first, for the places in messages.
     """
     site = site_of(settings)
-    found = Further([], [], [], [], {})
+    found = Further([], [], _kept_already(settings), [], [], {})
     for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
         for number, entry in enumerate(_entries(settings, setting)):
             if not entry.get("name") or (is_mirror and list(_upstream(entry, "", site))):
@@ -98,7 +101,10 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             if is_mirror:
                 found.places[f"{instance_place}.mirror"] = place
             found.places[instance_place] = place
+            # The registry that the role's own variables describe comes first.
+            found.places[f"keeper_instances[{1 + len(found.kept)}]"] = place
             found.instances.append(_instance(kept, is_mirror))
+            found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}})
             if kept.get("state") == "absent":
                 continue
             registry_place = f"nginx_auth_further_registries[{registries_before + len(found.registries)}]"
@@ -113,6 +119,18 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             endpoints = [_endpoint(str(name), _port(registry.get("port"), site.port)) for name in names if not str(name).startswith("*")]
             found.endpoints.extend(endpoint for endpoint in endpoints if endpoint not in found.endpoints)
     return found
+
+
+def _kept_already(settings: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What role keeper has to know of the instances that the inventory gives role registry itself."""
+    gateways = _entries(settings, "nginx_auth_further_registries")
+    kept = []
+    for entry in _entries(settings, "registry_instances"):
+        storage = entry.get("storage_directory") or storage_of(str(entry.get("name")))
+        names = [gateway.get("name") for gateway in gateways if gateway.get("storage_directory") == storage]
+        known = {key: entry[key] for key in _KEPT if entry.get(key) is not None}
+        kept.append({"mirror": bool(entry.get("mirror")), **known, **({"log_names": names} if names else {})})
+    return kept
 
 
 def _instance(entry: dict[str, t.Any], is_mirror: bool) -> dict[str, t.Any]:
@@ -160,7 +178,7 @@ def _endpoint(name: str, port: int) -> str:
 def problems(settings: t.Mapping[str, t.Any], redis_databases: int) -> t.Iterator[str]:
     """What is wrong with holdfast_registries and holdfast_mirrors, as far as the roles do not check it themselves."""
     site = site_of(settings)
-    yield from _shapes(settings, REGISTRIES, (*_ALWAYS, *_OF_THE_INSTANCE, *_OF_THE_GATEWAY, *_OF_A_REGISTRY))
+    yield from _shapes(settings, REGISTRIES, (*_ALWAYS, *_OF_THE_INSTANCE, *_OF_THE_GATEWAY, *_OF_THE_KEEPER, *_OF_A_REGISTRY))
     of_the_instance = [key for key in _OF_THE_INSTANCE if key != "redis_database"]
     yield from _shapes(settings, MIRRORS, (*_ALWAYS, *of_the_instance, *_OF_THE_GATEWAY, *_OF_A_MIRROR))
     for number, entry in enumerate(_entries(settings, REGISTRIES)):

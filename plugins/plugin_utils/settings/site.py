@@ -28,6 +28,7 @@ SPEC = {
     "holdfast_mirror_anonymous": {"type": "bool", "default": False},
     "holdfast_mirror_networks": {"type": "list", "elements": "str", "default": []},
     "holdfast_mirror_client_certificates": {"type": "str", "default": "off"},
+    "holdfast_keeper": {"type": "bool", "default": True},
     # of a role, which others depend on
     "redis_databases": {"type": "int", "default": 16},
     # of a role, where no value but one works for the whole

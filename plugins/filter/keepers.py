@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Resolves the instances of the role keeper for its tasks and templates."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: keepers
+short_description: Resolve what the role keeper keeps
+version_added: 1.0.0
+author: holdfast.registry contributors (@holdfast)
+description:
+  - Turns the variables of the role P(holdfast.registry.keeper#role) into what its tasks and templates read.
+options:
+  _input:
+    description: The variables of the role, with their prefix C(keeper_).
+    type: dict
+    required: true
+  commands:
+    description: The commands of the program that have units, each with C(name) and C(schedule).
+    type: list
+    elements: dict
+    required: true
+  sections:
+    description: Further sections of the settings file of each instance.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the timers
+  ansible.builtin.debug:
+    msg: "{{ (settings | holdfast.registry.keepers(commands=[{'name': 'collect', 'schedule': 'daily'}], sections={})).services }}"
+  vars:
+    settings:
+      keeper_state: present
+      keeper_instances: [{name: registry}]
+      keeper_redis_address: ""
+      keeper_redis_password: ""
+      keeper_access_log: ""
+      keeper_retention: []
+"""
+
+RETURN = r"""
+_value:
+  description: What the role writes and runs.
+  type: dict
+  contains:
+    problems:
+      description: What is wrong with the instances and the rules, each with its place. Empty when nothing is.
+      type: list
+      elements: str
+      sample: ["keeper_retention[0]: keeps nothing; give at least one of keep_newest, keep_younger_than, keep_matching, keep_pulled_within"]
+    instances:
+      description: The instances.
+      type: list
+      elements: dict
+      sample: [{name: registry, user: docker-registry, storage_directory: /var/lib/docker-registry}]
+    directories:
+      description: The directories, as M(holdfast.registry.files) takes them.
+      type: list
+      elements: dict
+      sample: [{path: /etc/registry-keeper, mode: "0755", purge: "*.json"}]
+    files:
+      description: The program, its settings and its units, as M(holdfast.registry.files) takes them.
+      type: list
+      elements: dict
+      sample: [{src: registry-keeper, path: /usr/local/bin/registry-keeper, mode: "0755"}]
+    absent:
+      description: What is to be removed.
+      type: list
+      elements: str
+      sample: []
+    services:
+      description: The timers, as M(holdfast.registry.services) takes them.
+      type: list
+      elements: dict
+      sample: [{name: registry-keeper-collect@registry.timer}]
+"""
+
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as resolving
+
+
+def keepers(settings: dict[str, t.Any], commands: list[dict[str, t.Any]], sections: dict[str, t.Any]) -> dict[str, t.Any]:
+    kept, problems = resolving.instances(settings)
+    present = settings["keeper_state"] == "present" and not problems
+    units = {"path": "/etc/systemd/system", "purge": "registry-keeper-*@*.service"}
+    directories = [
+        {"path": resolving.CONFIGURATION, "purge": "*.json"},
+        {"path": resolving.LIBRARY},
+        {"path": f"{resolving.LIBRARY}/registry_keeper", "purge": "*.py"},
+    ]
+    return {
+        "problems": problems,
+        "instances": kept,
+        "directories": [units, *directories] if present else [units],
+        "files": resolving.files(settings, kept, commands, sections) if present else [],
+        "absent": [] if present else resolving.leftovers(kept),
+        "services": resolving.services(kept, commands) if present else [],
+    }
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"keepers": keepers}

@@ -1,0 +1,245 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The instances that the role keeper keeps: what its variables say of each, resolved and checked, with files, units and timers."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import pathlib
+import re
+import sys
+import typing as t
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import FIRST, storage_of, user_of
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, as_number, path_problem
+
+CONFIGURATION = "/etc/registry-keeper"
+LIBRARY = "/usr/local/lib/registry-keeper"
+PROGRAM = "/usr/local/bin/registry-keeper"
+_UNITS = "/etc/systemd/system"
+_SOURCES = pathlib.Path(__file__).resolve().parents[2] / "roles/keeper/files/registry_keeper"
+
+_KEYS = ("name", "state", "storage_directory", "user", "redis_database", "mirror", "log_names", "retention")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+@functools.cache
+def program_module(name: str) -> t.Any:
+    """A module of the program itself, so that what it refuses is refused on the controller by the same code."""
+    spec = importlib.util.spec_from_file_location(f"holdfast_registry_keeper_{name}", _SOURCES / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{_SOURCES}/{name}.py is missing")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The instances that are to be kept, and what is wrong with them and with the rules.
+
+    settings are the role's variables with their prefix keeper_. Each instance has the keys of an entry of keeper_instances with
+    their defaults, and place (how a message names it), group and redis (whether it has a database).
+    """
+    found: list[dict[str, t.Any]] = []
+    problems: list[str] = []
+    knows_pulls = bool(settings["keeper_access_log"])
+    common, wrong = _rules(settings["keeper_retention"], "keeper_retention", knows_pulls)
+    problems += wrong
+    for number, written in enumerate(settings["keeper_instances"]):
+        place = f"keeper_instances[{number}]"
+        written = {key: value for key, value in written.items() if value is not None} if isinstance(written, dict) else {}
+        name = written.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            problems.append(f"{place}.name: {name!r} is not a lower-case letter and then at most 15 lower-case letters, digits and _")
+            continue
+        if written.get("state") == "absent":
+            continue
+        instance = _resolved(written, name, place, problems)
+        if instance["mirror"] and "retention" in written:
+            problems.append(f"{place}.retention: is not for a mirror, which has what its upstream has, for a limited time")
+        elif "retention" in written:
+            rules, wrong = _rules(written["retention"], f"{place}.retention", knows_pulls)
+            problems += wrong
+            instance["retention"] = rules
+        else:
+            instance["retention"] = [] if instance["mirror"] else common
+        if instance["redis_database"] is not None and not settings["keeper_redis_address"]:
+            problems.append(f"{place}.redis_database: needs keeper_redis_address, the Redis that has the database")
+        problems += path_problem(f"{place}.storage_directory", instance["storage_directory"])
+        found.append(instance)
+    return found, problems + list(_doubles(found))
+
+
+def _resolved(written: dict[str, t.Any], name: str, place: str, problems: list[str]) -> dict[str, t.Any]:
+    first = name == FIRST
+    for key in written:
+        if key not in _KEYS:
+            problems.append(f"{place}.{key}: there is no such key; there are {', '.join(_KEYS)}")
+    user = str(written.get("user") or ("docker-registry" if first else user_of(name)))
+    if not _USER.fullmatch(user) or user == "root":
+        problems.append(f"{place}.user: {user!r} is not the user that owns the images, such as docker-registry")
+    database = written.get("redis_database")
+    if database is not None and as_number(database) is None:
+        problems.append(f"{place}.redis_database: {database!r} is not a number")
+    return {
+        "name": name,
+        "place": place,
+        "user": user,
+        "group": user,
+        "storage_directory": os.path.normpath(str(written.get("storage_directory") or ("/var/lib/docker-registry" if first else storage_of(name)))),
+        "redis_database": as_number(database),
+        "mirror": boolean(written.get("mirror", False), strict=False),
+        "log_names": [str(one) for one in written.get("log_names") or [name]],
+    }
+
+
+def _rules(written: t.Any, place: str, knows_pulls: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The rules as the program reads them, and what is wrong with them. Numbers may have come as text."""
+    policy = program_module("policy")
+    rules: list[t.Any] = []
+    for entry in written if isinstance(written, (list, tuple)) else []:
+        kept = {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
+        if isinstance(kept, dict) and isinstance(kept.get("keep_newest"), str) and as_number(kept["keep_newest"]) is not None:
+            kept["keep_newest"] = as_number(kept["keep_newest"])
+        rules.append(kept)
+    _parsed, problems = policy.rules_of(
+        rules if isinstance(written, (list, tuple)) else written, place=place, knows_pulls=knows_pulls, log_setting="keeper_access_log"
+    )
+    return rules, list(problems)
+
+
+def _doubles(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    """Two keepers of one storage would each take the other's work for a stranger's."""
+    for number, instance in enumerate(found):
+        for other in found[:number]:
+            if instance["name"] == other["name"]:
+                yield f"{instance['place']}.name: {instance['name']!r} is the name of another instance as well"
+            ours, theirs = f"{instance['storage_directory']}/", f"{other['storage_directory']}/"
+            if ours.startswith(theirs) or theirs.startswith(ours):
+                yield f"{instance['place']}.storage_directory: {ours[:-1]} and that of instance {other['name']!r}, {theirs[:-1]}, overlap"
+
+
+def schedule_problem(setting: str, schedule: t.Any) -> list[str]:
+    """What is wrong with an OnCalendar expression of systemd; empty is never."""
+    if schedule == "" or (isinstance(schedule, str) and _is_calendar(schedule)):
+        return []
+    return [f'{setting}: "{schedule}" is neither empty nor a time as in systemd.time(7), such as "03:30", "Sun 03:30", "*-*-01 04:00" or "hourly"']
+
+
+_WORDS = ("minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "yearly", "annually")
+_DAY = r"(?:mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
+_DAYS = re.compile(rf"{_DAY}(?:(?:,|\.\.){_DAY})*,?", re.IGNORECASE)
+_ZONE = re.compile(r"UTC|[A-Z][A-Za-z]+(?:/[A-Za-z0-9_+-]+)+")
+
+
+def _is_calendar(schedule: str) -> bool:
+    parts = schedule.split()
+    if parts and _ZONE.fullmatch(parts[-1]):
+        parts.pop()
+    if len(parts) == 1 and parts[0].lower() in _WORDS:
+        return True
+    if parts and _DAYS.fullmatch(parts[0]):
+        parts.pop(0)
+        if not parts:
+            return True
+    if parts and re.fullmatch(r"[0-9*,./~-]+", parts[0]) and _is_date(parts[0]):
+        parts.pop(0)
+        if not parts:
+            return True
+    return len(parts) == 1 and _is_time(parts[0])
+
+
+def _is_date(text: str) -> bool:
+    head, tilde, last = text.rpartition("~")
+    fields = [*head.split("-"), last] if tilde else text.split("-")
+    limits = {3: [(1970, 2199), (1, 12), (1, 31)], 2: [(1, 12), (1, 31)]}.get(len(fields))
+    return limits is not None and all(_is_field(field, low, high) for field, (low, high) in zip(fields, limits))
+
+
+def _is_time(text: str) -> bool:
+    fields = text.split(":")
+    return len(fields) in (2, 3) and all(_is_field(field, 0, high) for field, high in zip(fields, (23, 59, 59)))
+
+
+def _is_field(text: str, low: int, high: int) -> bool:
+    """A component: `*` or numbers and ranges, each with an optional step."""
+    for part in text.split(","):
+        matched = re.fullmatch(r"(?:\*|([0-9]{1,4})(?:\.\.([0-9]{1,4}))?)(?:/([0-9]{1,4}))?", part)
+        if not matched:
+            return False
+        numbers = [int(number) for number in matched.groups()[:2] if number]
+        if any(not low <= number <= high for number in numbers) or (len(numbers) == 2 and numbers[0] > numbers[1]) or matched[3] == "0":
+            return False
+    return True
+
+
+def files(settings: Settings, kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]], sections: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The program, the settings of each instance and its units, as the module files takes them."""
+    found: list[dict[str, t.Any]] = [
+        *({"src": f"registry_keeper/{path.name}", "path": f"{LIBRARY}/registry_keeper/{path.name}"} for path in sorted(_SOURCES.glob("*.py"))),
+        {"src": "registry-keeper", "path": PROGRAM, "mode": "0755"},
+    ]
+    for instance in kept:
+        found.append(
+            {
+                "content": settings_of(settings, instance, sections),
+                "path": f"{CONFIGURATION}/{instance['name']}.json",
+                "group": instance["group"],
+                "mode": "0640",
+                # the password of Redis, and what sections may have
+                "secret": True,
+            }
+        )
+        for command in _commands_of(instance, commands):
+            variables = {"instance": instance, "command": command}
+            unit = f"{_UNITS}/registry-keeper-{command['name']}@{instance['name']}"
+            found.append({"template": "units/command.service.j2", "path": f"{unit}.service", "vars": variables})
+            if command["schedule"]:
+                found.append({"template": "units/command.timer.j2", "path": f"{unit}.timer", "vars": variables})
+    return found
+
+
+def _commands_of(instance: dict[str, t.Any], commands: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    return [command for command in commands if not instance["mirror"] or command.get("mirrors")]
+
+
+def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The settings file of an instance. In sections, a duration such as 7d under a key that ends in _seconds becomes a number."""
+    policy = program_module("policy")
+    host, _colon, port = settings["keeper_redis_address"].rpartition(":")
+    redis = {"host": host.strip("[]"), "port": as_number(port), "database": instance["redis_database"], "password": settings["keeper_redis_password"] or None}
+    return {
+        "instance": instance["name"],
+        "storage": instance["storage_directory"],
+        "redis": redis if host and instance["redis_database"] is not None else None,
+        "access_logs": [settings["keeper_access_log"]] if settings["keeper_access_log"] else [],
+        "server_names": instance["log_names"],
+        "retention": instance["retention"],
+        **{
+            section: {key: policy.seconds_of(value) if key.endswith("_seconds") and isinstance(value, str) else value for key, value in values.items()}
+            for section, values in sections.items()
+        },
+    }
+
+
+def services(kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """The timers, as the module services takes them."""
+    return [
+        {"name": f"registry-keeper-{command['name']}@{instance['name']}.timer"}
+        for instance in kept
+        for command in _commands_of(instance, commands)
+        if command["schedule"]
+    ]
+
+
+def leftovers(kept: list[dict[str, t.Any]]) -> list[str]:
+    """What there is to remove when nothing is to be kept any more: files, and directories that are empty by then."""
+    modules = [f"{LIBRARY}/registry_keeper/{path.name}" for path in sorted(_SOURCES.glob("*.py"))]
+    configuration = [f"{CONFIGURATION}/{instance['name']}.json" for instance in kept]
+    return [PROGRAM, *modules, f"{LIBRARY}/registry_keeper", LIBRARY, *configuration, CONFIGURATION]

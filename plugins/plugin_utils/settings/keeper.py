@@ -1,0 +1,26 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of role keeper that cannot work."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.holdfast.registry.plugins.plugin_utils.keepers import instances, program_module, schedule_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, path_problem, secret_problem
+
+
+def problems(settings: Settings, _host: Host) -> list[str]:
+    address = settings["keeper_redis_address"]
+    found = []
+    if address and not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]+", address):
+        found.append(f'keeper_redis_address: "{address}" is not ADDRESS:PORT')
+    found += secret_problem("keeper_redis_password", settings["keeper_redis_password"])
+    found += path_problem("keeper_access_log", settings["keeper_access_log"], may_be_empty=True)
+    for name in sorted(name for name in settings if name.endswith("_schedule")):
+        found += schedule_problem(name, settings[name])
+    for name in ("keeper_collect_grace", "keeper_collect_undo"):
+        if program_module("policy").seconds_of(settings[name]) is None:
+            found.append(f'{name}: "{settings[name]}" is not a duration such as 36h, 7d or 2w')
+    return list(dict.fromkeys(found + instances(settings)[1]))

@@ -1,0 +1,40 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One run at a time on a storage."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+import typing as t
+
+from registry_keeper.errors import BUSY, KeeperError
+
+
+@contextlib.contextmanager
+def hold(state: str, purpose: str, wait: float = 0.0) -> t.Iterator[None]:
+    """Hold the storage's lock, which ends with the process, however that ends.
+
+    purpose is what others are told meanwhile, such as "collect". wait is how many seconds to wait for another run.
+    Raises KeeperError with the status BUSY, and OSError.
+    """
+    os.makedirs(state, mode=0o750, exist_ok=True)
+    deadline = time.monotonic() + wait
+    with open(os.open(os.path.join(state, "lock"), os.O_RDWR | os.O_CREAT, 0o640), "r+", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = file.read(200).strip() or "another run"
+                    raise KeeperError(f"{state}: {holder} works on this storage; this run has done nothing", BUSY) from None
+            time.sleep(0.1)
+        with contextlib.suppress(OSError):  # who holds it is only for people: a full disk does not matter
+            file.seek(0)
+            file.truncate()
+            file.write(f"{purpose} (process {os.getpid()})\n")
+            file.flush()
+        yield

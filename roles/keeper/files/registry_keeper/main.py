@@ -1,0 +1,107 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The command line.
+
+A command is a module with add_arguments(parser) and run(settings, options, report), which returns an exit status (errors.py) or
+raises KeeperError. What run() puts into the report is printed as JSON by --json, and kept as status/COMMAND.json for `status`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import grp
+import importlib
+import os
+import pwd
+import sys
+import typing as t
+
+from registry_keeper import settings as settings_file
+from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperError
+from registry_keeper.report import Report
+
+# Each command: its module, what it is for, and whether its outcome is kept for `status`.
+COMMANDS: dict[str, tuple[str, str, bool]] = {}
+
+EPILOG = f"""exit status:
+  {DONE}  done
+  {FAILED}  failed; nothing is lost, the message says why, and the next run does the work
+  {USAGE}  wrong arguments or settings; nothing was begun
+  {ATTENTION}  done, but something needs a person: the output names it
+  {BUSY}  another run works on this storage
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The program's arguments, with those of each command."""
+    whole = argparse.ArgumentParser(
+        prog="registry-keeper", description="Keep the storage of a registry.", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    whole.add_argument("--instance", default=settings_file.FIRST_INSTANCE, metavar="NAME", help="the registry or mirror (default: %(default)s)")
+    whole.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    whole.add_argument("--settings", metavar="FILE", help=f"the settings file (default: {settings_file.DIRECTORY}/INSTANCE.json)")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, purpose, _kept) in COMMANDS.items():
+        one = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+        _module(module).add_arguments(one)
+    return whole
+
+
+def _module(name: str) -> t.Any:
+    return importlib.import_module(f"registry_keeper.{name}")
+
+
+def become_owner(storage: str, logs: t.Sequence[str]) -> None:
+    """As root, become who owns the storage, which is the instance's user; keep the groups that may read the access logs.
+
+    Files that root left behind could be read or removed by nobody else. Raises KeeperError.
+    """
+    try:
+        owner = os.stat(storage)
+        account = pwd.getpwuid(owner.st_uid)
+    except OSError as error:
+        raise KeeperError(f"{storage}: {error.strerror}", USAGE) from error
+    except KeyError:
+        raise KeeperError(f"{storage}: its owner, {owner.st_uid}, is no user of this host", USAGE) from None
+    if owner.st_uid == 0:
+        return
+    groups = set(os.getgrouplist(account.pw_name, account.pw_gid))
+    for log in logs:
+        try:
+            group = os.stat(log).st_gid
+        except OSError:
+            continue  # a log that has not been written yet
+        if group and grp.getgrgid(group):
+            groups.add(group)
+    os.setgroups(sorted(groups))
+    os.setgid(account.pw_gid)
+    os.setuid(account.pw_uid)
+    os.environ.update(HOME=account.pw_dir, USER=account.pw_name, LOGNAME=account.pw_name)
+    os.umask(0o027)
+
+
+def main(arguments: t.Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status."""
+    options = parser().parse_args(arguments)
+    module, _purpose, kept = COMMANDS[options.command]
+    report = Report(options.json)
+    state: str | None = None
+    status, error = FAILED, None
+    try:
+        settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
+        if os.geteuid() == 0:
+            become_owner(settings.storage, settings.access_logs)
+        state = settings.state if kept else None
+        status = _module(module).run(settings, options, report)
+    except KeeperError as failure:
+        status, error = failure.status, str(failure)
+    except OSError as failure:
+        error = f"{failure.filename or options.command}: {failure.strerror or failure}"
+    except KeyboardInterrupt:
+        error = "interrupted; nothing is lost, the next run does the work"
+    except BrokenPipeError:
+        return FAILED
+    if error is not None:
+        print(f"registry-keeper: {error}", file=sys.stderr)
+    report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
+    return status

@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a command says: lines for people, or one JSON document; and what `status` reads afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+import typing as t
+
+Facts = dict[str, t.Any]
+
+
+def human_bytes(number: float) -> str:
+    """A size for people: 1234567 is "1.2 MB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def human_seconds(seconds: float) -> str:
+    """A duration for people: 5400 is "90 min"."""
+    for unit, size in (("s", 60), ("min", 7200), ("h", 172800)):
+        if seconds < size:
+            return f"{seconds / {'s': 1, 'min': 60, 'h': 3600}[unit]:.0f} {unit}"
+    return f"{seconds / 86400:.0f} days"
+
+
+class Report:
+    """Where a command puts what it found.
+
+    say() is a line for people, progress() a line that the next one replaces on a terminal, warn() a line that asks for attention;
+    add() puts facts into the JSON document, which is printed by --json and kept for `status`.
+    """
+
+    def __init__(self, as_json: bool = False, out: t.TextIO | None = None, err: t.TextIO | None = None) -> None:
+        self.as_json = as_json
+        self.facts: Facts = {}
+        self.warnings: list[str] = []
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self._terminal = self._err.isatty()
+        self._shown = 0.0
+        self._begun = time.time()
+        self._pending = False
+
+    def say(self, line: str) -> None:
+        """A line of the result, for people."""
+        self._clear()
+        if not self.as_json:
+            print(line, file=self._out, flush=True)
+
+    def progress(self, line: str) -> None:
+        """What is going on: at most four times a second, and only on a terminal."""
+        now = time.monotonic()
+        if self._terminal and now - self._shown >= 0.25:
+            print(f"\r\x1b[K{line[:150]}", end="", file=self._err, flush=True)
+            self._shown, self._pending = now, True
+
+    def warn(self, line: str) -> None:
+        """What needs a person's attention."""
+        self._clear()
+        self.warnings.append(line)
+        print(f"warning: {line}", file=self._err, flush=True)
+
+    def add(self, **facts: t.Any) -> None:
+        """Facts of the JSON document."""
+        self.facts.update(facts)
+
+    def finish(self, command: str, status: int, state: str | None, error: str | None = None) -> None:
+        """End the report: print the JSON document, and keep it as status/COMMAND.json in the keeper's directory (if given)."""
+        self._clear()
+        document = {
+            "command": command,
+            "exit_status": status,
+            "began": int(self._begun),
+            "seconds": round(time.time() - self._begun, 3),
+            **({"error": error} if error else {}),
+            "warnings": self.warnings,
+            **self.facts,
+        }
+        if self.as_json:
+            print(json.dumps(document, indent=1, sort_keys=True), file=self._out, flush=True)
+        if state is not None:
+            # What was done is done, also if there is no room to say so.
+            with contextlib.suppress(OSError):
+                write_whole(os.path.join(state, "status", f"{command}.json"), json.dumps(document, sort_keys=True) + "\n")
+
+    def _clear(self) -> None:
+        if self._pending:
+            print("\r\x1b[K", end="", file=self._err, flush=True)
+            self._pending = False
+
+
+def write_whole(path: str, content: str, mode: int = 0o640) -> None:
+    """Write a file that is whole at every instant, and on the disk when this returns. Raises OSError."""
+    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    temporary = f"{path}.new.{os.getpid()}"
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_directory(os.path.dirname(path))
+
+
+def sync_directory(path: str) -> None:
+    """Make renames in a directory survive a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
