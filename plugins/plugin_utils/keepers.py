@@ -218,7 +218,8 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
         "instance": instance["name"],
         "storage": instance["storage_directory"],
         "redis": redis if host and instance["redis_database"] is not None else None,
-        "access_logs": [settings["keeper_access_log"]] if settings["keeper_access_log"] else [],
+        # Rotated files too, whose names logrotate makes of a number or a date.
+        "access_logs": [f"{settings['keeper_access_log']}{suffix}" for suffix in ("", ".*", "-*")] if settings["keeper_access_log"] else [],
         "server_names": instance["log_names"],
         "retention": instance["retention"],
         **{

@@ -21,7 +21,9 @@ from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperE
 from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
-COMMANDS: dict[str, tuple[str, str, bool]] = {}
+COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "retain": ("retention", "apply the rules about tags", True),
+}
 
 EPILOG = f"""exit status:
   {DONE}  done
@@ -103,5 +105,5 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
+    report.finish(options.command, status, state if report.keep and status not in (USAGE, BUSY) else None, error)
     return status

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import glob
 import gzip
 import hashlib
 import json
@@ -111,17 +112,10 @@ def update(record: Record, logs: t.Sequence[str], names: t.Collection[str], warn
 
 
 def _files_of(logs: t.Sequence[str]) -> t.Iterator[str]:
-    """The files of the logs, rotated ones first: what is renamed meanwhile is then met twice rather than never."""
-    for log in logs:
-        directory, base = os.path.split(log)
-        try:
-            names = os.listdir(directory)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise KeeperError(f"{directory}: {error.strerror}, so it is not known what was pulled") from error
-        rotated = sorted((name for name in names if name.startswith((f"{base}.", f"{base}-"))), reverse=True)
-        yield from (os.path.join(directory, name) for name in [*rotated, *([base] if base in names else []), *rotated])
+    """The files of the logs, each a path or a glob pattern. Twice: what a rotation renames meanwhile is met in the second round."""
+    for _ in range(2):
+        for log in logs:
+            yield from sorted(glob.glob(log))
 
 
 def _read_file(path: str, record: Record, present: dict[str, Known], began: list[float], names: t.Collection[str]) -> None:

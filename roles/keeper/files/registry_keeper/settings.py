@@ -19,7 +19,7 @@ from registry_keeper.errors import USAGE, KeeperError
 
 DIRECTORY = "/etc/registry-keeper"
 FIRST_INSTANCE = "registry"
-INSTANCE = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+INSTANCE = re.compile(r"[a-z][a-z0-9_]{0,15}")
 Check = t.Callable[[t.Any], t.Any]
 
 
