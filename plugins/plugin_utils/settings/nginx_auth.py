@@ -47,6 +47,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
+    wrong += path_problem("nginx_auth_keeper_directory", settings["nginx_auth_keeper_directory"], may_be_empty=True)
     for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
         wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
     for index, user in enumerate(settings["nginx_auth_users"]):

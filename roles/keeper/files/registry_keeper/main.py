@@ -22,6 +22,7 @@ from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "reserve": ("reserve", "say whether there is space for uploads", False),
     "retain": ("retention", "apply the rules about tags", True),
 }
 

@@ -1,7 +1,9 @@
 """make_layout.py DIRECTORY WORD: an image of two platforms as an OCI layout, for skopeo to push. Prints the digest of its index."""
 
+import gzip
 import hashlib
 import json
+import os
 import pathlib
 import sys
 
@@ -18,8 +20,10 @@ def keep(content: bytes, media_type: str) -> dict[str, object]:
 (directory / "blobs/sha256").mkdir(parents=True, exist_ok=True)
 manifests = []
 for architecture in ("amd64", "arm64"):
-    layer = keep(f"{word} {architecture} ".encode() * 300_000, "layer.v1.tar")
-    diff = {"type": "layers", "diff_ids": [layer["digest"]]}
+    # skopeo would compress, and so change, what is not.
+    content = f"{word} {architecture} ".encode() + os.urandom(3_000_000)
+    layer = keep(gzip.compress(content), "layer.v1.tar+gzip")
+    diff = {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(content).hexdigest()}"]}
     config = keep(json.dumps({"architecture": architecture, "os": "linux", "config": {}, "rootfs": diff}).encode(), "config.v1+json")
     manifest = {"schemaVersion": 2, "mediaType": f"{IMAGE}.manifest.v1+json", "config": config, "layers": [layer]}
     manifests.append({**keep(json.dumps(manifest).encode(), "manifest.v1+json"), "platform": {"architecture": architecture, "os": "linux"}})
