@@ -139,7 +139,7 @@ _ZONE = re.compile(r"UTC|[A-Z][A-Za-z]+(?:/[A-Za-z0-9_+-]+)+")
 
 
 def _is_calendar(schedule: str) -> bool:
-    parts = schedule.split()
+    parts = schedule.split(" ")
     if parts and _ZONE.fullmatch(parts[-1]):
         parts.pop()
     if len(parts) == 1 and parts[0].lower() in _WORDS:

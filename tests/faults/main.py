@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import harness
+import keeper
 import kills
 from cases import CASES, UPDATE, pretend_host
 from parallel import RACES, race
@@ -59,7 +60,21 @@ def kill_all(count: int, work: pathlib.Path, chance: random.Random, only: str | 
             f"{module:24} {totals[0]:5}  {totals[1]:10} {totals[2]:5} {totals[3]:8}  {totals[4]:14}  {verdict:24} {time.monotonic() - began:7.1f}", flush=True
         )
         problems += found
+    if only in (None, "registry-keeper"):
+        problems += kill_keeper(count, work / "keeper", chance)
     return problems
+
+
+def kill_keeper(count: int, work: pathlib.Path, chance: random.Random) -> list[str]:
+    """The program on the server is killed as a process, and what it leaves is images."""
+    began = time.monotonic()
+    tally = keeper.kill_often(count, work, chance)
+    verdict = "no image lost" if not tally.problems else f"{len(tally.problems)} PROBLEMS"
+    print(
+        f"{'registry-keeper':24} {tally.kills:5}  {tally.before:10} {tally.after:5} {tally.between:8}  {'-':>14}  {verdict:24} {time.monotonic() - began:7.1f}",
+        flush=True,
+    )
+    return tally.problems
 
 
 def race_all(runs: int, work: pathlib.Path, chance: random.Random, only: str | None) -> list[str]:

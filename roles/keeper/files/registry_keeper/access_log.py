@@ -55,6 +55,7 @@ class AccessLog:
             status = os.stat(path)
             name = (status.st_dev, status.st_ino)
             begin = self._position.get(name, 0)
+            begin = begin if begin <= status.st_size else 0  # emptied in place
             if status.st_size <= begin or (status.st_mtime < self._since and begin == 0):
                 return
             if path.endswith(".gz"):

@@ -22,7 +22,13 @@ from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
+    "status": ("status", "say how the registry is, and what needs a hand", False),
+    "metrics": ("metrics", "the same as metrics for Prometheus", False),
     "reserve": ("reserve", "say whether there is space for uploads", False),
+    "collect": ("collect", "take what no tag needs into the quarantine, while the registry runs", True),
+    "undo": ("undo", "bring back what a run has taken, or one image", True),
+    "runs": ("runs", "list what is in the quarantine", False),
+    "purge": ("purge_command", "remove for good what is in the quarantine and not needed", True),
     "retain": ("retention", "apply the rules about tags", True),
 }
 
@@ -94,7 +100,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
         if os.geteuid() == 0:
             become_owner(settings.storage, settings.access_logs)
-        state = settings.state if kept else None
+        state = settings.state if kept and not getattr(options, "dry_run", False) else None
         status = _module(module).run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
@@ -106,5 +112,5 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    report.finish(options.command, status, state if report.keep and status not in (USAGE, BUSY) else None, error)
+    report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
     return status

@@ -60,9 +60,9 @@ class Run:
         write_whole(os.path.join(self.path, "run.json"), json.dumps(self.info, sort_keys=True) + "\n")
 
     def finish(self, **facts: t.Any) -> None:
-        """Say that the run has come to its end. Removes it where it has taken nothing."""
+        """Say that the run has come to its end. Removes it where nothing is in the quarantine."""
         self.info.update(ended=time.time(), **facts)
-        if not os.path.isdir(self.tree):
+        if next(self.walk(), None) is None:
             shutil.rmtree(self.path, ignore_errors=True)
             return
         self.save()

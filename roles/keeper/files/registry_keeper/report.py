@@ -42,7 +42,6 @@ class Report:
         self.as_json = as_json
         self.facts: Facts = {}
         self.warnings: list[str] = []
-        self.keep = True  # whether the outcome is kept for `status`, where the command's is
         self._out = out or sys.stdout
         self._err = err or sys.stderr
         self._terminal = self._err.isatty()

@@ -43,7 +43,6 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         raise KeeperError(f"{settings.storage}: is a mirror's, which removes by itself what nobody has pulled for long", USAGE)
     rules = rules_of(_read_rules(options.rules) if options.rules else settings.retention, bool(settings.access_logs))
     if options.dry_run:
-        report.keep = False
         record = _pulls(settings, rules, report)
         _tell(_plan(settings, rules, record, report), report)
         return DONE
@@ -217,7 +216,7 @@ def _remove(settings: Settings, plan: Plan, report: Report) -> None:
         gone = [(repository, verdict) for repository, verdict, _written in moved if (repository, verdict.tag.name) not in back]
         for repository, verdict in gone:
             report.say(_line("gone", repository, verdict))
-        quarantine.finish(tags=len(gone))
+        quarantine.finish(tags=len(gone), looked_again=True)
     report.add(run=quarantine.name if gone else None, removed=len(gone), changed=len(going) - len(gone), gone=[_fact(*one) for one in gone])
     undo = f"`registry-keeper --instance {settings.instance} undo {quarantine.name}` brings them back"
     report.say(f"{len(gone)} tags have gone; {undo}" if gone else "no tag has gone")
@@ -226,13 +225,14 @@ def _remove(settings: Settings, plan: Plan, report: Report) -> None:
 def _finish_killed(settings: Settings) -> None:
     """Look again at what runs have taken that were killed before they did: what was pushed since they began goes back."""
     for killed in runs(settings.storage, settings.state):
-        if killed.finished or killed.info.get("command") != "retain":
+        # A collection may have called it finished meanwhile.
+        if killed.info.get("looked_again") or killed.info.get("command") != "retain":
             continue
         links = [(relative, status) for relative, status in killed.walk() if relative.endswith("/current/link")]
         for relative, status in links:
             if status.st_mtime >= killed.began:
                 killed.put_back(relative[: -len("/current/link")], touch=False)
-        killed.finish(tags=len(links))
+        killed.finish(tags=len(links), looked_again=True)
 
 
 def _relative(tree: Layout, repository: str, tag: str) -> str:

@@ -20,7 +20,7 @@ def problems(**settings):
 
 
 def test_nothing_is_added_where_there_is_one_registry():
-    assert resolve() == ([], [], [], [], {})
+    assert resolve() == ([], [], [], [], [], {})
     assert problems() == []
 
 
@@ -31,6 +31,28 @@ def test_mirrors_share_one_address_that_the_certificate_covers_and_clients_trust
     assert found.names == ["mirror.example.org"]
     assert found.endpoints == ["mirror.example.org:5444"]
     assert found.places["registry_instances[1].mirror"] == "holdfast_mirrors[1]"
+
+
+def test_the_keeper_knows_every_instance_by_the_users_name():
+    rules = [{"repositories": ["**"], "keep_newest": 5}]
+    found = resolve(
+        registry_instances=[{"name": "old", "storage_directory": "/srv/old", "redis_database": 3, "log_level": "warn"}],
+        nginx_auth_further_registries=[{"name": "former", "storage_directory": "/srv/old"}, {"name": "elsewhere", "upstream": "192.0.2.1:5000"}],
+        holdfast_registries=[{"name": "team", "port": 5445, "retention": rules}, {"name": "gone", "state": "absent", "port": 5446}],
+        holdfast_mirrors=[QUAY],
+    )
+    assert found.kept == [
+        {"name": "old", "storage_directory": "/srv/old", "redis_database": 3, "mirror": False, "log_names": ["former"]},
+        {"name": "team", "mirror": False, "retention": rules},
+        {"name": "gone", "mirror": False, "state": "absent"},
+        {"name": "quay", "mirror": True},
+    ]
+    # The first is what the role's own variables describe.
+    assert (found.places["keeper_instances[2]"], found.places["keeper_instances[4]"]) == ("holdfast_registries[0]", "holdfast_mirrors[0]")
+
+
+def test_a_mirror_has_no_rules_about_tags():
+    assert any("holdfast_mirrors[0].retention" in problem for problem in problems(holdfast_mirrors=[{**HUB, "retention": []}]))
 
 
 def test_the_passwords_of_upstreams_are_for_the_instance_only():

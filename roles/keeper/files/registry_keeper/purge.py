@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Remove for good what has been in the quarantine for long enough, after looking once more whether something needs it.
+
+A registry without Redis keeps descriptors in its own memory, which nobody can tell: it may accept a manifest because of a layer that has
+gone. As long as what it needs is in the quarantine, the next run brings it back. So what was taken while the registry's process ran stays
+until that process has ended, however old it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+import typing as t
+
+from registry_keeper.layout import Layout, digest_of
+from registry_keeper.quarantine import Run
+from registry_keeper.redis_cache import RedisCache
+from registry_keeper.report import Report
+from registry_keeper.rescue import Rescue
+
+PROGRAMS = ("docker-registry", "registry")
+
+
+class Purged(t.NamedTuple):
+    """What a purge did."""
+
+    runs: list[str]
+    blobs: int
+    bytes: int
+    kept_for_registry: list[str]
+
+
+def due(runs: t.Iterable[Run], undo_seconds: float, now: float) -> list[Run]:
+    """Runs that have been there for so many seconds."""
+    return [run for run in runs if run.finished and float(run.info["ended"]) + undo_seconds <= now]
+
+
+def purge(tree: Layout, runs: t.Sequence[Run], rescue: Rescue, cache: RedisCache | None, in_memory: bool, report: Report) -> Purged:
+    """Remove runs. The rescue has brought back what is needed. Raises OSError and CacheError; what is not removed stays as it is."""
+    purged = Purged([], 0, 0, [])
+    began = registry_began() if in_memory else None
+    for run in runs:
+        if in_memory and began is not None and began <= float(run.info["ended"]):
+            purged.kept_for_registry.append(run.name)
+            continue
+        if cache is not None:
+            tell(tree, run, cache)
+        blobs = size = 0
+        for relative, status in run.walk():
+            key = _blob(relative)
+            if key is not None:
+                if rescue.is_needed(key) and run.put_back(relative):
+                    rescue.blobs_back += 1
+                    continue
+                blobs, size = blobs + 1, size + status.st_size
+            os.unlink(run.place(relative))
+            # The directory that it was in; rmdir leaves it where something is in it again.
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(os.path.join(tree.storage, relative)))
+            report.progress(f"removed {purged.blobs + blobs} blobs")
+        shutil.rmtree(run.path)
+        purged = Purged([*purged.runs, run.name], purged.blobs + blobs, purged.bytes + size, purged.kept_for_registry)
+    return purged
+
+
+def tell(tree: Layout, run: Run, cache: RedisCache) -> None:
+    """Tell Redis again of everything that a run has taken. Raises CacheError."""
+    layers, blobs = [], []
+    for relative, _status in run.walk():
+        key = _blob(relative)
+        if key is not None:
+            blobs.append(digest_of(key))
+        else:
+            parts = relative.split("/")
+            if parts[-1] == "link" and len(parts) > 8 and parts[-4] == "_layers":
+                layers.append(("/".join(parts[4:-4]), f"{parts[-3]}:{parts[-2]}"))
+    cache.forget_layers(layers)
+    cache.forget_blobs(blobs)
+
+
+def _blob(relative: str) -> bytes | None:
+    parts = relative.split("/")
+    if parts[3:4] == ["blobs"] and parts[-1] == "data":
+        with contextlib.suppress(ValueError):
+            return bytes.fromhex(parts[-2])
+    return None
+
+
+def registry_began() -> float | None:
+    """When the oldest of this user's registry processes began, in seconds since 1970; None where there is none.
+
+    The keeper runs as the registry's user, which sees its own processes.
+    """
+    oldest: float | None = None
+    uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    ticks = os.sysconf("SC_CLK_TCK")
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            if os.stat(f"/proc/{name}").st_uid != os.geteuid():
+                continue
+            with open(f"/proc/{name}/stat", "rb") as file:
+                before, _parenthesis, after = file.read().rpartition(b")")
+        except OSError:
+            continue
+        if before.partition(b"(")[2].decode("utf-8", "replace") in PROGRAMS:
+            moment = time.time() - uptime + int(after.split()[19]) / ticks
+            oldest = moment if oldest is None else min(oldest, moment)
+    return oldest

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Look again, and bring back from the quarantine what is needed after all."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from registry_keeper.layout import Layout, digest_of
+from registry_keeper.mark import Index, Mark
+from registry_keeper.quarantine import Run
+from registry_keeper.survey import FALLBACK, Cache, Rules, Survey, survey
+
+
+class Rescue:
+    """Brings things back, and counts them."""
+
+    def __init__(self, tree: Layout, index: Index, mark: Mark) -> None:
+        self.tree, self.index, self.mark = tree, index, mark
+        self.protected: set[bytes] = set(mark.rules.protected)
+        self.back = 0
+        self.blobs_back = 0
+
+    @property
+    def rules(self) -> Rules:
+        mark = self.mark.rules
+        return Rules(mark.now, mark.grace, self.protected, mark.untagged)
+
+    def all(self) -> None:
+        """Bring back what a mark has found to be needed, whichever run has it."""
+        names = {name for name, one in self.mark.surveys.items() if one.wanted or one.wanted_revisions}
+        for (kind, name, key), _moment in list(self.index.newest.items()):
+            # The registry had this link open when it was moved away, and wrote into it: it is a new one.
+            if self.link(kind, name, key):
+                names.add(name)
+        for name in sorted(names):
+            self.repository(name)
+        for key in [key for key in self.index.blobs if self.is_needed(key)]:
+            self.blob(key)
+
+    def is_needed(self, key: bytes) -> bool:
+        """Whether somebody needs, links to or has asked for a blob."""
+        return key in self.mark.needed or key in self.mark.linked or key in self.protected
+
+    def repository(self, name: str, cache: Cache | None = None) -> Survey:
+        """Look at a repository, until nothing that it needs is in the quarantine. Returns what it needs now."""
+        cache = {} if cache is None else cache
+        while True:
+            one = survey(self.tree, name, self.rules, self.index.quarantined(name), cache)
+            back = [self.link("revisions", name, key) for key in one.wanted_revisions]
+            back += [self.link("layers", name, key) for key in one.wanted]
+            back += [self.tag(name, tag) for tag in list(self.index.tags.get(name, {})) if self._subject_is_kept(tag, one)]
+            self.mark.needed |= one.needed
+            self.mark.linked |= one.linked
+            for key in one.needed:
+                if key in self.index.blobs:
+                    self.blob(key)
+            if not any(back):
+                return one
+
+    def _subject_is_kept(self, tag: str, one: Survey) -> bool:
+        match = FALLBACK.fullmatch(tag)
+        return match is not None and bytes.fromhex(match.group(2)) in one.needed
+
+    def link(self, kind: str, name: str, key: bytes) -> bool:
+        """Bring back a link: kind is "layers" or "revisions". False where it is not in the quarantine, or one is in its place."""
+        entries = (self.index.layers if kind == "layers" else self.index.revisions).get(name, {})
+        run = entries.pop(key, None)
+        self.index.newest.pop((kind, name, key), None)
+        if run is None:
+            return False
+        self.mark.linked.add(key)
+        if key in self.index.blobs:
+            self.blob(key)
+        done = run.put_back(link_path(self.tree, kind, name, key))
+        self.back += done
+        return done
+
+    def tag(self, name: str, tag: str) -> bool:
+        """Bring back a tag."""
+        run = self.index.tags.get(name, {}).pop(tag, None)
+        if run is None:
+            return False
+        done = run.put_back(os.path.relpath(self.tree.tag(name, tag), self.tree.storage))
+        self.back += done
+        return done
+
+    def blob(self, key: bytes) -> bool:
+        """Bring back a blob."""
+        run = self.index.blobs.pop(key, None)
+        if run is None:
+            return False
+        done = run.put_back(blob_path(self.tree, key))
+        self.blobs_back += done
+        return done
+
+    def asked_for(self, keys: t.Iterable[bytes]) -> None:
+        """Clients have asked for these: whatever has been taken of them comes back."""
+        new = [key for key in keys if key not in self.protected]
+        self.protected.update(new)
+        for key in new:
+            if key in self.index.blobs:
+                self.blob(key)
+        if new:
+            wanted = set(new)
+            for kind, every in (("revisions", self.index.revisions), ("layers", self.index.layers)):
+                for name, entries in every.items():
+                    for key in wanted & entries.keys():
+                        self.link(kind, name, key)
+
+
+def link_path(tree: Layout, kind: str, name: str, key: bytes) -> str:
+    """Where a link is, relative to the storage."""
+    directory = tree.layer(name, digest_of(key)) if kind == "layers" else tree.revision(name, digest_of(key))
+    return os.path.relpath(directory, tree.storage) + "/link"
+
+
+def blob_path(tree: Layout, key: bytes) -> str:
+    """Where a blob's content is, relative to the storage."""
+    return os.path.relpath(tree.data(digest_of(key)), tree.storage)
+
+
+def take(run: Run, index: Index, tree: Layout, kind: str, name: str, key: bytes) -> bool:
+    """Take a link; False where it has gone already."""
+    if not run.take(link_path(tree, kind, name, key)):
+        return False
+    (index.layers if kind == "layers" else index.revisions).setdefault(name, {})[key] = run
+    return True

@@ -1,0 +1,322 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What one repository needs: from its tags, to manifests, to layers.
+
+Kept are
+
+- what a tag names, if the repository still has that manifest, with everything it refers to;
+- referrers (`subject`) of a kept manifest, and what the fallback tags sha256-HEX and cosign's sha256-HEX.sig/.att/.sbom name, as long as
+  HEX is kept. A fallback tag whose subject was never in this repository is a tag like any other;
+- for the grace period: what was pushed, what clients asked for, what a tag named until lately, and what a deleted manifest refers to.
+
+Everything else is a candidate. Where a manifest that is kept cannot be read, nobody knows what it needs: the repository has no candidates.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import stat
+import time
+import typing as t
+
+from registry_keeper import manifest
+from registry_keeper.layout import ALGORITHMS, Layout, digest_of, is_digest, key_of, read_link, subdirectories
+
+FALLBACK = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64,128})(\.sig|\.att|\.sbom)?")
+REWRITTEN_SECONDS = 0.2  # 2.8 rewrites a link in place: for an instant it is empty
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What decides besides the tree. Times are in seconds since 1970, digests in their compact form."""
+
+    now: float
+    grace: float
+    protected: t.AbstractSet[bytes] = frozenset()
+    untagged: t.Mapping[str, t.Mapping[str, float]] = dataclasses.field(default_factory=dict)  # since when earlier runs know it of manifests
+
+    def young(self, moment: float) -> bool:
+        return moment > self.now - self.grace
+
+
+@dataclasses.dataclass
+class Quarantined:
+    """What runs have taken out of one repository, and where manifests may be that are missing."""
+
+    layers: t.AbstractSet[bytes] = frozenset()
+    revisions: t.AbstractSet[bytes] = frozenset()
+    trees: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass
+class Survey:
+    """What one repository needs, and what it does not. Digests are in their compact form; candidates have their links' time (ns)."""
+
+    repository: str
+    needed: set[bytes] = dataclasses.field(default_factory=set)
+    linked: set[bytes] = dataclasses.field(default_factory=set)  # not needed, but its link stays for now
+    revisions: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
+    layers: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
+    tags: dict[str, int] = dataclasses.field(default_factory=dict)  # candidates: fallback tags
+    unlinked: set[bytes] = dataclasses.field(default_factory=set)  # a directory without a link, of a layer or manifest
+    wanted: set[bytes] = dataclasses.field(default_factory=set)  # needed, and in the quarantine: layers
+    wanted_revisions: set[bytes] = dataclasses.field(default_factory=set)  # needed, and in the quarantine: manifests
+    unreadable: list[str] = dataclasses.field(default_factory=list)
+    broken: list[str] = dataclasses.field(default_factory=list)  # paths of links that are empty or something else
+    kept: int = 0  # manifests
+    tagged: int = 0
+    dangling: int = 0  # tags whose manifest has been deleted
+    lately: list[bytes] = dataclasses.field(default_factory=list)  # manifests that a tag may have named until lately
+    changed: tuple[int, ...] = ()  # changes when the repository gets a directory that it did not have
+
+
+Cache = dict[bytes, manifest.References]
+
+
+class _Repository:
+    """The work on one repository."""
+
+    def __init__(self, tree: Layout, name: str, rules: Rules, quarantined: Quarantined, cache: Cache) -> None:
+        self.tree, self.name, self.rules, self.quarantined, self.cache = tree, name, rules, quarantined, cache
+        self.survey = Survey(name)
+        self.present: dict[bytes, int] = {}  # manifests with a link, and its time (ns)
+        self.deleted: dict[bytes, float] = {}  # manifests without a link, and when it went
+        self.kept: set[bytes] = set()
+        self.referrers: dict[bytes, list[bytes]] = {}
+        self.hold = False
+
+    def run(self) -> Survey:
+        survey, base = self.survey, f"{self.tree.repositories}/{self.name}"
+        survey.changed = changed(self.tree, self.name)
+        # Tags are read first, and manifests afterwards: a push writes a manifest and then its tag.
+        tags = self._tags()
+        for key, path, status in _links(f"{base}/_manifests/revisions"):
+            if status is None:
+                self.deleted[key] = _modified(os.path.dirname(path))
+                survey.unlinked.add(key)
+            else:
+                self.present[key] = status.st_mtime_ns
+                self._check(path, status, key)
+        for key in self.present:
+            references = self._references(key)
+            if references is not None and references.subject is not None:
+                self.referrers.setdefault(references.subject, []).append(key)
+        self._keep_tagged(tags)
+        self._keep_for_now()
+        self._keep_fallback()
+        self._keep_lately_tagged()
+        survey.kept = len(self.kept)
+        survey.needed |= self.kept
+        for key in self.kept:
+            references = self._references(key)
+            if references is None:
+                self.hold = True
+                survey.unreadable.append(digest_of(key))
+            else:
+                survey.needed.update(references.needed)
+        self._sort_candidates(base)
+        return survey
+
+    def _tags(self) -> list[tuple[str, bytes, float]]:
+        """Each tag with the manifest it names and since when; and what tags named until lately is kept for the grace period."""
+        found: list[tuple[str, bytes, float]] = []
+        for tag in subdirectories(f"{self.tree.repositories}/{self.name}/_manifests/tags"):
+            directory = self.tree.tag(self.name, tag)
+            path = f"{directory}/current/link"
+            digest, since = _read_settled(path)
+            if digest is None:
+                if since is not None:
+                    # Nobody knows what it names. What it has named is kept until somebody has looked at it.
+                    self.survey.broken.append(path)
+                    found.extend((tag, key, since) for key, _path, status in _links(f"{directory}/index") if status is not None)
+                continue
+            key = key_of(digest)
+            found.append((tag, key, since or 0.0))
+            if self.rules.young(since or 0.0):
+                found.extend(("", former, 0.0) for former, _path, status in _links(f"{directory}/index") if status is not None and former != key)
+        return found
+
+    def _keep_tagged(self, tags: list[tuple[str, bytes, float]]) -> None:
+        self.fallback: dict[str, tuple[bytes, bytes, float]] = {}
+        for tag, key, since in tags:
+            if tag:
+                self.survey.tagged += 1
+            if key not in self.present:
+                if key in self.quarantined.revisions:
+                    self.survey.wanted_revisions.add(key)
+                elif tag:
+                    self.survey.dangling += 1
+                continue
+            match = FALLBACK.fullmatch(tag)
+            if match and is_digest(f"{match.group(1)}:{match.group(2)}"):
+                subject = bytes.fromhex(match.group(2))
+                if (subject in self.present or subject in self.deleted) and not self.rules.young(since):
+                    self.fallback[tag] = (subject, key, since)
+                    continue
+            self._keep(key)
+
+    def _keep_for_now(self) -> None:
+        for key, written in self.present.items():
+            if self.rules.young(written / 1e9) or key in self.rules.protected:
+                self._keep(key)
+        for key, moment in self.deleted.items():
+            if self.rules.young(moment) and key not in self.quarantined.revisions:
+                # Deleted by a client, and somebody may be in the middle of pulling it.
+                references = self._references(key)
+                if references is not None:
+                    self.survey.needed.add(key)
+                    self.survey.needed.update(references.needed)
+
+    def _keep_fallback(self) -> None:
+        """A signature can be signed as well, so what is kept is followed until nothing is added."""
+        waiting, again = dict(self.fallback), True
+        while again:
+            again = False
+            for tag, (subject, key, _since) in list(waiting.items()):
+                if subject in self.kept or key in self.kept:
+                    del waiting[tag]
+                    self._keep(key)
+                    again = True
+        for tag, (_subject, _key, since) in waiting.items():
+            self.survey.tags[tag] = int(since * 1e9)
+
+    def _keep_lately_tagged(self) -> None:
+        """A tag that has been removed leaves no more than the time of the directory it was in. What it may have named is kept for the grace period."""
+        if not self.rules.young(_modified(f"{self.tree.repositories}/{self.name}/_manifests/tags")):
+            return
+        known = self.rules.untagged.get(self.name, {})
+        for key in [key for key in self.present if key not in self.kept]:
+            since = known.get(digest_of(key))
+            if since is None or self.rules.young(since):
+                self.survey.lately.append(key)
+        for key in self.survey.lately:
+            self._keep(key)
+        if self.survey.lately:
+            self.survey.tags.clear()
+            self._keep_fallback()
+
+    def _keep(self, key: bytes) -> None:
+        pending = [key]
+        while pending:
+            one = pending.pop()
+            if one in self.kept:
+                continue
+            if one not in self.present:
+                if one in self.quarantined.revisions:
+                    self.survey.wanted_revisions.add(one)
+                continue
+            self.kept.add(one)
+            references = self._references(one)
+            if references is not None:
+                pending.extend(reference for reference in references.needed if reference not in self.kept)
+            pending.extend(self.referrers.get(one, ()))
+
+    def _references(self, key: bytes) -> manifest.References | None:
+        """What a manifest refers to; None where it cannot be read."""
+        known = self.cache.get(key)
+        if known is not None:
+            return known
+        path = self.tree.data(digest_of(key))
+        for root in ("", *(os.path.join(tree, os.path.relpath(path, self.tree.storage)) for tree in self.quarantined.trees)):
+            try:
+                with open(root or path, "rb") as file:
+                    known = self.cache[key] = manifest.parse(file.read())
+                    return known
+            except (FileNotFoundError, manifest.NotAManifest):
+                continue
+        return None
+
+    def _sort_candidates(self, base: str) -> None:
+        survey = self.survey
+        survey.wanted = survey.needed & self.quarantined.layers
+        for key, path, status in _links(f"{base}/_layers"):
+            if status is None:
+                survey.unlinked.add(key)
+                continue
+            self._check(path, status, key)
+            if key in survey.needed:
+                continue
+            if self.hold or self.rules.young(status.st_mtime) or key in self.rules.protected:
+                survey.linked.add(key)
+            else:
+                survey.layers[key] = status.st_mtime_ns
+        for key, moment in self.present.items():
+            if key not in self.kept:
+                if self.hold:
+                    survey.linked.add(key)
+                else:
+                    survey.revisions[key] = moment
+        if self.hold:
+            survey.tags.clear()
+
+    def _check(self, path: str, status: os.stat_result, key: bytes) -> None:
+        """Remember a link that cannot be right: the registry writes the digest, and nothing else."""
+        if status.st_size != len(digest_of(key)) and not is_digest(read_link(path)):
+            self.survey.broken.append(path)
+
+
+def survey(tree: Layout, name: str, rules: Rules, quarantined: Quarantined | None = None, cache: Cache | None = None) -> Survey:
+    """Look at one repository. cache has the references of manifests that have been read, which never change. Raises OSError."""
+    return _Repository(tree, name, rules, quarantined or Quarantined(), {} if cache is None else cache).run()
+
+
+def changed(tree: Layout, name: str) -> tuple[int, ...]:
+    """What changes when a repository gets a link to something for the first time."""
+    base = f"{tree.repositories}/{name}"
+    moments = []
+    for algorithm in ALGORITHMS:
+        for directory in (f"{base}/_layers/{algorithm}", f"{base}/_manifests/revisions/{algorithm}"):
+            try:
+                moments.append(os.stat(directory).st_mtime_ns)
+            except FileNotFoundError:
+                moments.append(0)
+    return tuple(moments)
+
+
+def _links(directory: str) -> t.Iterator[tuple[bytes, str, os.stat_result | None]]:
+    """Each digest with a directory, the path of its link, and the link's status; None where there is no link."""
+    for algorithm, size in ALGORITHMS.items():
+        try:
+            handle = os.open(f"{directory}/{algorithm}", os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            for name in os.listdir(handle):
+                if len(name) != 2 * size:
+                    continue
+                try:
+                    key = bytes.fromhex(name)
+                except ValueError:
+                    continue
+                path = f"{directory}/{algorithm}/{name}/link"
+                try:
+                    status = os.stat(f"{name}/link", dir_fd=handle)  # the kernel need not walk the whole path each time
+                except (FileNotFoundError, NotADirectoryError):
+                    yield key, path, None
+                    continue
+                yield key, path, status if stat.S_ISREG(status.st_mode) else None
+        finally:
+            os.close(handle)
+
+
+def _read_settled(path: str) -> tuple[str | None, float | None]:
+    """The digest in a link and since when; a link that is being rewritten is read again. No time where there is no link."""
+    for attempt in range(3):
+        try:
+            status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None, None
+        digest = read_link(path)
+        if digest is not None or attempt == 2 or time.time() - status.st_mtime > 60:
+            return digest, status.st_mtime
+        time.sleep(REWRITTEN_SECONDS)
+    return None, None
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0

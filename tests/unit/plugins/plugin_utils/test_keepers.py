@@ -1,0 +1,161 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
+from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as module
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper import settings as program
+
+RULES = [{"repositories": ["**"], "keep_newest": 5, "tags": None}]
+COMMANDS = [
+    {"name": "collect", "schedule": "daily"},
+    {"name": "scrub", "schedule": "", "mirrors": True},
+    {"name": "metrics", "schedule": "hourly", "mirrors": True},
+]
+SECTIONS = {"collect": {"grace_seconds": "7d", "undo_seconds": "2w", "other": "7d"}}
+
+
+def resolve(**settings):
+    defaults = {
+        "keeper_state": "present",
+        "keeper_instances": [{"name": "registry"}],
+        "keeper_redis_address": "",
+        "keeper_redis_password": "",
+        "keeper_access_log": "",
+        "keeper_retention": [],
+    }
+    return keepers({**defaults, **settings}, COMMANDS, SECTIONS)
+
+
+def content(found, instance):
+    return next(entry["content"] for entry in found["files"] if entry["path"] == f"/etc/registry-keeper/{instance}.json")
+
+
+def test_an_instance_is_where_the_role_registry_has_it():
+    kept = resolve(keeper_instances=[{"name": "registry"}, {"name": "team"}, {"name": "gone", "state": "absent"}])["instances"]
+    assert [(one["name"], one["user"], one["storage_directory"]) for one in kept] == [
+        ("registry", "docker-registry", "/var/lib/docker-registry"),
+        ("team", "docker-registry-team", "/var/lib/docker-registry-team"),
+    ]
+
+
+def test_the_program_takes_the_settings_that_the_role_writes():
+    found = resolve(
+        keeper_instances=[{"name": "team", "redis_database": 0}],
+        keeper_redis_address="[::1]:6380",
+        keeper_redis_password="a password of the cache",
+        keeper_access_log="/var/log/g/access.log",
+        keeper_retention=RULES,
+    )
+    parsed = program.parse(content(found, "team"))
+    assert (parsed.instance, parsed.storage, parsed.server_names) == ("team", "/var/lib/docker-registry-team", ("team",))
+    assert parsed.redis == program.Redis("::1", 6380, 0, "a password of the cache")
+    assert parsed.access_logs == ("/var/log/g/access.log", "/var/log/g/access.log.*", "/var/log/g/access.log-*")
+    assert parsed.retention == [{"repositories": ["**"], "keep_newest": 5}]
+    assert parsed.collect == {"grace_seconds": 604800, "undo_seconds": 1209600, "other": "7d"}
+
+
+def test_an_instance_without_a_database_is_told_nothing_of_redis():
+    found = resolve(keeper_redis_address="127.0.0.1:6380", keeper_redis_password="a password of the cache")
+    assert content(found, "registry")["redis"] is None
+    assert "a password" not in str(found["files"])
+
+
+def test_rules_are_inherited_unless_an_instance_has_its_own():
+    others = [{"repositories": ["a"], "keep_newest": 1}]
+    instances = [{"name": "registry"}, {"name": "own", "retention": others}, {"name": "none", "retention": []}, {"name": "hub", "mirror": True}]
+    kept = resolve(keeper_instances=instances, keeper_retention=RULES)["instances"]
+    assert [one["retention"] for one in kept] == [[{"repositories": ["**"], "keep_newest": 5}], others, [], []]
+
+
+def test_commands_have_a_unit_and_those_with_a_schedule_a_timer():
+    found = resolve(keeper_instances=[{"name": "registry"}, {"name": "hub", "mirror": True}])
+    units = [entry["path"].rpartition("/")[2] for entry in found["files"] if entry["path"].startswith("/etc/systemd/system/")]
+    assert units == [
+        "registry-keeper-collect@registry.service",
+        "registry-keeper-collect@registry.timer",
+        "registry-keeper-scrub@registry.service",
+        "registry-keeper-metrics@registry.service",
+        "registry-keeper-metrics@registry.timer",
+        "registry-keeper-scrub@hub.service",
+        "registry-keeper-metrics@hub.service",
+        "registry-keeper-metrics@hub.timer",
+    ]
+    assert [service["name"] for service in found["services"]] == [unit for unit in units if unit.endswith(".timer")]
+
+
+def test_every_module_of_the_program_is_installed():
+    sources = {entry["src"] for entry in resolve()["files"] if "src" in entry}
+    there = pathlib.Path(__file__).parents[4] / "roles/keeper/files"
+    assert sources == {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+
+
+def test_absent_removes_what_present_has_written():
+    there, gone = resolve(), resolve(keeper_state="absent")
+    written = {entry["path"] for entry in there["files"] if not entry["path"].startswith("/etc/systemd/system/")}
+    assert gone["files"] == gone["services"] == []
+    assert written <= set(gone["absent"])
+    assert gone["directories"] == [{"path": "/etc/systemd/system", "purge": "registry-keeper-*@*.service"}]
+
+
+def test_settings_that_are_refused_write_nothing():
+    found = resolve(keeper_retention=[{"repositories": ["**"]}])
+    assert found["problems"] and found["files"] == [] and found["services"] == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "",
+        "daily",
+        "Hourly",
+        "03:30",
+        "3:30:15",
+        "Sun 03:30",
+        "Mon..Fri 22:00",
+        "Sat,Sun *-*-* 04:00:00",
+        "*-*-01 04:00",
+        "2026-12-24 18:00",
+        "12-24 18:00",
+        "*-*~01 02:00",
+        "*:0/15",
+        "*-*-* 0..6:30 UTC",
+        "Sun 03:30 Europe/Berlin",
+        "monday",
+        "*-*-1,15 02:00",
+    ],
+)
+def test_times_that_systemd_knows_are_taken(schedule):
+    assert module.schedule_problem("keeper_x_schedule", schedule) == []
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "every day",
+        "24:00",
+        "03:60",
+        "3",
+        "Son 03:30",
+        "*-13-01 04:00",
+        "*-*-32",
+        "daily 03:00",
+        "03:30\n",
+        "6..1:00",
+        "*:0/0",
+        "@daily",
+        None,
+        5,
+        "0 3 * * *",
+    ],
+)
+def test_other_times_are_refused_by_name(schedule):
+    (problem,) = module.schedule_problem("keeper_x_schedule", schedule)
+    assert problem.startswith("keeper_x_schedule: ")

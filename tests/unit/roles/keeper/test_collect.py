@@ -1,0 +1,368 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a collection takes, what it keeps, and what comes back."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pathlib
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from trees import Storage
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper import lock, main, redis_cache
+from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
+
+HOUR = 3600
+
+
+class Keeper:
+    """The program on a storage, with the result of its last command."""
+
+    def __init__(self, directory, **collect):
+        self.storage = Storage(str(directory / "storage"))
+        self.settings = directory / "settings.json"
+        self.log = directory / "access.log"
+        self.document = {}
+        self.collect_settings = {"grace_seconds": HOUR, "settle_seconds": 0, "memory_cache": False, **collect}
+
+    def __call__(self, *arguments, **more):
+        document = {"instance": "registry", "storage": self.storage.path, "collect": self.collect_settings, **more}
+        self.settings.write_text(json.dumps(document))
+        out, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            status = main.main(["--settings", str(self.settings), "--json", *arguments])
+            self.document = json.loads(sys.stdout.getvalue())
+        finally:
+            sys.stdout = out
+        return status
+
+    def asked(self, digest, method="HEAD", status=200, moment=None):
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(moment)), "method": method, "path": f"/v2/a/blobs/{digest}", "status": status}
+        with open(self.log, "a") as file:
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+@pytest.fixture
+def keeper(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # it stays who it is
+    return Keeper(tmp_path)
+
+
+def old(keeper, tag=None, name="an image", repository="a", **more):
+    """An image from yesterday."""
+    digest = keeper.storage.image(repository, name, tag, **more)
+    keeper.storage.age(24 * HOUR)
+    return digest
+
+
+def test_what_a_tag_names_stays_and_what_none_names_goes(keeper):
+    kept = old(keeper, "1")
+    gone = old(keeper, name="another image", shared=[b"an image layer 0"])
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", "1") is None and keeper.storage.pull("a", kept) is None
+    assert "no link" in keeper.storage.pull("a", gone)
+    assert keeper.storage.content(gone) is None
+    assert (keeper.document["swept_blobs"], keeper.document["links"]) == (4, 4)  # manifest, config, two layers; the shared one stays
+
+
+def test_a_second_collection_finds_nothing_more(keeper):
+    old(keeper, "1")
+    old(keeper, name="another image")
+    keeper("collect")
+    before = keeper.storage.files()
+    assert keeper("collect") == DONE
+    assert keeper.storage.files() == before and keeper.document["links"] == keeper.document["swept_blobs"] == 0
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_go(keeper):
+    gone = old(keeper)
+    before = keeper.storage.files()
+    assert keeper("collect", "--dry-run") == DONE
+    assert keeper.storage.files() == before
+    assert keeper.document["would_take"] == {"manifests": 1, "layers": 3, "blobs": 4, "bytes": sum(map(len, before.values())) - 4 * 71}
+    assert keeper.storage.pull("a", gone) is None
+
+
+def test_children_of_an_index_stay(keeper):
+    children = [old(keeper, name=f"platform {number}") for number in range(3)]
+    keeper.storage.index("a", [keeper.storage.index("a", children[:2]), children[2]], "multi")
+    keeper.storage.age(24 * HOUR)
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", "multi") is None and keeper.document["links"] == 0
+
+
+def test_referrers_and_fallback_tags_live_and_die_with_their_subject(keeper):
+    storage = keeper.storage
+    subject = old(keeper, "1")
+    referrer = old(keeper, name="a signature", subject=subject)
+    about = old(keeper, name="a signature of the signature", subject=referrer)
+    fallback = storage.image("a", "fallback", subject.replace(":", "-"))
+    cosign = storage.image("a", "cosign", fallback.replace(":", "-") + ".sig")
+    storage.age(24 * HOUR)
+    assert keeper("collect") == DONE and keeper.document["links"] == 0
+    storage.untag("a", "1")
+    storage.age(24 * HOUR)
+    assert keeper("collect") == DONE and keeper.document["fallback_tags"] == 2
+    assert storage.tags() == []
+    assert all(storage.pull("a", digest) for digest in (subject, referrer, about, fallback, cosign))
+
+
+def test_a_fallback_tag_of_a_subject_that_was_never_there_is_a_tag(keeper):
+    old(keeper, "sha256-" + "ab" * 32 + ".sig")
+    assert keeper("collect") == DONE and keeper.document["links"] == 0
+
+
+def test_a_tag_whose_manifest_was_deleted_keeps_nothing(keeper):
+    gone = old(keeper, "1")
+    os.unlink(keeper.storage.tree.revision("a", gone) + "/link")
+    keeper.storage.age(24 * HOUR)
+    assert keeper("collect") == DONE
+    assert keeper.document["dangling_tags"] == 1 and keeper.document["swept_blobs"] == 4
+
+
+def test_a_layer_of_one_repository_goes_there_and_stays_in_another(keeper):
+    old(keeper, name="shared", repository="a")
+    kept = old(keeper, "1", name="shared", repository="b/c")
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("b/c", kept) is None and keeper.storage.pull("a", kept)
+    assert (keeper.document["links"], keeper.document["swept_blobs"]) == (4, 0)
+
+
+@pytest.mark.parametrize("what", ["all of it", "tag moved", "tag removed", "manifest deleted"])
+def test_what_is_young_stays_for_the_grace_period(keeper, what):
+    storage = keeper.storage
+    if what == "all of it":
+        digest = storage.image("a", "an image")
+    else:
+        digest = old(keeper, "1")
+        if what == "tag moved":
+            storage.image("a", "the next image", "1")
+        elif what == "tag removed":
+            storage.untag("a", "1")
+        else:
+            os.unlink(storage.tree.revision("a", digest) + "/link")
+    for _ in range(2):
+        assert keeper("collect") == DONE and keeper.document["links"] == keeper.document["swept_blobs"] == 0
+    if what == "tag removed":
+        state = pathlib.Path(storage.path, "keeper/untagged.json")
+        state.write_text(state.read_text().replace(str(int(time.time()))[:6], "1" + "0" * 5))
+    storage.age(24 * HOUR)
+    assert keeper("collect") == DONE and keeper.document["swept_blobs"] == 4
+
+
+@pytest.mark.parametrize(("status", "method", "kept"), [(200, "HEAD", True), (200, "GET", True), (404, "HEAD", False), (202, "DELETE", False)])
+def test_what_a_client_has_just_found_stays(keeper, status, method, kept):
+    layer = keeper.storage.layer("a", b"a layer")
+    keeper.storage.age(24 * HOUR)
+    keeper.asked(layer, method, status)
+    assert keeper("collect", access_logs=[str(keeper.log)]) == DONE
+    assert (keeper.storage.content(layer) is not None) == kept
+    assert os.path.exists(keeper.storage.tree.layer("a", layer) + "/link") == kept
+
+
+def test_what_a_client_found_before_the_grace_period_goes(keeper):
+    layer = keeper.storage.layer("a", b"a layer")
+    keeper.storage.age(24 * HOUR)
+    keeper.asked(layer, moment=time.time() - 2 * HOUR)
+    assert keeper("collect", access_logs=[str(keeper.log)]) == DONE
+    assert keeper.storage.content(layer) is None
+
+
+def test_nothing_is_taken_where_the_access_log_cannot_be_read(keeper, tmp_path):
+    old(keeper)
+    before = keeper.storage.files()
+    (tmp_path / "directory.log").mkdir()
+    os.utime(tmp_path / "directory.log")
+    assert keeper("collect", access_logs=[str(tmp_path / "directory.log")]) == FAILED
+    assert keeper.storage.files() == before and "cannot be read" in keeper.document["error"]
+
+
+def test_nothing_is_taken_from_a_repository_with_a_tagged_manifest_that_cannot_be_read(keeper):
+    damaged = old(keeper, "1")
+    old(keeper, name="another")
+    pathlib.Path(keeper.storage.tree.data(damaged)).write_text('{"cut sho')
+    os.utime(keeper.storage.tree.data(damaged), (0, 0))
+    before = keeper.storage.files()
+    assert keeper("collect") == ATTENTION
+    assert keeper.storage.files() == before and keeper.document["unreadable"] == {"a": 1}
+
+
+def test_a_broken_tag_keeps_what_it_may_have_named_and_is_mended(keeper):
+    digest = old(keeper, "1")
+    link = pathlib.Path(keeper.storage.tree.tag("a", "1"), "current/link")
+    link.write_text("")
+    os.utime(link, (1000, 1000))
+    assert keeper("collect") == DONE
+    assert link.read_text() == digest and keeper.storage.pull("a", "1") is None and keeper.document["mended_links"] == 1
+
+
+def test_empty_links_are_written_again_and_those_to_nothing_go(keeper):
+    digest = old(keeper, "1")
+    layer, nothing = keeper.storage.layer("a", b"an image layer 0"), "sha256:" + "cd" * 32
+    keeper.storage.link("a", nothing)
+    for path in (keeper.storage.tree.layer("a", layer), keeper.storage.tree.layer("a", nothing), keeper.storage.tree.revision("a", digest)):
+        pathlib.Path(path, "link").write_text("")
+        os.utime(path + "/link", (1000, 1000))
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", "1") is None
+    assert not os.path.exists(keeper.storage.tree.layer("a", nothing) + "/link")
+
+
+def test_abandoned_uploads_go_and_open_ones_stay(keeper):
+    old(keeper, "1")
+    for name, age in (("open", 0), ("abandoned", 8 * 24 * HOUR)):
+        path = pathlib.Path(keeper.storage.tree.uploads("a"), name)
+        path.mkdir(parents=True)
+        for file in ("startedat", "data"):
+            (path / file).write_text("x")
+            os.utime(path / file, (time.time() - age,) * 2)
+        os.utime(path, (time.time() - age,) * 2)
+    assert keeper("collect") == DONE and keeper.document["abandoned_uploads"] == 1
+    assert os.listdir(keeper.storage.tree.uploads("a")) == ["open"]
+
+
+def test_a_whole_run_is_undone(keeper):
+    gone, multi = old(keeper), keeper.storage.index("a", [old(keeper, name="a child")])
+    keeper.storage.age(24 * HOUR)
+    before = keeper.storage.files()
+    keeper("collect")
+    run = keeper.document["run"]
+    assert keeper.storage.pull("a", gone)
+    assert keeper("undo", run) == DONE
+    assert keeper.storage.files() == before and keeper.storage.pull("a", multi) is None
+    assert keeper("runs") == DONE and keeper.document["runs"] == []
+    assert keeper("collect") == DONE and keeper.document["links"] == 0  # it is young again
+
+
+def test_one_image_is_brought_back_with_children_and_signatures(keeper):
+    child = old(keeper, name="a child")
+    multi = keeper.storage.index("a", [child])
+    signature = keeper.storage.image("a", "signature", multi.replace(":", "-") + ".sig")
+    other = keeper.storage.image("a", "another")
+    keeper.storage.age(24 * HOUR)
+    keeper("collect")
+    assert keeper.storage.pull("a", multi)
+    assert keeper("undo", "--image", f"a@{multi}") == DONE
+    assert keeper.storage.pull("a", multi) is None and keeper.storage.pull("a", signature) is None and keeper.storage.pull("a", other)
+    assert ("a", multi.replace(":", "-") + ".sig") in keeper.storage.tags()
+
+
+@pytest.mark.parametrize("arguments", [(), ("no-such-run",), ("--image", "nonsense"), ("--image", "a:nowhere"), ("--image", "a@sha256:" + "00" * 32)])
+def test_an_undo_of_what_is_not_there_is_refused(keeper, arguments):
+    old(keeper, "1")
+    before = keeper.storage.files()
+    assert keeper("undo", *arguments) == USAGE
+    assert keeper.storage.files() == before
+
+
+def test_a_purge_comes_after_the_time_for_undoing_and_frees_the_space(keeper):
+    old(keeper, "1")
+    gone = old(keeper, name="another")
+    keeper("collect")
+    run = pathlib.Path(keeper.storage.path, "keeper/runs", keeper.document["run"])
+    assert keeper("collect") == DONE and run.exists()
+    assert keeper("purge") == DONE and run.exists()
+    keeper.collect_settings["undo_seconds"] = 0
+    assert keeper("collect") == DONE
+    assert keeper.document["purged_blobs"] == 4 and not run.exists()
+    assert not os.path.exists(keeper.storage.tree.blob(gone)) and not os.path.exists(keeper.storage.tree.revision("a", gone))
+    assert keeper.storage.pull("a", "1") is None
+
+
+def test_a_purge_brings_back_what_was_pushed_into_a_hole(keeper):
+    """A cache that was not told lets a registry accept a manifest whose layers, or whose own content, have gone."""
+    digest = old(keeper)
+    document = json.loads(keeper.storage.content(digest))
+    keeper("collect")
+    storage = keeper.storage
+    for path in (storage.tree.revision("a", digest), storage.tree.tag("a", "again") + "/current"):
+        os.makedirs(path, exist_ok=True)
+        pathlib.Path(path, "link").write_text(digest)
+    assert storage.pull("a", "again")
+    keeper.collect_settings["undo_seconds"] = 0
+    assert keeper("purge") == DONE
+    assert storage.pull("a", "again") is None and len(document["layers"]) == 2
+
+
+def test_a_tag_brings_its_manifest_back(keeper):
+    digest = old(keeper)
+    keeper("collect")
+    keeper.storage.tag("a", "again", digest)
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", "again") is None
+
+
+def test_what_the_registry_may_remember_is_not_purged_while_it_runs(keeper, monkeypatch):
+    old(keeper)
+    keeper.collect_settings.update(memory_cache=True, undo_seconds=0)
+    monkeypatch.setattr("registry_keeper.purge.registry_began", lambda: time.time() - HOUR)
+    keeper("collect")
+    run = keeper.document["run"]
+    assert keeper("purge") == DONE and keeper.document["kept_for_registry"] == [run]
+    monkeypatch.setattr("registry_keeper.purge.registry_began", lambda: time.time())
+    assert keeper("purge") == DONE and keeper.document["purged_runs"] == [run]
+
+
+def test_two_at_once_do_not_meet(keeper):
+    old(keeper)
+    before = keeper.storage.files()
+    with lock.hold(keeper.storage.path + "/keeper", "a test"):
+        assert keeper("collect") == keeper("purge") == keeper("undo", "x") == BUSY
+    assert keeper.storage.files() == before and "a test" in keeper.document["error"]
+
+
+def test_a_cache_that_cannot_be_told_stops_the_collection(keeper):
+    old(keeper)
+    before = keeper.storage.files()
+    assert keeper("collect", redis={"host": "127.0.0.1", "port": 1}) == FAILED
+    assert keeper.storage.files() == before and "nothing was collected" in keeper.document["error"]
+
+
+def test_what_was_taken_goes_back_where_the_cache_fails_on_the_way(keeper, monkeypatch):
+    old(keeper)
+    before = keeper.storage.files()
+    calls, limit = [], [0]
+
+    def fail_later(self, commands):
+        calls.append(commands)
+        if len(calls) > limit[0]:
+            raise redis_cache.CacheError("hangs")
+
+    monkeypatch.setattr(redis_cache.RedisCache, "_run", fail_later)
+    for number in range(1, 9):
+        calls.clear()
+        limit[0] = number
+        keeper.storage.age(24 * HOUR)  # what goes back is young
+        if keeper("collect", redis={"host": "127.0.0.1", "port": 1}) == DONE:
+            break
+        assert keeper.storage.files() == before and "back in its place" in keeper.document["error"]
+    assert limit[0] > 3
+
+
+def test_redis_is_told_exactly_what_has_gone(keeper, monkeypatch):
+    old(keeper, "1", name="kept")
+    digest = old(keeper)
+    layers = [layer["digest"] for layer in json.loads(keeper.storage.content(digest))["layers"]]
+    told = []
+    monkeypatch.setattr(redis_cache.RedisCache, "_run", lambda self, commands: told.extend(commands))
+    assert keeper("collect", redis={"host": "127.0.0.1", "port": 1}) == DONE
+    for layer in layers:
+        assert (b"SREM", b"repository::a::blobs", layer.encode()) in told
+        assert (b"DEL", f"repository::a::blobs::{layer}".encode()) in told
+    assert {command for command in told if command[1:2] and command[1].startswith(b"blobs::")} == {
+        (b"DEL", f"blobs::{name}".encode()) for name in [digest, *layers, *_configs(keeper, digest)]
+    }
+
+
+def _configs(keeper, digest):
+    relative = os.path.relpath(keeper.storage.tree.data(digest), keeper.storage.path)
+    content = pathlib.Path(keeper.storage.path, "keeper/runs", keeper.document["run"], "tree", relative).read_text()
+    return [json.loads(content)["config"]["digest"]]
