@@ -231,7 +231,10 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
         "server_names": instance["log_names"],
         "retention": instance["retention"],
         **{
-            section: {key: policy.seconds_of(value) if key.endswith("_seconds") and isinstance(value, str) else value for key, value in values.items()}
+            section: {
+                **({"mirror": instance["mirror"]} if section == "status" else {}),
+                **{key: policy.seconds_of(value) if key.endswith("_seconds") and isinstance(value, str) else value for key, value in values.items()},
+            }
             for section, values in sections.items()
         },
     }

@@ -48,8 +48,14 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
     wrong += path_problem("nginx_auth_keeper_directory", settings["nginx_auth_keeper_directory"], may_be_empty=True)
-    for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
-        wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
+    for setting in ("nginx_auth_trusted_proxies", "nginx_auth_metrics_networks", "nginx_auth_health_networks"):
+        for index, network in enumerate(settings[setting]):
+            wrong += _network_problem(f"{setting}[{index}]", network)
+    for index, name in enumerate(settings["nginx_auth_metrics_users"]):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]*", name):
+            wrong.append(f"nginx_auth_metrics_users[{index}]: {name!r} must be the name of a user, of letters, digits, '.', '_', '@' and '-'")
+    if (settings["nginx_auth_metrics_networks"] or settings["nginx_auth_metrics_users"]) and not settings["nginx_auth_keeper_directory"]:
+        wrong.append("nginx_auth_keeper_directory: must be the directory that the role keeper writes the metrics to, /run/registry-keeper")
     for index, user in enumerate(settings["nginx_auth_users"]):
         # crypt(3) does not have it, so nobody could log in with it.
         if str(user.get("password_hash", "")).startswith("$apr1$"):

@@ -64,8 +64,8 @@ class Ending(t.NamedTuple):
 
 
 def endings(paths: t.Iterable[str]) -> list[Ending]:
-    """When each certificate ends, and each CRL has to be renewed. Files that are not there are left out."""
-    return [Ending(path, _ends(path)) for path in paths if os.path.exists(path)]
+    """When each certificate ends, and each CRL has to be renewed. Files that cannot be read are left out."""
+    return [Ending(path, _ends(path)) for path in paths if os.access(path, os.R_OK)]
 
 
 def _ends(path: str) -> int | None:
