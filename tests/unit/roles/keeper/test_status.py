@@ -294,3 +294,13 @@ def test_a_version_has_the_vulnerabilities_of_its_range(version, mirror, names):
 def test_the_documentation_has_the_same_table():
     rows = re.findall(r"^\| (CVE-[0-9-]+): .*? \| (.*?) \|", (ROOT / "docs/vulnerabilities.md").read_text(), re.MULTILINE)
     assert sorted(rows) == sorted((one.name, one.versions) for one in vulnerabilities.KNOWN)
+
+
+# What is there to be copied
+
+
+@pytest.mark.parametrize("name", ["alerts.yml", "dashboard.json"])
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are(name):
+    known = {line.split()[2] for line in metrics.exposition(FACTS) if line.startswith("# TYPE")}
+    asked = set(re.findall(r"registry_keeper_[a-z_]+", (ROOT / "roles/keeper/files/monitoring" / name).read_text()))
+    assert len(asked) > 8 and asked <= known
