@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: registry_image
 short_description: "Tags in container registries: there, absent, or the same as another image"
-version_added: 1.1.0
+version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Copies, promotes and deletes images in registries, many tags in one call. Docker is not needed.

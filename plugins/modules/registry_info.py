@@ -78,20 +78,20 @@ options:
       - The registry may ask for tokens. Its catalogue may be closed; then name O(repositories).
     type: str
     choices: [repositories, tags, images, referrers]
-    version_added: 1.1.0
+    version_added: 1.0.0
   repositories:
     description:
       - The repositories to list with O(contents), instead of all in the registry's catalogue. One that does not exist has no tags.
     type: list
     elements: str
-    version_added: 1.1.0
+    version_added: 1.0.0
   token_hosts:
     description:
       - Hosts, V(HOST) or V(HOST:PORT), other than the registry that may be sent the password in exchange for a token. Only for O(contents).
     type: list
     elements: str
     default: []
-    version_added: 1.1.0
+    version_added: 1.0.0
   timeout:
     description:
       - Seconds, from 1 to 3600, for the whole exchange, name lookup included.
