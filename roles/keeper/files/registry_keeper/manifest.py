@@ -11,10 +11,11 @@ from registry_keeper.layout import is_digest, key_of
 
 
 class References(t.NamedTuple):
-    """Digests in their compact form: what a manifest needs, and what it is about (a referrer's subject)."""
+    """Digests in their compact form: what a manifest needs, what it is about (a referrer's subject), and what of it may be elsewhere."""
 
     needed: tuple[bytes, ...]
     subject: bytes | None
+    elsewhere: frozenset[bytes] = frozenset()
 
 
 class NotAManifest(ValueError):
@@ -25,7 +26,8 @@ def parse(content: bytes) -> References:
     """The references of a manifest or index of any type. Raises NotAManifest.
 
     All descriptors count, wherever they are: a type that is not known yet must not lose what it needs. Annotations do not: they are
-    text that people and builders write.
+    text that people and builders write. Layers with URLs are fetched from there,
+    and an index may list platforms that nobody has pushed.
     """
     try:
         document = json.loads(content)
@@ -34,17 +36,21 @@ def parse(content: bytes) -> References:
     if not isinstance(document, dict):
         raise NotAManifest("not an object")
     needed: dict[bytes, None] = {}
-    pending: list[t.Any] = [value for name, value in document.items() if name not in ("subject", "annotations")]
+    elsewhere = set()
+    pending: list[tuple[t.Any, bool]] = [(value, name == "manifests") for name, value in document.items() if name not in ("subject", "annotations")]
     while pending:
-        value = pending.pop()
+        value, optional = pending.pop()
         if isinstance(value, dict):
             for name, inner in value.items():
                 if name in ("digest", "blobSum") and is_digest(inner):
-                    needed[key_of(inner)] = None
+                    key = key_of(inner)
+                    needed[key] = None
+                    if optional or value.get("urls"):
+                        elsewhere.add(key)
                 elif name != "annotations" and isinstance(inner, (dict, list)):
-                    pending.append(inner)
+                    pending.append((inner, optional))
         elif isinstance(value, list):
-            pending.extend(value)
+            pending.extend((inner, optional) for inner in value)
     subject = document.get("subject")
     about = subject.get("digest") if isinstance(subject, dict) else None
-    return References(tuple(needed), key_of(str(about)) if is_digest(about) else None)
+    return References(tuple(needed), key_of(str(about)) if is_digest(about) else None, frozenset(elsewhere))

@@ -78,6 +78,7 @@ class Mark:
     rules: Rules
     needed: set[bytes] = dataclasses.field(default_factory=set)
     linked: set[bytes] = dataclasses.field(default_factory=set)
+    elsewhere: set[bytes] = dataclasses.field(default_factory=set)
     surveys: dict[str, Survey] = dataclasses.field(default_factory=dict)  # of repositories with candidates or problems, without what is needed
     changed: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     lately: dict[str, list[str]] = dataclasses.field(default_factory=dict)
@@ -93,6 +94,7 @@ class Mark:
         """Add what a repository needs."""
         self.needed |= one.needed
         self.linked |= one.linked
+        self.elsewhere |= one.elsewhere
         self.changed[one.repository] = one.changed
         for key in one.unlinked:
             self.unlinked.setdefault(key, []).append(one.repository)
@@ -102,7 +104,7 @@ class Mark:
         if one.lately:
             self.lately[one.repository] = [digest_of(key) for key in one.lately]
         if one.revisions or one.layers or one.tags or one.unreadable or one.broken or one.wanted or one.wanted_revisions:
-            one.needed, one.linked, one.unlinked = set(), set(), set()
+            one.needed, one.linked, one.unlinked, one.elsewhere = set(), set(), set(), set()
             self.surveys[one.repository] = one
 
 
@@ -161,7 +163,7 @@ def _look_at_blobs(tree: Layout, result: Mark, progress: t.Callable[[str], None]
     """Find blobs that are old, and that nothing needs or links to; and what is needed but not there."""
     needed, linked, rules = result.needed, result.linked, result.rules
     found = 0
-    result.missing = set(needed)
+    result.missing = needed - result.elsewhere
     for algorithm, size in ALGORITHMS.items():
         for two in _names(f"{tree.blobs}/{algorithm}"):
             for name in _names(f"{tree.blobs}/{algorithm}/{two}"):

@@ -56,6 +56,7 @@ class Survey:
 
     repository: str
     needed: set[bytes] = dataclasses.field(default_factory=set)
+    elsewhere: set[bytes] = dataclasses.field(default_factory=set)  # of what is needed: no harm where it is not there
     linked: set[bytes] = dataclasses.field(default_factory=set)  # not needed, but its link stays for now
     revisions: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
     layers: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
@@ -116,6 +117,7 @@ class _Repository:
                 survey.unreadable.append(digest_of(key))
             else:
                 survey.needed.update(references.needed)
+                survey.elsewhere.update(references.elsewhere)
         self._sort_candidates(base)
         return survey
 

@@ -58,6 +58,7 @@ class Sweep:
     ) -> None:
         self.tree, self.run, self.index, self.rescue = tree, run, index, rescue
         self.mark: Mark = rescue.mark
+        index.trees = (run.tree, *index.trees)
         self.log, self.cache, self.settle, self.report = log, cache, settle, report
         self.links: dict[Link, int] = {}  # taken, with the time (ns) they had
         self.holders: dict[bytes, list[str]] = {}  # repositories that had a link until now
@@ -172,16 +173,23 @@ class Sweep:
         uploading = self._sizes_of_uploads()
         self._listen()
         for key in keys:
-            if self.mark.blobs[key].size in uploading or self._is_wanted(key) or self._linked_in(key, {name for name, _path in self.uploads}):
+            if self.mark.blobs[key].size in uploading or self._is_wanted(key) or self._is_linked(key, {name for name, _path in self.uploads}):
                 self.rescue.blob(key)
         if self.cache is not None:
             self.cache.forget_blobs(map(digest_of, keys))
 
     def _is_wanted(self, key: bytes) -> bool:
-        return self.rescue.is_needed(key) or self._linked_in(key, (*self.mark.unlinked.get(key, ()), *self.holders.get(key, ())))
+        return self.rescue.is_needed(key) or self._is_linked(key, (*self.mark.unlinked.get(key, ()), *self.holders.get(key, ())))
 
-    def _linked_in(self, key: bytes, names: t.Iterable[str]) -> bool:
-        return any(os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, kind, name, key))) for name in names for kind in ("layers", "revisions"))
+    def _is_linked(self, key: bytes, names: t.Iterable[str]) -> bool:
+        """Whether one of these repositories has a link to it again. A manifest that is there again needs its layers."""
+        found = False
+        for name in names:
+            if os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, "revisions", name, key))):
+                self.rescue.repository(name)
+                found = True
+            found = found or os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, "layers", name, key)))
+        return found
 
     def _sizes_of_uploads(self) -> set[int]:
         sizes = set()

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pathlib
@@ -14,53 +13,11 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from trees import Storage
+from keeping import HOUR, old
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import lock, main, redis_cache
+from registry_keeper import lock, redis_cache
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
-
-HOUR = 3600
-
-
-class Keeper:
-    """The program on a storage, with the result of its last command."""
-
-    def __init__(self, directory, **collect):
-        self.storage = Storage(str(directory / "storage"))
-        self.settings = directory / "settings.json"
-        self.log = directory / "access.log"
-        self.document = {}
-        self.collect_settings = {"grace_seconds": HOUR, "settle_seconds": 0, "memory_cache": False, **collect}
-
-    def __call__(self, *arguments, **more):
-        document = {"instance": "registry", "storage": self.storage.path, "collect": self.collect_settings, **more}
-        self.settings.write_text(json.dumps(document))
-        out, sys.stdout = sys.stdout, io.StringIO()
-        try:
-            status = main.main(["--settings", str(self.settings), "--json", *arguments])
-            self.document = json.loads(sys.stdout.getvalue())
-        finally:
-            sys.stdout = out
-        return status
-
-    def asked(self, digest, method="HEAD", status=200, moment=None):
-        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(moment)), "method": method, "path": f"/v2/a/blobs/{digest}", "status": status}
-        with open(self.log, "a") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
-
-
-@pytest.fixture
-def keeper(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # it stays who it is
-    return Keeper(tmp_path)
-
-
-def old(keeper, tag=None, name="an image", repository="a", **more):
-    """An image from yesterday."""
-    digest = keeper.storage.image(repository, name, tag, **more)
-    keeper.storage.age(24 * HOUR)
-    return digest
 
 
 def test_what_a_tag_names_stays_and_what_none_names_goes(keeper):
@@ -118,6 +75,15 @@ def test_referrers_and_fallback_tags_live_and_die_with_their_subject(keeper):
 def test_a_fallback_tag_of_a_subject_that_was_never_there_is_a_tag(keeper):
     old(keeper, "sha256-" + "ab" * 32 + ".sig")
     assert keeper("collect") == DONE and keeper.document["links"] == 0
+
+
+@pytest.mark.parametrize("where", ["layer with urls", "platform of an index", "layer"])
+def test_only_what_has_to_be_there_is_missed(keeper, where):
+    digest = "sha256:" + "ef" * 32
+    described = {"digest": digest, **({"urls": ["https://elsewhere.example.org/layer"]} if where == "layer with urls" else {})}
+    keeper.storage.manifest("a", {"schemaVersion": 2, "manifests" if "index" in where else "layers": [described]}, "1")
+    assert keeper("collect") == (ATTENTION if where == "layer" else DONE)
+    assert keeper.document["missing"] == ([digest] if where == "layer" else [])
 
 
 def test_a_tag_whose_manifest_was_deleted_keeps_nothing(keeper):

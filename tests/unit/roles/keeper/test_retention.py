@@ -170,10 +170,11 @@ def test_wrong_rules_are_refused_by_name_and_nothing_changes(storage, capsys, ru
     assert storage.everything() == before
 
 
-def test_a_mirror_is_refused(storage, capsys):
+@pytest.mark.parametrize("command", ["retain", "collect"])
+def test_a_mirror_is_refused(storage, capsys, command):
     storage.push("app", "old", 8)
     pathlib.Path(storage.path, "scheduler-state.json").write_text("{}")
-    assert retain(storage) == USAGE
+    assert main.main(["--settings", str(storage.settings), command]) == USAGE
     assert "is a mirror's" in capsys.readouterr().err
     assert storage.tags() == {"app:old"}
 

@@ -1,0 +1,157 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Collect, and kill collections, while clients work; then pull every tag. Runs as root on the registry's host; prints one JSON document.
+
+The document says what was done, what was refused that should not have been, which images are lost, and how long pulls took with and without
+collections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import typing as t
+
+from load import Client, Refused, World
+
+SEGMENT = 10  # seconds with collections, then as many without
+SETTINGS = "/run/holdfast-soak.json"
+RIVAL = ["docker-registry", "garbage-collect", "--delete-untagged"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600, help="(%(default)s)")
+    parser.add_argument("--clients", type=int, default=4, help="that push and pull (%(default)s); one more only pulls")
+    parser.add_argument("--grace", type=float, default=8, help="of the collections, in seconds (%(default)s)")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
+    parser.add_argument("--name", required=True, help="of the registry")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--ca", required=True, help="the CA's certificate")
+    parser.add_argument("--user", required=True)
+    parser.add_argument("--rival", metavar="CONFIGURATION", help="run the package's own collector instead, with this configuration of the registry")
+    options = parser.parse_args()
+    place = {**vars(options), "password": sys.stdin.readline().rstrip("\n")}
+    world = World(options.seed)
+    clients = [Client(world, place, number) for number in range(options.clients)]
+    puller = Client(world, place, options.clients)
+    threads = [threading.Thread(target=client.run, daemon=True) for client in clients] + [threading.Thread(target=puller.run_pulls, daemon=True)]
+    for thread in threads:
+        thread.start()
+    collections = (Rival if options.rival else Keeper)(options, world)
+    began = time.monotonic()
+    while time.monotonic() - began < options.seconds:
+        world.segment = "without"
+        time.sleep(min(SEGMENT, options.seconds / 4))
+        world.segment = "with"
+        end = time.monotonic() + min(SEGMENT, options.seconds / 4)
+        while time.monotonic() < end:
+            collections.one(end - time.monotonic())
+        print(f"{time.monotonic() - began:.0f} s: {world.counts.get('images pushed', 0)} pushes, {len(world.failures)} failures", file=sys.stderr, flush=True)
+    world.stop.set()
+    for thread in threads:
+        thread.join(30)
+    collections.last()
+    lost = []
+    for (repository, tag), (digest, _version) in sorted(world.expected.items()):
+        try:
+            puller.pull(repository, tag, digest)
+        except Refused as refusal:
+            lost.append(f"{repository}:{tag}: {refusal}")
+    document = {
+        "seed": options.seed,
+        "seconds": round(time.monotonic() - began),
+        **world.counts,
+        **collections.counts,
+        "tags": len(world.expected),
+        "refused": world.failures,
+        "lost": lost,
+        **{f"pull p{percent} {segment} collections, ms": percentile(times, percent) for segment, times in world.pulls.items() for percent in (50, 99)},
+    }
+    print(json.dumps(document, indent=1))
+
+
+def percentile(times: t.Sequence[float], percent: int) -> float:
+    return round(1000 * sorted(times)[min(len(times) - 1, len(times) * percent // 100)], 1) if times else 0.0
+
+
+class Keeper:
+    """Collections with a tiny grace; every second one is killed."""
+
+    def __init__(self, options: argparse.Namespace, world: World) -> None:
+        self.world, self.chance = world, random.Random(options.seed)
+        self.counts = dict.fromkeys(("collections", "killed", "undone", "links taken", "blobs taken", "blobs purged", "brought back", "collections failed"), 0)
+        settings = json.loads(pathlib.Path("/etc/registry-keeper/registry.json").read_text())
+        settings["collect"] = {**settings.get("collect", {}), "grace_seconds": options.grace, "undo_seconds": 15, "settle_seconds": 1.2}
+        pathlib.Path(SETTINGS).write_text(json.dumps(settings))
+        os.chmod(SETTINGS, 0o644)
+
+    def one(self, seconds: float) -> None:
+        """A collection, or a killed one, or an undo of one."""
+        self.counts["collections"] += 1
+        if self.chance.random() < 0.5:
+            with self._start("collect") as process:
+                try:
+                    self._note(*process.communicate(timeout=self.chance.uniform(0.1, 3)), process.returncode)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.communicate()
+                    self.counts["killed"] += 1
+        else:
+            document = self._run("collect")
+            if document.get("links") and self.chance.random() < 0.2:
+                self._run("undo", document["run"])
+                self.counts["undone"] += 1
+        time.sleep(min(max(0.0, seconds), self.chance.uniform(0, 0.5)))
+
+    def last(self) -> None:
+        for _ in range(2):
+            self._run("collect")
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        command = ["registry-keeper", "--settings", SETTINGS, "--json", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+    def _run(self, *arguments: str) -> dict[str, t.Any]:
+        with self._start(*arguments) as process:
+            return self._note(*process.communicate(), process.returncode)
+
+    def _note(self, output: str, errors: str, status: int) -> dict[str, t.Any]:
+        try:
+            document: dict[str, t.Any] = json.loads(output)
+        except ValueError:
+            document = {}
+        for name, fact in (("links taken", "links"), ("blobs taken", "swept_blobs"), ("blobs purged", "purged_blobs"), ("brought back", "brought_back")):
+            self.counts[name] += document.get(fact) or 0
+        if status or document.get("warnings"):
+            self.counts["collections failed"] += 1
+            self.world.fail(f"the collection ends with {status}: {errors.strip()[-300:]}")
+        return document
+
+
+class Rival:
+    """The package's own collector, which needs the registry stopped or read-only, on the same load."""
+
+    def __init__(self, options: argparse.Namespace, _world: World) -> None:
+        self.counts = {"collections": 0, "collections failed": 0}
+        self._command = ["runuser", "-u", "docker-registry", "--", *RIVAL, options.rival]
+
+    def one(self, seconds: float) -> None:
+        self.counts["collections"] += 1
+        self.counts["collections failed"] += subprocess.run(self._command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0
+        time.sleep(min(max(0.0, seconds), 0.5))
+
+    def last(self) -> None:
+        self.one(0)
+
+
+if __name__ == "__main__":
+    main()
