@@ -117,9 +117,13 @@ def _outcome(state: str, command: str) -> Facts | None:
 
 
 def _collectable(state: str) -> int | None:
-    """The bytes that a collection would have freed when one last only looked."""
-    would = (_outcome(state, "collect") or {}).get("would_take")
-    return would["bytes"] if isinstance(would, dict) else None
+    """The bytes that a collection would have freed when one last only looked; None if there was one since, or never such a look."""
+    try:
+        with open(os.path.join(state, "status", "would_take.json"), encoding="utf-8") as file:
+            would = json.load(file)
+        return int(would["bytes"]) if would["time"] > (_outcome(state, "collect") or {"began": 0})["began"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def reasons(facts: Facts, limits: Limits) -> list[str]:

@@ -156,6 +156,17 @@ def test_a_label_cannot_end_a_line_or_a_label():
     assert 'path="a\\"\\n\\\\"' in "\n".join(metrics.exposition(facts))
 
 
+def test_what_a_collection_would_free_counts_until_there_is_one(host, tmp_path, capsys):
+    kept = tmp_path / "keeper/status"
+    kept.mkdir(parents=True)
+    (kept / "would_take.json").write_text(json.dumps({"time": NOW, "bytes": 5000}))
+    host("status")
+    assert "a collection would free: 5.0 kB" in capsys.readouterr().out
+    (kept / "collect.json").write_text(json.dumps({**DONE_RUN, "began": NOW + 1}))
+    host("status")
+    assert "would free" not in capsys.readouterr().out
+
+
 # The parts
 
 
