@@ -116,7 +116,10 @@ def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: p
     if repository in record.pulls:
         # Whoever pulls an image of an index by its digest uses the index's tag.
         when = record.last_pull(repository, name, *([digest, *manifests.needs(digest)] if digest else []))
-    return policy.Tag(name, digest, pushed / 1e9, when)
+    subject = policy.subject_of(name)
+    # Without its image it is a tag like any other.
+    there = subject is not None and os.path.isdir(tree.revision(repository, subject))
+    return policy.Tag(name, digest, pushed / 1e9, when, subject if there else None)
 
 
 def link_time(tree: Layout, repository: str, tag: str) -> int | None:

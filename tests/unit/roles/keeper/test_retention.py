@@ -266,11 +266,12 @@ def test_images_of_a_kept_index_and_subjects_keep_their_tags(storage):
     assert storage.tags() == {"app:1", "app:1-amd64", "app:signed", "app:sbom"}
 
 
-def test_fallback_tags_are_the_collections(storage):
-    storage.push("app", "sha256-" + "ab" * 32, 99)
-    storage.push("app", "sha256-" + "ab" * 32 + ".sig", 99)
+def test_fallback_tags_go_with_their_subject_and_without_one_like_any_other(storage):
+    name = storage.push("app", "signed", 99).replace(":", "-")
+    for tag in (name, f"{name}.sig", "sha256-" + "ab" * 32):
+        storage.push("app", tag, 99)
     retain(storage)
-    assert len(storage.tags()) == 2
+    assert storage.tags() == {f"app:{name}", f"app:{name}.sig"}
 
 
 def test_what_is_broken_stays(storage):
