@@ -93,6 +93,12 @@ def test_metrics_are_for_those_who_may_only(server: Host) -> None:
     assert server.file("/run/registry-keeper/registry/metrics.prom").mode == 0o640
 
 
+@pytest.mark.parametrize(("name", "metric"), [("nginx", "nginx_connections_active"), ("redis", "redis_up 1"), ("distribution", "registry_http_requests_total")])
+def test_other_programs_are_asked_for_theirs(server: Host, name: str, metric: str) -> None:
+    assert metric in server.check_output(f"{ALICE} {METRICS}/{name}")
+    assert server.check_output(f"{ANONYMOUS} {CODE} {METRICS}/{name}") == "401"
+
+
 @pytest.mark.parametrize("path", ["/none", "/../../../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/team/full", "/registry/metrics.prom"])
 def test_nothing_else_is_served_as_metrics(server: Host, path: str) -> None:
     assert server.check_output(f"{ALICE} {CODE} --path-as-is '{METRICS}{path}'") in ("400", "404")

@@ -24,7 +24,8 @@ DELETED = "small/deleted"
 def server() -> Iterator[Host]:
     """The registry team on a file system of 96 MB."""
     server = hosts.host("server")
-    units = "registry-keeper@team docker-registry@team"
+    # Each sees the mounts of when it was started.
+    units = "registry-keeper@team docker-registry@team holdfast-gateway"
     server.check_output(
         f"systemctl stop {units}; mount -t tmpfs -o size=96m,mode=$(stat -c %a {STORAGE}),uid=$(stat -c %u {STORAGE}),gid=$(stat -c %g {STORAGE}) "
         f"small {STORAGE}; systemctl start {units}"
