@@ -19,6 +19,13 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found.append(f'keeper_redis_address: "{address}" is not ADDRESS:PORT')
     found += secret_problem("keeper_redis_password", settings["keeper_redis_password"])
     found += path_problem("keeper_access_log", settings["keeper_access_log"], may_be_empty=True)
+    if settings["keeper_reserve"] and program_module("sizes").size_of(settings["keeper_reserve"]) is None:
+        found.append(f'keeper_reserve: "{settings["keeper_reserve"]}" is not a size such as 2GB, 500MB or 5%')
+    for index, name in enumerate(settings["keeper_exporters"]):
+        if name not in ("nginx", "redis"):
+            found.append(f'keeper_exporters[{index}]: "{name}" is neither nginx nor redis')
+    if "redis" in settings["keeper_exporters"] and not settings["keeper_redis_address"]:
+        found.append("keeper_redis_address: is needed for the exporter redis; give ADDRESS:PORT, or leave redis out of keeper_exporters")
     for name in sorted(name for name in settings if name.endswith("_schedule")):
         found += schedule_problem(name, settings[name])
     for name in ("keeper_collect_grace", "keeper_collect_undo", "keeper_scrub_duration"):

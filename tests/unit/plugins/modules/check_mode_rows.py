@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import typing as t
 
+from ansible_collections.holdfast.registry.tests.unit.plugins.modules.image_registry import FakeRegistry
 from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import FINGERPRINTS, KEYS
 
 MODULES = pathlib.Path(__file__).parents[4] / "plugins/modules"
@@ -815,3 +816,43 @@ apt("one of others with more", "others.list: line 1", others="deb https://packag
 apt("another key", "which fingerprints does not have", key=KEYS["rsa"], refused=True)
 apt("an expired key", "expired on", key=KEYS["expired"], fingerprints=[FINGERPRINTS["expired"]], refused=True)
 apt("refused by apt", "E: not signed", says_apt="echo E: not signed >&2; exit 100", refused=True)
+# Images: the tags before and the images in them, the images wanted
+
+
+def image(title: str, before: dict[str, str], wanted: list[dict[str, t.Any]], says: str, *, refused: bool = False, version: str = "2.8", **more: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        registry = host.servers.enter_context(FakeRegistry(host.path / "registry", version=version, auth="bearer").serving())
+        for name, word in before.items():
+            repository, _colon, tag = name.partition(":")
+            if word == "index":
+                registry.index(repository, tag)
+            else:
+                registry.image(repository, tag, word)
+        images = [{key: f"{registry.name}/{value}" if key in ("name", "source") else value for key, value in entry.items()} for entry in wanted]
+        return {"images": images, "registries": [registry.access()], "config_file": str(host.path / "none"), **more}
+
+    ROWS.append(Row("registry_image", title, says, prepare, refused))
+
+
+def tag(name: str, source: str | None = None, **values: t.Any) -> dict[str, t.Any]:
+    return {"name": name, **({"source": source} if source else {}), **values}
+
+
+image("no images", {}, [], '"changed": false')
+image("a tag that is there", {"a:1": "one"}, [tag("a:1")], "is there")
+image("a tag that is not there", {"a:1": "one"}, [tag("a:2")], "is not there", refused=True)
+image("a new tag in its repository", {"a:1": "one"}, [tag("a:2", "a:1")], "added")
+image("another repository", {"a:1": "index"}, [tag("b:1", "a:1")], "added")
+image("another repository, with what refers to it", {"a:1": "index"}, [tag("b:1", "a:1", referrers=True)], "added")
+image("another image", {"a:1": "one", "a:2": "two"}, [tag("a:1", "a:2")], "digest changed from")
+image("the same image", {"a:1": "one", "b:1": "one"}, [tag("a:1", "b:1")], "up to date")
+image("a source that is not there", {}, [tag("a:1", "a:2")], "a:2 is not there", refused=True)
+image("absent", {"a:1": "one"}, [tag("a:1", state="absent")], "removed")
+image("absent, a registry that deletes tags", {"a:1": "one", "a:2": "one"}, [tag("a:1", state="absent")], "removed", version="3.1")
+image("absent, other tags", {"a:1": "one", "a:2": "one"}, [tag("a:1", state="absent")], "so are the tags 2", refused=True)
+image("absent, other tags too", {"a:1": "one", "a:2": "one"}, [tag("a:1", state="absent")], "and with it 2", delete_other_tags=True)
+image("absent, a platform of another tag", {"a:1": "index", "a:2": "amd64"}, [tag("a:2", state="absent")], "is a part of 1", refused=True)
+image("absent already", {}, [tag("a:1", state="absent")], '"changed": false')
+image("absent, and moved to another repository", {"a:1": "one"}, [tag("b:1", "a:1"), tag("a:1", state="absent")], "removed")
+image("a registry that deletes nothing", {"a:1": "one"}, [tag("a:1", state="absent")], "deletes nothing", version="closed", refused=True)
+image("the same tag twice", {"a:1": "one"}, [tag("a:1"), tag("a:1")], "images[1].name", refused=True)

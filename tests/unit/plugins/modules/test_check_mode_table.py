@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import grp
 import importlib
@@ -41,10 +42,10 @@ RANDOM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----(?:\\
 
 
 class Host:
-    """A host of its own for each row: a directory, a day, and a way to run modules."""
+    """A host of its own for each row: a directory, a day, a way to run modules, and servers that run until the row's end."""
 
-    def __init__(self, path, run):
-        self.path, self.day, self._run = path, 0, run
+    def __init__(self, path, run, servers):
+        self.path, self.day, self._run, self.servers = path, 0, run, servers
 
     def run(self, name, /, check=False, **arguments):
         module = importlib.import_module(f"ansible_collections.holdfast.registry.plugins.modules.{name}")
@@ -110,7 +111,8 @@ def host(run, tmp_path, monkeypatch):
         result = run(module, check, **arguments)
         return {**{key: value for key, value in result.items() if key not in NOT_COMPARED}, "warnings": sorted(warnings)}
 
-    return Host(tmp_path, run_at)
+    with contextlib.ExitStack() as servers:
+        yield Host(tmp_path, run_at, servers)
 
 
 def comparable(row, result):
