@@ -60,7 +60,7 @@ def images(client: Host, before: str) -> Iterator[dict[str, str]]:
     client.check_output(f"printf %s '{PASSWORD}' | {login}")
     yield names
     docker.close()
-    client.check_output(f"rm -rf /root/signing; userdel --remove {LISTED}; userdel --remove member")
+    client.check_output(f"rm -rf /root/signing && userdel --force --remove {LISTED} && userdel --force --remove member")
 
 
 def policies(client: Host) -> list[dict[str, Any]]:
