@@ -45,6 +45,11 @@ class Login:
         return self.registry
 
     @property
+    def identity(self) -> tuple[str, str, str]:
+        """User, client and registry, the Docker Hub under one name: a user has one login for each."""
+        return self.user, self.client, _HUB_NAMES[0] if self.is_for_hub else self.registry
+
+    @property
     def auth(self) -> str:
         return base64.b64encode(f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")).decode("ascii")
 

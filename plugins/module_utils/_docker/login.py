@@ -47,7 +47,7 @@ def parse_logins(entries: t.Sequence[t.Mapping[str, t.Any]], default_registry: s
             _check_credentials(place, entry)
         username, password = entry.get("username") or "", entry.get("password") or ""
         login = Login(place, entry["user"], registry, present, username, password, entry.get("client") or "docker")
-        first = places.setdefault((login.user, login.client, login.key), place)
+        first = places.setdefault(login.identity, place)
         if first != place:
             raise HoldfastError(f"{place}: {login.user} and {login.registry} are already in {first}; a user has one login for a registry and a client")
         logins.append(login)
@@ -65,7 +65,7 @@ def _check_credentials(place: str, entry: t.Mapping[str, t.Any]) -> None:
 
 
 class Outcome(t.NamedTuple):
-    """What happened to each login, the diffs, warnings, and which logins were written; the last as (user, client, registry)."""
+    """What happened to each login, the diffs, warnings, and the identities of those that were written."""
 
     logins: list[dict[str, t.Any]]
     diffs: list[dict[str, t.Any]]
@@ -105,7 +105,7 @@ class Work:
             [found[login.user, login.client, login.registry] for login in self._logins],
             diffs,
             [warning for plan in plans for warning in plan["warnings"]],
-            [(login.user, login.client, login.registry) for login in self._logins if login.key in keys[login.user, login.client]],
+            [login.identity for login in self._logins if login.key in keys[login.user, login.client]],
         )
 
     def _visit(self, file: tuple[str, str], *, write: bool) -> dict[str, t.Any]:

@@ -15,7 +15,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files import re
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
-_Key = tuple[str, str, str]  # user, client, registry
+_Key = tuple[str, str, str]  # as Login.identity
 
 
 def log_in(run_program: Run, logins: t.Sequence[Login], name: str | None, record: str, *, exclusive: bool, check_mode: bool) -> Outcome:
@@ -54,11 +54,11 @@ class _Recorded:
         self._record = remembered.read(path)
         self._before = _keys(self._record, name)
         self._others = {key for other in self._record if other != name for key in _keys(self._record, other)}
-        self._wanted = {_key(login): login for login in logins}
+        self._wanted = {login.identity: login for login in logins}
         gone = [key for key in self._before if exclusive and key not in self._wanted]
         self._forgotten = {key for key in gone if key in self._others}
         self._removed = [Login("a recorded login", user, registry, present=False, client=client) for user, client, registry in gone]
-        self._removed = [login for login in self._removed if _key(login) not in self._others]
+        self._removed = [login for login in self._removed if login.identity not in self._others]
 
     def work(self, run_program: Run, *, check_mode: bool) -> Work:
         return Work(run_program, [*self._wanted.values(), *self._removed], check_mode=check_mode)
@@ -76,16 +76,12 @@ class _Recorded:
         ours = [key for key in self._before if key not in self._forgotten]
         ours += [key for key, login in self._wanted.items() if login.present and (key in outcome.written or key in self._others)]
         if not during:
-            gone = {_key(login) for login in self._removed} | {key for key, login in self._wanted.items() if not login.present}
+            gone = {login.identity for login in self._removed} | {key for key, login in self._wanted.items() if not login.present}
             ours = [key for key in ours if key not in gone]
         users: dict[str, list[list[str]]] = {}
         for user, client, registry in sorted(set(ours)):
             users.setdefault(user, []).append([client, registry])
         return {name: made for name, made in {**self._record, self._name: users}.items() if made}
-
-
-def _key(login: Login) -> _Key:
-    return login.user, login.client, login.registry
 
 
 def _keys(record: remembered.Record, name: str) -> list[_Key]:

@@ -61,8 +61,8 @@ def _is_there(directory: str, scope: str, entry: dict[str, t.Any]) -> bool:
 
 def _entry_in(text: str, scope: str) -> dict[str, str] | None:
     """The entry of a scope below "docker", as far as it is written in lines of its own; None where there is none."""
-    section, level, found = "", 0, None
-    inside = False
+    section, level, inside = "", 0, False
+    found: dict[str, str] | None = None
     for line in text.splitlines():
         match = _KEY.fullmatch(line.rstrip())
         if not match:

@@ -16,8 +16,10 @@ from ansible_collections.holdfast.registry.plugins.modules import docker_daemon
 DOCKERD = """#!/bin/sh
 for file; do :; done
 case "$*" in *--validate*) ;; *) exit 9 ;; esac
-if grep -q bogus "$file"; then echo "unable to configure the Docker daemon with file $file: the following directives don't match any configuration option: bogus" >&2; exit 1; fi
-case "$*" in *"-H fd://"*) if grep -q '"hosts"' "$file"; then echo "hosts: specified both as a flag and in the configuration file" >&2; exit 1; fi ;; esac
+if grep -q bogus "$file"; then echo "file $file: the following directives don't match any configuration option: bogus" >&2; exit 1; fi
+if grep -q '"hosts"' "$file"; then
+  case "$*" in *"-H fd://"*) echo "hosts: specified both as a flag and in the configuration file" >&2; exit 1 ;; esac
+fi
 echo "configuration OK" >&2
 """
 # As an engine before 23.0, which does not know --validate.
@@ -77,7 +79,9 @@ THEIRS = '{\n    "log-driver": "local",\n    "dns": ["192.0.2.53"],\n    "log-op
 def test_settings_are_merged_and_go_again_without_a_trace(put, file):
     file.write_text(THEIRS)
     file.chmod(0o640)
-    result = put({"debug": True, "dns": ["192.0.2.1", "192.0.2.53"], "log-opts": {"max-size": "10m"}, "log-driver": "json-file", "runtimes": {"a": {"path": "/a"}}})
+    result = put(
+        {"debug": True, "dns": ["192.0.2.1", "192.0.2.53"], "log-opts": {"max-size": "10m"}, "log-driver": "json-file", "runtimes": {"a": {"path": "/a"}}}
+    )
     assert content(file) == {
         "log-driver": "json-file",
         "dns": ["192.0.2.1", "192.0.2.53"],
@@ -202,14 +206,17 @@ def test_a_broken_file_is_reported_with_the_place_and_left_as_it_is(put, file, n
         assert any(one in message for one in word.split("|")), message
 
 
-@pytest.mark.parametrize("before", [None, "", " \n", "{}", "\ufeff{}", '{"labels": null}'], ids=["none", "empty", "blank", "object", "bom", "null"])
+UNUSUAL = {"none": None, "empty": "", "blank": " \n", "object": "{}", "bom": "\ufeff{}", "returns": "{\r\n}\r\n", "null": '{"labels": null}'}
+
+
+@pytest.mark.parametrize("before", UNUSUAL.values(), ids=list(UNUSUAL))
 def test_unusual_files_that_the_engine_takes_are_taken(put, file, before):
     if before is not None:
-        file.write_text(before, encoding="utf-8")
+        file.write_bytes(before.encode())
     put({"labels": ["b=1"]})
     assert content(file) == {"labels": ["b=1"]}
     put(None)
-    assert (file.read_text(encoding="utf-8") if file.exists() else None) == before or before == '{"labels": null}'
+    assert (file.read_bytes().decode() if file.exists() else None) == before or before == '{"labels": null}'
 
 
 def test_the_file_that_a_link_leads_to_is_changed_and_the_link_stays(put, file):

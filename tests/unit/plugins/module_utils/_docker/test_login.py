@@ -184,6 +184,19 @@ def test_a_file_left_by_root_in_the_user_s_directory_becomes_the_user_s(accounts
 
 
 @as_root
+def test_a_file_of_another_that_the_user_cannot_read_is_named_and_left(accounts: dict[str, pwd.struct_passwd]) -> None:
+    config = config_of(accounts["alice"])
+    config.parent.mkdir()
+    os.chown(config.parent, accounts["alice"].pw_uid, -1)
+    config.write_text('{"auths": {"theirs.test": {}}}')
+    config.chmod(0o600)
+    for check_mode in (True, False):
+        with pytest.raises(HoldfastError, match=r"alice/\.docker/config\.json: cannot be read: Permission denied"):
+            run(entry(), check_mode=check_mode)
+    assert (config.stat().st_uid, config.read_text()) == (0, '{"auths": {"theirs.test": {}}}')
+
+
+@as_root
 def test_an_error_in_the_child_reaches_the_caller_in_words() -> None:
     def refuse() -> dict[str, t.Any]:
         raise HoldfastError("config.json: is broken")

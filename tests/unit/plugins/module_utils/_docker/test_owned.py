@@ -54,6 +54,13 @@ def test_a_login_that_is_no_longer_listed_is_removed_and_the_record_holds_no_sec
     assert (machine.auths, machine.record.exists()) == ([], False)
 
 
+def test_another_name_of_the_docker_hub_is_no_other_login(machine: Machine) -> None:
+    machine.run("index.docker.io")
+    assert machine.changes("docker.io") == []
+    assert machine.auths == ["https://index.docker.io/v1/"]
+    assert machine.changes() == [("docker.io", "removed")]
+
+
 def test_without_exclusive_it_stays_and_is_still_known(machine: Machine) -> None:
     machine.run("a.test", "b.test")
     assert machine.changes("b.test", exclusive=False) == []
