@@ -92,14 +92,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Take Docker from its own repository
+- name: Take Docker from a mirror of its repository
   holdfast.registry.apt_source:
     name: docker-ce
-    uris: [https://download.docker.com/linux/debian]
+    uris: [http://mirror.example.com/debian]
     suites: [trixie]
     components: [stable]
-    key_url: https://download.docker.com/linux/debian/gpg
-    fingerprints: [9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88]
+    key_url: http://mirror.example.com/debian/gpg
+    fingerprints: ["{{ docker_fingerprint }}"]
 
 - name: Remove the source
   holdfast.registry.apt_source:
@@ -229,7 +229,7 @@ def _get_key(parameter: str, value: str) -> bytes:
         raise HoldfastError(f"key_url: {value!r} is not a URL such as https://download.docker.com/linux/debian/gpg")
     try:
         answer: bytes = open_url(value, timeout=_SECONDS).read(_SIZE_LIMIT)
-    except Exception as error:  # noqa: BLE001 - urllib, ssl and http raise many kinds
+    except Exception as error:
         raise HoldfastError(f"key_url: {value} cannot be fetched: {getattr(error, 'reason', None) or error}") from error
     return answer
 

@@ -13,13 +13,14 @@ author: holdfast.registry contributors (@holdfast)
 description:
   - Merges settings into C(daemon.json), and takes them out again. What others have in the file stays.
   - Objects are merged member by member. Lists are merged item by item, those of O(settings) first.
-  - Remembers below C(/var/lib/holdfast/docker) what it has set for each O(name), and what was there before. A setting that is no longer in O(settings) goes, and
-    what it had replaced comes back, unless somebody has changed it since.
+  - Remembers below C(/var/lib/holdfast/docker) what it has set for each O(name), and what was there before. A setting that is no longer in
+    O(settings) goes, and what it had replaced comes back, unless somebody has changed it since.
   - The engine validates the new file, with the options that it runs with, before it takes the old one's place.
     An engine without C(--validate) (before 23.0) is asked in another way.
   - A file that is not valid JSON, has a key twice or a comment, or is a symbolic link to nothing is reported with the place and not changed.
     Where a symbolic link leads to a file, that file is changed.
-  - Does not restart or reload the engine, but says which of the two is needed. The module M(holdfast.registry.services) does it, also after a run that was killed.
+  - Does not restart or reload the engine, but says which of the two is needed. The module M(holdfast.registry.services) does it, also after
+    a run that was killed.
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
@@ -94,12 +95,12 @@ restart_mark:
   description: A file that changes whenever the engine has to be restarted, for C(restart_on) of the module M(holdfast.registry.services).
   returned: success
   type: str
-  sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.restart
+  sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.restart.pending
 reload_mark:
   description: A file that changes whenever it has to be reloaded, for C(reload_on).
   returned: success
   type: str
-  sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.reload
+  sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.reload.pending
 """
 
 import os

@@ -52,8 +52,8 @@ options:
     default: {}
   hold:
     description:
-      - V(true) holds those of O(names) that are installed (C(apt-mark hold)), so that upgrades of the host leave them as they are. Packages that are there because
-        of O(unless_command) are not held.
+      - V(true) holds those of O(names) that are installed (C(apt-mark hold)), so that upgrades of the host leave them as they are. If one of
+        O(unless_command) is there instead, nothing is held.
       - V(false) lets go of those of O(names) that this module holds. What others hold stays held.
     type: bool
   release:

@@ -57,8 +57,8 @@ options:
         default: false
       reload_before_restart:
         description:
-          - If it has to be restarted, and a file of O(services[].reload_on) has changed too, reload it first. For a service that takes up by a reload how it is to
-            be restarted, such as Docker with C(live-restore).
+          - If it has to be restarted, and a file of O(services[].reload_on) has changed too, reload it first. For a service that takes up by a
+            reload how it is to be restarted, such as Docker with C(live-restore).
         type: bool
         default: false
       enabled:

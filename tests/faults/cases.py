@@ -16,7 +16,9 @@ import shutil
 import tarfile
 import typing as t
 
-from harness import run
+from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import FINGERPRINTS as APT_FINGERPRINTS
+from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import KEYS as APT_KEYS
+from harness import run  # which also makes the collection known
 
 PASSPHRASE = "correct horse"
 HASH = "$2y$04$jzs8Lm6Iu1lNvNkDw3SCq.erBMIVakxrdCpZvDil6qMJyr3qsUCj2"
@@ -276,6 +278,54 @@ def _no_policy(directory: pathlib.Path) -> Arguments:
     return policies(directory)
 
 
+# The engine's settings, and where it is from
+
+
+def programs(directory: pathlib.Path, **scripts: str) -> None:
+    (directory / "bin").mkdir(exist_ok=True)
+    for name, script in scripts.items():
+        path = directory / "bin" / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+
+def daemon(directory: pathlib.Path, **settings: t.Any) -> Arguments:
+    programs(directory, dockerd="exit 0", systemctl="exit 1")
+    (directory / "docker").mkdir(exist_ok=True)
+    return {"name": "faults", "path": str(directory / "docker/daemon.json"), "settings": settings}
+
+
+def _other_daemon(directory: pathlib.Path) -> Arguments:
+    wanted = daemon(directory, mtu=1500, labels=["b=1", "c=1"], **{"log-opts": {"max-size": "1m"}})
+    (directory / "docker/daemon.json").write_text('{"mtu": 1400, "labels": ["theirs=1"]}')
+    succeed("docker_daemon", {**wanted, "settings": {"mtu": 1450, "debug": True, "labels": ["a=1", "b=1"]}})
+    return wanted
+
+
+def _no_daemon(directory: pathlib.Path) -> Arguments:
+    return {**_other_daemon(directory), "state": "absent"}
+
+
+def source(directory: pathlib.Path, *, theirs: bool = True) -> Arguments:
+    programs(directory, apt_get="exit 0")
+    (directory / "apt/sources.list.d").mkdir(parents=True, exist_ok=True)
+    if theirs:
+        (directory / "apt/sources.list.d/theirs.list").write_text("deb https://packages.example.org x stable\n")
+    wanted = {"uris": ["https://packages.example.org"], "suites": ["x"], "components": ["stable"]}
+    return {"name": "faults", "directory": str(directory / "apt"), **wanted, "key": APT_KEYS["good"], "fingerprints": [APT_FINGERPRINTS["good"]]}
+
+
+def _other_source(directory: pathlib.Path) -> Arguments:
+    succeed("apt_source", source(directory))
+    more = {"uris": ["https://mirror.example.org"], "key": APT_KEYS["rsa"], "fingerprints": [APT_FINGERPRINTS["rsa"]]}
+    return {**source(directory, theirs=False), **more}
+
+
+def _no_source(directory: pathlib.Path) -> Arguments:
+    succeed("apt_source", source(directory))
+    return {"name": "faults", "directory": str(directory / "apt"), "state": "absent"}
+
+
 # Releases
 
 
@@ -336,6 +386,12 @@ CASES = [
     Case("signature_policy", "two scopes, no policy before", lambda directory: policies(directory, "registry.example.org", "other.example.org")),
     Case("signature_policy", "scopes added, changed and removed", _other_policy),
     Case("signature_policy", "all removed", _no_policy),
+    Case("docker_daemon", "new", lambda directory: daemon(directory, mtu=1500, labels=["a=1"])),
+    Case("docker_daemon", "settings added, changed and removed beside those of others", _other_daemon),
+    Case("docker_daemon", "removed", _no_daemon),
+    Case("apt_source", "new, beside one of others", source),
+    Case("apt_source", "another repository and key", _other_source),
+    Case("apt_source", "removed", _no_source),
     Case("registry_release", "two new releases", lambda directory: releases(directory, "3.1.2", "2.8.3")),
     Case("registry_release", "another release, two removed", _other_release),
     Case("registry_release", "a changed program installed again", _changed_release),
@@ -344,7 +400,9 @@ CASES = [
 
 def pretend_host(directory: pathlib.Path) -> None:
     """Let modules find alice's home, their state and the system's store below a directory, and run programs there that others cannot reach."""
+    from ansible_collections.holdfast.registry.plugins.module_utils._apt import source as apt_source
     from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+    from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
     from ansible_collections.holdfast.registry.plugins.module_utils._host import group, release_archive
     from ansible_collections.holdfast.registry.plugins.module_utils._host import releases as releases_of_registry
     from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
@@ -357,7 +415,7 @@ def pretend_host(directory: pathlib.Path) -> None:
     registry_login.pwd.getpwnam = lambda _name: account  # type: ignore[assignment]
     group.grp.getgrnam = lambda name: grp.struct_group((name, "x", 990, os.listdir(directory / "group")))  # type: ignore[assignment]
     os.environ["PATH"] = f"{directory}/bin:{os.environ['PATH']}"
-    for module in (group_members, registry_login_module, signature_policy):
+    for module in (group_members, registry_login_module, signature_policy, apt_source, remembered):
         module.STATE = str(directory / "holdfast")  # type: ignore[attr-defined]
     real = system_trust.SystemStore.of_this_host
 

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 import harness
-from cases import HASH, Arguments, authority, logins, members, policies, releases, succeed, trust
+from cases import HASH, Arguments, authority, daemon, logins, members, policies, releases, succeed, trust
 
 
 class Race(t.NamedTuple):
@@ -136,6 +136,15 @@ def _lost_policies(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[
     return [f"{scope} is lost" for scope in added if not all(f'"{scope}"' in text for text in texts)]
 
 
+def _settings(work: pathlib.Path, runs: int) -> list[Arguments]:
+    return [{**daemon(work, labels=[f"run={number}"]), "name": f"run{number}"} for number in range(runs)]
+
+
+def _lost_settings(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    there = json.loads((work / "docker/daemon.json").read_text())["labels"]
+    return [] if len(there) == len(results) else [f"{len(results) - len(there)} labels are lost"]
+
+
 def _releases(work: pathlib.Path, runs: int) -> list[Arguments]:
     return [{**releases(work, f"3.1.{number}"), "links": [{"name": f"link{number}", "version": f"3.1.{number}"}]} for number in range(runs)]
 
@@ -154,5 +163,6 @@ RACES = [
     Race("registry_login", "each run logs in to a registry", _registries, _lost_logins),
     Race("group_members", "each run adds a user", _members, _lost_members),
     Race("signature_policy", "each run requires signatures", _policies, _lost_policies),
+    Race("docker_daemon", "each run adds a label", _settings, _lost_settings),
     Race("registry_release", "each run installs a release", _releases, _lost_releases),
 ]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from scenario import playbook
 from testinfra.host import Host
-from tools import MIRROR, NAME, PULL, UPSTREAM, served
+from tools import PULL, UPSTREAM, served
 
 Image = Callable[[str], str]
 each_tool = pytest.mark.parametrize("tool", list(PULL))
@@ -37,13 +36,3 @@ def test_while_the_mirror_is_away_it_pulls_from_the_upstream(client: Host, image
     away()
     pulled = PULL[tool](client, f"docker.io/{name}" if tool == "docker" else f"{UPSTREAM}/{name}")
     assert pulled.rc == 0, pulled.stderr
-
-
-def test_without_mirrors_nothing_is_left_of_them(client: Host, registry: Host, image: Image, as_before: None) -> None:
-    playbook.converged("--tags", "docker_client", docker_client_mirrors=[], docker_client_short_names={})
-    name = image("library")
-    assert PULL["podman"](client, f"{UPSTREAM}/{name}").rc == 0
-    assert not served(registry, name.partition(":")[0])
-    left = client.run(f"grep -rl {MIRROR} /etc/docker/daemon.json /etc/containers/registries.conf.d; find /etc/*/certs.d -name hosts.toml | grep -v :").stdout
-    assert left == ""
-    assert not client.file(f"/etc/containers/registries.conf.d/{NAME}.conf").exists

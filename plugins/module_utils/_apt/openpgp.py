@@ -98,7 +98,7 @@ def parse_fingerprint(text: str, parameter: str) -> str:
     found = re.sub(r"[\s:]", "", text).upper()
     if not re.fullmatch(r"(0X)?([0-9A-F]{40}|[0-9A-F]{64})", found):
         raise HoldfastError(f"{parameter}: {text!r} is not the fingerprint of a key: 40 hexadecimal digits, as `gpg --show-keys FILE` prints them")
-    return found[2:] if found.startswith("0X") else found
+    return found.removeprefix("0X")
 
 
 def check(keys: list[Key], fingerprints: list[str], now: datetime.datetime, parameter: str) -> None:
@@ -186,7 +186,7 @@ def _keys(content: bytes) -> list[Key]:
 
 def _part(body: bytes) -> Part:
     if body[0] == 4:
-        fingerprint = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest()  # noqa: S324 - what the standard says
+        fingerprint = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest()
     elif body[0] == 6:
         fingerprint = hashlib.sha256(b"\x9b" + len(body).to_bytes(4, "big") + body).hexdigest()
     else:

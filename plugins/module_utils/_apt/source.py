@@ -101,7 +101,7 @@ def remove(source: Source, *, check_mode: bool) -> dict[str, t.Any]:
                     changes += Write.plan(path, sources.switched_on(content, source.name), Ownership(), why="has its own entries for the repository again")
             changes += Remove.plan(source.path) + Remove.plan(source.keyring, show=lambda _content: "a keyring\n")
             directory = os.path.dirname(source.keyring)
-            if record["directory"] and set(whole.names_in(directory)) <= {os.path.basename(source.keyring)}:
+            if record["directory"] and os.path.isdir(directory) and set(whole.names_in(directory)) <= {os.path.basename(source.keyring)}:
                 changes.append(RemoveDirectory(directory, "removed"))
             if not check_mode:
                 for change in changes:

@@ -116,7 +116,11 @@ class _Merge:
             return
         if isinstance(claim.value, list):
             self._release_items(parent, key, claim, wanted if isinstance(wanted, list) else [])
-        elif (wanted is None or isinstance(wanted, (list, dict))) and claim.has_set(parent[key]) and not any(other.path == claim.path for _owner, other in self._others):
+        elif (
+            (wanted is None or isinstance(wanted, (list, dict)))
+            and claim.has_set(parent[key])
+            and not any(other.path == claim.path for _owner, other in self._others)
+        ):
             if claim.before is MISSING:
                 del parent[key]
             else:

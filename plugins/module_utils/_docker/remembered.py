@@ -44,7 +44,7 @@ class Places:
     @classmethod
     def of(cls, path: str) -> Places:
         base = os.path.join(STATE, "docker", hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16])
-        return cls(f"{base}.json", f"{base}.restart", f"{base}.reload")
+        return cls(f"{base}.json", f"{base}.restart.pending", f"{base}.reload.pending")
 
 
 def read(places: Places) -> Remembered:

@@ -16,7 +16,7 @@ VALID = [
     "a = true\nb = false",
     'a = "text \\" \\\\ \\n \\u00e9 \\U0001F600"',
     "a = 'C:\\not\\escaped'",
-    'a = """\none\n  two \\\n   joined"""\nb = \'\'\'\nraw \\n\'\'\'',
+    "a = \"\"\"\none\n  two \\\n   joined\"\"\"\nb = '''\nraw \\n'''",
     'a = """ends in a quote"""""',
     'a = [1, 2, # comment\n 3,\n]\nb = [["x", "y"], []]',
     'a = {b = 1, "c d" = {e = [1]}}',

@@ -144,7 +144,19 @@ def test_a_key_that_cannot_be_fetched_is_an_error(put, tmp_path):
 
 
 ONE_LINER = f"# by hand\ndeb [arch=amd64 signed-by=/etc/apt/keyrings/docker.asc] {URI}/ trixie stable\ndeb https://other.example.org x main\n"
-STANZA = f"Types: deb\nURIs: https://other.example.org\nSuites: x\nComponents: main\n\n# by hand\nTypes: deb\nEnabled: yes\nURIs: {URI}\nSuites: trixie\nComponents:\n stable\n"
+STANZA = f"""Types: deb
+URIs: https://other.example.org
+Suites: x
+Components: main
+
+# by hand
+Types: deb
+Enabled: yes
+URIs: {URI}
+Suites: trixie
+Components:
+ stable
+"""
 
 
 @pytest.mark.parametrize(("name", "text"), [("docker.list", ONE_LINER), ("docker.sources", STANZA)])

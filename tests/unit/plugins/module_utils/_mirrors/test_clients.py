@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
@@ -47,7 +48,7 @@ class Etc:
             for name in names:
                 if not name.endswith(".lock"):
                     path = os.path.join(parent, name)
-                    found[os.path.relpath(path, self.path)] = os.readlink(path) if os.path.islink(path) else open(path, "rb").read()
+                    found[os.path.relpath(path, self.path)] = os.readlink(path) if os.path.islink(path) else pathlib.Path(path).read_bytes()
         return found
 
     def directories(self):
@@ -196,7 +197,9 @@ def test_podman_asks_the_mirror_by_the_upstream_in_its_path_and_no_upstream_with
 
 def test_what_others_say_of_the_same_upstream_is_said_again(etc):
     etc.write("containers/registries.conf", 'unqualified-search-registries = ["docker.io"]\n[[registry]]\nlocation = "docker.io"\nblocked = true\n')
-    etc.write("containers/registries.conf.d/50.conf", '[[registry]]\nprefix = "docker.io"\nlocation = "hub"\n[[registry.mirror]]\nlocation = "m"\ninsecure = true\n')
+    etc.write(
+        "containers/registries.conf.d/50.conf", '[[registry]]\nprefix = "docker.io"\nlocation = "hub"\n[[registry.mirror]]\nlocation = "m"\ninsecure = true\n'
+    )
     before = etc.files()
     etc.keep(["containers"], mirrors={"docker.io": (M,)}, search=("r",))
     assert drop_in(etc) == {
@@ -217,7 +220,10 @@ def test_the_older_form_of_the_main_file_is_read(etc):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('[[registry]]\nprefix = "docker.io"\n', "zz.conf: has a table for docker.io too, and as the file comes after holdfast-r_443.conf only that table counts"),
+        (
+            '[[registry]]\nprefix = "docker.io"\n',
+            "zz.conf: has a table for docker.io too, and as the file comes after holdfast-r_443.conf only that table counts",
+        ),
         ('unqualified-search-registries = ["x"]\n', "zz.conf: sets unqualified-search-registries, and comes after"),
         ("[[registry]\n", "zz.conf: line 1 is not valid TOML"),
         ("registry = 1 2\n", "zz.conf: line 1 is not valid TOML"),
@@ -263,7 +269,7 @@ def config_path(etc):
         f'version = 2\n[{V2}.headers]\n  a = ["b"]\n[debug]\n',
         f'version = 2\n[{V2}]\n  config_path = ""\n[debug]\n  level = "info"\n',
         f"version = 3\n[{V3}]\n  config_path = '' # none\n",
-        f'version = 2\n# no end of line at the end\n[{V2}]',
+        f"version = 2\n# no end of line at the end\n[{V2}]",
         f'version = 2\n[{V2}]\n  [{V2}.configs."a".auth]\n    username = "x"\n',
     ],
 )
