@@ -1,13 +1,18 @@
-"""podman and skopeo accept what is signed, and nothing else, where the policy says so."""
+"""What the settings of docker_client list, and no longer list: logins, members of the group docker, images that must be signed.
+
+podman, skopeo and buildah accept what is signed, and nothing else, where the settings say so.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from scenario import playbook
 from scenario.docker import Docker
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 from tools import REGISTRY, STORAGE, prepare
 
@@ -16,15 +21,18 @@ COSIGN = "cd /root/signing && COSIGN_PASSWORD=x DOCKER_CONFIG={config} cosign"
 POLICY = "/etc/containers/policy.json"
 
 
+LISTED = "listed"  # a user of the client
+
+
 @pytest.fixture(scope="module")
 def before(client: Host) -> str:
     """The policy of the distribution."""
     return client.file(POLICY).content_string
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def images(client: Host, before: str) -> Iterator[dict[str, str]]:
-    """An image signed with our key, one signed with another and one without a signature; all of them with a policy that requires ours."""
+    """An image signed with our key, one signed with another and one without a signature; settings that require ours, and let users in."""
     if client.run("command -v cosign").rc and client.run("apt-get install -qq --no-install-recommends cosign").rc:
         pytest.skip("this distribution has no cosign")
     client.check_output("rm -rf /root/signing; mkdir -m 700 /root/signing")
@@ -39,18 +47,32 @@ def images(client: Host, before: str) -> Iterator[dict[str, str]]:
         if title != "nobody":
             signed = client.run(f"{cosign} sign --yes --tlog-upload=false --key {title}.key {names[title].rpartition(':')[0]}@{digest}")
             assert signed.rc == 0, signed.stderr
-    key = client.file("/root/signing/ours.pub").content_string
-    settings = [{"scope": f"{REGISTRY}/signed", "keys": [key]}, {"scope": f"{REGISTRY}/signed/closed", "type": "reject"}]
-    playbook.converged("--tags", "docker_client", docker_client_signature_policy=settings)
+    client.check_output(f"for user in {LISTED} member; do id $user || useradd --create-home $user; done; gpasswd --add member docker")
+    playbook.converged(
+        "--tags",
+        "docker_client",
+        docker_client_signature_policy=policies(client),
+        docker_client_users=[LISTED, "member"],
+        docker_client_logins=[{"user": LISTED, "username": "alice", "password": PASSWORD}, {"user": "nosuch", "state": "absent"}],
+    )
     prepare(client)
     login = f"{STORAGE} podman login --username alice --password-stdin {REGISTRY}"
     client.check_output(f"printf %s '{PASSWORD}' | {login}")
     yield names
     docker.close()
-    client.check_output("rm -rf /root/signing")
+    client.check_output(f"rm -rf /root/signing && userdel --force --remove {LISTED} && userdel --force --remove member")
 
 
-@pytest.fixture(params=["podman pull {}", "skopeo copy docker://{} oci:/run/clients/layout:1", "buildah pull {}"], ids=["podman", "skopeo", "buildah"])
+def policies(client: Host) -> list[dict[str, Any]]:
+    key = client.file("/root/signing/ours.pub").content_string
+    return [{"scope": f"{REGISTRY}/signed", "keys": [key]}, {"scope": f"{REGISTRY}/signed/closed", "type": "reject"}]
+
+
+def pull_as_listed(client: Host, image: str) -> CommandResult:
+    return client.run(f"su - {LISTED} -c 'docker pull -q {image} && docker image rm {image}'")
+
+
+@pytest.fixture(params=["podman pull {}", "skopeo copy docker://{} dir:/run/clients/copy", "buildah pull {}"], ids=["podman", "skopeo", "buildah"])
 def pull(request: pytest.FixtureRequest, client: Host) -> Callable[[str], str]:
     """What the tool says of an image; empty where it accepts it."""
 
@@ -80,6 +102,12 @@ def test_an_image_of_a_scope_out_of_use_is_refused_and_others_are_accepted(image
     assert pull(free) == ""
 
 
+def test_who_is_listed_is_in_the_group_and_logged_in(images: dict[str, str], client: Host) -> None:
+    assert client.user(LISTED).groups == [LISTED, "docker"]
+    pulled = pull_as_listed(client, images["ours"])
+    assert pulled.rc == 0, pulled.stderr
+
+
 def test_docker_has_no_such_policy_and_pulls_what_nobody_has_signed(images: dict[str, str], client: Host) -> None:
     docker = Docker(client, REGISTRY)
     assert docker.login("alice", PASSWORD).rc == 0
@@ -89,10 +117,8 @@ def test_docker_has_no_such_policy_and_pulls_what_nobody_has_signed(images: dict
 
 
 def test_the_same_again_changes_nothing(images: dict[str, str], client: Host) -> None:
-    key = client.file("/root/signing/ours.pub").content_string
-    settings = [{"scope": f"{REGISTRY}/signed", "keys": [key]}, {"scope": f"{REGISTRY}/signed/closed", "type": "reject"}]
     name = json.loads(client.file("/var/lib/holdfast/signature_policy.json").content_string).popitem()[0]
-    assert playbook.module("client", "signature_policy", name=name, policies=settings)["changed"] is False
+    assert playbook.module("client", "signature_policy", name=name, policies=policies(client))["changed"] is False
 
 
 def test_a_signature_by_any_of_two_keys_is_enough(images: dict[str, str], client: Host) -> None:
@@ -103,9 +129,25 @@ def test_a_signature_by_any_of_two_keys_is_enough(images: dict[str, str], client
     assert pulled.rc == 0, pulled.stderr
 
 
-def test_without_the_setting_the_policy_is_as_it_was(images: dict[str, str], client: Host, before: str, pull: Callable[[str], str]) -> None:
-    if json.loads(client.file(POLICY).content_string) != json.loads(before):
-        playbook.converged("--tags", "docker_client")
+@pytest.fixture(scope="module")
+def no_longer(images: dict[str, str]) -> None:
+    """The settings of the scenario, which list nothing of that."""
+    playbook.converged("--tags", "docker_client")
+
+
+def test_the_policy_is_as_it_was_once_nothing_is_listed(images: dict[str, str], client: Host, before: str, no_longer: None) -> None:
     assert client.file(POLICY).content_string == before
     assert not client.file("/etc/containers/registries.d/holdfast.yaml").exists
-    assert pull(images["nobody"]) == ""
+    pulled = client.run(f"{STORAGE} podman pull {images['nobody']}")
+    assert pulled.rc == 0, pulled.stderr
+
+
+def test_who_is_no_longer_listed_is_out_but_not_who_was_in_before(images: dict[str, str], client: Host, no_longer: None) -> None:
+    assert client.user(LISTED).groups == [LISTED]
+    assert client.user("member").groups == ["member", "docker"]
+    assert json.loads(client.file(f"/home/{LISTED}/.docker/config.json").content_string)["auths"] == {}
+    assert client.run("grep -r holdfast-registry /var/lib/holdfast/*.json").rc != 0
+
+
+def test_no_password_is_in_the_log_of_the_host(client: Host, no_longer: None) -> None:
+    assert client.run("journalctl --no-pager | grep -F %s", PASSWORD).rc == 1
