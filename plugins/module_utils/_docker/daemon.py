@@ -43,6 +43,9 @@ class _Plan(t.NamedTuple):
 def configure(run_program: Run, wanted: Wanted, *, check_mode: bool) -> dict[str, t.Any]:
     """Bring the file into its state, or in check mode only say what that would change. Returns what the module returns."""
     places, warnings = Places.of(wanted.path), []
+    if not wanted.settings and not os.path.exists(places.record):
+        # Nothing to put in and nothing to take out: then the file is not our business, whatever is in it.
+        return _result(_Plan([], "none", [], Remembered(), Remembered(), b""), places, [])
     if not check_mode:
         make_directories(os.path.dirname(places.record), 0o700)
     with contextlib.nullcontext() if check_mode else locked(places.record):
@@ -54,6 +57,10 @@ def configure(run_program: Run, wanted: Wanted, *, check_mode: bool) -> dict[str
                 warnings = [line for line in [engine.validate(run_program, words, wanted.path, plan.content)] if line]
         if not check_mode:
             _carry_out(plan, places)
+    return _result(plan, places, warnings)
+
+
+def _result(plan: _Plan, places: Places, warnings: list[str]) -> dict[str, t.Any]:
     return {
         "changed": bool(plan.changes),
         "action": plan.action,

@@ -203,6 +203,12 @@ BROKEN = {
 }
 
 
+def test_a_broken_file_is_nobodys_business_while_there_is_nothing_to_set(put, file):
+    file.write_text("{ // broken")
+    assert put({})["changed"] is put(None)["changed"] is False
+    assert not os.path.exists(os.path.dirname(remembered.Places.of(str(file)).record))
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_file_is_reported_with_the_place_and_left_as_it_is(put, file, name):
     text, words = BROKEN[name]
