@@ -177,6 +177,13 @@ def test_the_mark_of_what_is_needed_changes_and_the_other_does_not(put):
     assert os.path.exists(second["reload_mark"])
 
 
+def test_live_restore_with_something_that_needs_a_restart_changes_both_marks(put):
+    result = put({"mtu": 1500, "live-restore": True})
+    assert result["action"] == "restart"
+    assert os.path.exists(result["restart_mark"])
+    assert os.path.exists(result["reload_mark"])
+
+
 BROKEN = {
     "a comma too many": ('{\n  "debug": true,\n}', ["line 2|line 3", "a comma with nothing after it|Expecting property name"]),
     "no comma": ('{\n  "debug": true\n  "mtu": 1}', ["line 3, column 3", "not valid JSON"]),
