@@ -177,6 +177,13 @@ def test_the_mark_of_what_is_needed_changes_and_the_other_does_not(put):
     assert os.path.exists(second["reload_mark"])
 
 
+def test_live_restore_with_something_that_needs_a_restart_changes_both_marks(put):
+    result = put({"mtu": 1500, "live-restore": True})
+    assert result["action"] == "restart"
+    assert os.path.exists(result["restart_mark"])
+    assert os.path.exists(result["reload_mark"])
+
+
 BROKEN = {
     "a comma too many": ('{\n  "debug": true,\n}', ["line 2|line 3", "a comma with nothing after it|Expecting property name"]),
     "no comma": ('{\n  "debug": true\n  "mtu": 1}', ["line 3, column 3", "not valid JSON"]),
@@ -194,6 +201,12 @@ BROKEN = {
     "a list for an object": ('{"log-opts": []}', ["log-opts is a list, and settings has an object for it"]),
     "an object for a value": ('{"debug": {}}', ["debug is an object, and settings has a boolean for it"]),
 }
+
+
+def test_a_broken_file_is_nobodys_business_while_there_is_nothing_to_set(put, file):
+    file.write_text("{ // broken")
+    assert put({})["changed"] is put(None)["changed"] is False
+    assert not os.path.exists(os.path.dirname(remembered.Places.of(str(file)).record))
 
 
 @pytest.mark.parametrize("name", BROKEN)
