@@ -92,14 +92,14 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Take Docker from its own repository
+- name: Take Docker from a mirror of its repository
   holdfast.registry.apt_source:
     name: docker-ce
-    uris: [https://download.docker.com/linux/debian]
+    uris: [http://mirror.example.com/debian]
     suites: [trixie]
     components: [stable]
-    key_url: https://download.docker.com/linux/debian/gpg
-    fingerprints: [9DC8 5822 9FC7 DD38 854A E2D8 8D81 803C 0EBF CD88]
+    key_url: http://mirror.example.com/debian/gpg
+    fingerprints: ["{{ docker_fingerprint }}"]
 
 - name: Remove the source
   holdfast.registry.apt_source:

@@ -70,6 +70,7 @@ EXAMPLES = r"""
       - name: docker.service
         restart_on: ["{{ daemon.restart_mark }}"]
         reload_on: ["{{ daemon.reload_mark }}"]
+        reload_before_restart: true
 
 - name: Take the settings out again
   holdfast.registry.docker_daemon:
@@ -97,7 +98,9 @@ restart_mark:
   type: str
   sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.restart.pending
 reload_mark:
-  description: A file that changes whenever it has to be reloaded, for C(reload_on).
+  description:
+    - A file that changes whenever it has to be reloaded, for C(reload_on).
+    - Also when C(live-restore) comes with a setting that needs a restart, for C(reload_before_restart), so that containers survive this restart already.
   returned: success
   type: str
   sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.reload.pending

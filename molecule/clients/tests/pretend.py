@@ -16,6 +16,9 @@ LIMIT = "You have reached your unauthenticated pull rate limit. https://www.dock
 class Answer(http.server.BaseHTTPRequestHandler):
     """404 for every image, and 429 for those below /v2/limited/."""
 
+    # To what is not HTTP, such as TLS, it says so in HTTP, as most servers do.
+    default_request_version = "HTTP/1.0"
+
     def do_GET(self) -> None:
         if self.path == "/v2/":
             self.answer(200, {})

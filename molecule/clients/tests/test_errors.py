@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import time
@@ -40,6 +41,7 @@ def pretended(upstream: Host) -> Iterator[None]:
         f" -addext subjectAltName=DNS:{UPSTREAM} -addext keyUsage=critical,keyCertSign,digitalSignature"
     )
     upstream.check_output("systemctl reset-failed pretend; systemd-run --unit=pretend python3 /root/pretend/pretend.py /root/pretend/crt /root/pretend/key")
+    upstream.check_output("timeout 20 sh -c 'until ss -ltn | grep -q :9443; do sleep 0.1; done'")
     yield
     upstream.check_output("systemctl stop pretend; rm -r /root/pretend")
 
@@ -119,16 +121,21 @@ def test_an_image_that_the_mirror_does_not_have(docker: Docker, image: Callable[
     docker.ok(f"pull {MIRROR}/{repository}")
 
 
-def test_too_many_wrong_passwords_from_one_address(docker: Docker, client: Host) -> None:
-    guess = f"seq 60 | xargs -P 20 -I N curl -s -o /dev/null -w '%{{http_code}}\\n' --user alice:guessN https://{REGISTRY}/v2/"
-    assert "429" in client.check_output(guess)
-    client.check_output(f'echo \'{{"auths": {{"{REGISTRY}": {{"auth": "Ym9iOmJvYg=="}}}}}}\' >{docker.config}/config.json')
-    assert shows("toomanyrequests of this registry", docker.run(f"pull {REGISTRY}/team/app").stderr)
-    for _ in range(60):
-        if docker.login("alice", PASSWORD).rc == 0:
-            return
-        time.sleep(1)
-    pytest.fail("still refused after a minute")
+@pytest.fixture
+def guesses(client: Host) -> Iterator[None]:
+    """Somebody on this host tries wrong passwords."""
+    guess = f"seq 1000 | xargs -P 4 -I N curl -s -o /dev/null --user alice:guessN https://{REGISTRY}/v2/"
+    client.check_output(f'systemd-run --collect --unit=guesses sh -c "{guess}"')
+    yield
+    client.run("systemctl stop guesses")
+
+
+def test_too_many_wrong_passwords_from_one_address(docker: Docker, client: Host, guesses: None) -> None:
+    hosts.write(client, f"{docker.config}/config.json", json.dumps({"auths": {REGISTRY: {"auth": "Ym9iOmJvYg=="}}}))
+    said = (docker.run(f"pull {REGISTRY}/team/app").stderr for _ in range(60))
+    assert any(shows("toomanyrequests of this registry", line) for line in said)
+    client.check_output("systemctl stop guesses")
+    assert any(docker.login("alice", PASSWORD).rc == 0 or time.sleep(1) for _ in range(60)), "still refused after a minute"
 
 
 def test_every_error_on_the_page_was_shown() -> None:

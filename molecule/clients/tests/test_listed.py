@@ -30,21 +30,32 @@ def before(client: Host) -> str:
     return client.file(POLICY).content_string
 
 
-@pytest.fixture(scope="module", autouse=True)
-def images(client: Host, before: str) -> Iterator[dict[str, str]]:
-    """An image signed with our key, one signed with another and one without a signature; settings that require ours, and let users in."""
-    if client.run("command -v cosign").rc and client.run("apt-get install -qq --no-install-recommends cosign").rc:
+@pytest.fixture(scope="module")
+def has_cosign(client: Host) -> bool:
+    """Debian 12 has none, and nothing that several keys for one scope could be tried with."""
+    return client.run("command -v cosign || apt-get install -qq --no-install-recommends cosign").rc == 0
+
+
+@pytest.fixture
+def cosign(has_cosign: bool) -> None:
+    if not has_cosign:
         pytest.skip("this distribution has no cosign")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images(client: Host, before: str, has_cosign: bool) -> Iterator[dict[str, str]]:
+    """An image signed with our key, one signed with another and one without a signature; settings that require ours, and let users in."""
     client.check_output("rm -rf /root/signing; mkdir -m 700 /root/signing")
     docker = Docker(client, REGISTRY)
     assert docker.login("alice", PASSWORD).rc == 0
     cosign = COSIGN.format(config=docker.config)
     names = {}
     for key in ("ours", "others"):
-        client.check_output(f"{cosign} generate-key-pair --output-key-prefix {key}")
+        plain = f"cd /root/signing; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkey -pubout -out {key}.pub"
+        client.check_output(f"{cosign} generate-key-pair --output-key-prefix {key}" if has_cosign else plain)
     for title in ("ours", "others", "nobody"):
         names[title], digest = docker.push(f"signed/{title}")
-        if title != "nobody":
+        if title != "nobody" and has_cosign:
             signed = client.run(f"{cosign} sign --yes --tlog-upload=false --key {title}.key {names[title].rpartition(':')[0]}@{digest}")
             assert signed.rc == 0, signed.stderr
     client.check_output(f"for user in {LISTED} member; do id $user || useradd --create-home $user; done; gpasswd --add member docker")
@@ -60,7 +71,7 @@ def images(client: Host, before: str) -> Iterator[dict[str, str]]:
     client.check_output(f"printf %s '{PASSWORD}' | {login}")
     yield names
     docker.close()
-    client.check_output(f"rm -rf /root/signing; userdel --remove {LISTED}; userdel --remove member")
+    client.check_output(f"rm -rf /root/signing && userdel --force --remove {LISTED} && userdel --force --remove member")
 
 
 def policies(client: Host) -> list[dict[str, Any]]:
@@ -83,13 +94,16 @@ def pull(request: pytest.FixtureRequest, client: Host) -> Callable[[str], str]:
     return pull
 
 
-def test_an_image_that_is_signed_with_our_key_is_accepted(images: dict[str, str], pull: Callable[[str], str]) -> None:
+def test_an_image_that_is_signed_with_our_key_is_accepted(images: dict[str, str], cosign: None, pull: Callable[[str], str]) -> None:
     assert pull(images["ours"]) == ""
 
 
-@pytest.mark.parametrize(("title", "message"), [("nobody", "no signature exists"), ("others", "cryptographic signature verification failed")])
-def test_one_that_is_not_signed_or_by_another_is_refused(images: dict[str, str], pull: Callable[[str], str], title: str, message: str) -> None:
-    assert message in pull(images[title])
+def test_one_that_is_not_signed_is_refused(images: dict[str, str], pull: Callable[[str], str]) -> None:
+    assert "no signature exists" in pull(images["nobody"])
+
+
+def test_one_that_is_signed_by_another_is_refused(images: dict[str, str], cosign: None, pull: Callable[[str], str]) -> None:
+    assert "cryptographic signature verification failed" in pull(images["others"])
 
 
 def test_an_image_of_a_scope_out_of_use_is_refused_and_others_are_accepted(images: dict[str, str], client: Host, pull: Callable[[str], str]) -> None:
@@ -121,7 +135,7 @@ def test_the_same_again_changes_nothing(images: dict[str, str], client: Host) ->
     assert playbook.module("client", "signature_policy", name=name, policies=policies(client))["changed"] is False
 
 
-def test_a_signature_by_any_of_two_keys_is_enough(images: dict[str, str], client: Host) -> None:
+def test_a_signature_by_any_of_two_keys_is_enough(images: dict[str, str], cosign: None, client: Host) -> None:
     keys = [client.file(f"/root/signing/{title}.pub").content_string for title in ("ours", "others")]
     playbook.module("client", "signature_policy", name="both", policies=[{"scope": f"{REGISTRY}/signed/others", "keys": keys}])
     pulled = client.run(f"{STORAGE} podman pull {images['others']}")

@@ -33,7 +33,7 @@ def builder(client: Host) -> Iterator[None]:
     client.check_output("id builder || useradd --create-home --groups docker builder")
     client.check_output(f"cat >/usr/local/bin/docker-credential-lab <<'END'\n{HELPER}END\nchmod 755 /usr/local/bin/docker-credential-lab")
     yield
-    client.check_output("userdel --remove builder; rm /usr/local/bin/docker-credential-lab")
+    client.check_output("userdel --force --remove builder && rm /usr/local/bin/docker-credential-lab")
 
 
 @pytest.fixture(scope="module")

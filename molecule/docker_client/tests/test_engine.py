@@ -80,12 +80,14 @@ def test_a_second_run_changes_nothing_and_check_mode_predicts_it(host: Host) -> 
     assert engine(host) == process
 
 
-def test_what_the_engine_can_take_up_while_it_runs_is_reloaded(host: Host) -> None:
-    before, process = container(host), engine(host)
+def test_what_the_engine_can_take_up_while_it_runs_is_reloaded_and_an_engine_of_another_origin_stays(host: Host) -> None:
+    before, process, packages = container(host), engine(host), host.check_output("dpkg -l | sha256sum")
     settings = {"live-restore": True, "log-level": "warn", "labels": ["ours=2"], "debug": True, "max-concurrent-downloads": 7}
-    playbook.converged(**{**EVERYTHING, "docker_client_daemon": settings})
+    playbook.converged(**{**EVERYTHING, "docker_client_daemon": settings, "docker_client_engine": "docker"})
     assert (engine(host), container(host)) == (process, before)
     assert host.check_output("docker info --format '{{.Debug}} {{.Labels}}'") == "true [ours=2]"
+    assert host.check_output("dpkg -l | sha256sum") == packages
+    assert not host.file("/etc/apt/sources.list.d/holdfast-docker.sources").exists
 
 
 def test_what_the_engine_would_refuse_is_refused_and_the_engine_goes_on(host: Host) -> None:
@@ -94,13 +96,6 @@ def test_what_the_engine_would_refuse_is_refused_and_the_engine_goes_on(host: Ho
     assert not refused.succeeded
     assert "the engine would refuse it, so nothing was changed" in refused.output
     assert (engine(host), host.file("/etc/docker/daemon.json").content_string) == (process, there)
-
-
-def test_an_engine_of_another_origin_stays_and_its_source_is_not_changed(host: Host) -> None:
-    packages = host.check_output("dpkg -l | sha256sum")
-    playbook.converged(**{**EVERYTHING, "docker_client_engine": "docker"})
-    assert host.check_output("dpkg -l | sha256sum") == packages
-    assert not host.file("/etc/apt/sources.list.d/holdfast-docker.sources").exists
 
 
 def test_the_role_takes_itself_back_and_leaves_no_trace_even_after_a_run_that_was_killed(host: Host) -> None:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
+import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
@@ -27,18 +27,21 @@ class Holds:
         return set((whole.read_bytes(self._record) or b"").decode(errors="replace").split())
 
     def of_others(self) -> set[str]:
-        return self._all - self.ours()
+        return self._all() - self.ours()
 
-    @functools.cached_property
     def _all(self) -> set[str]:
         return set(self._run("apt-mark", "showhold").out.split())
 
-    def bring(self, names: list[str], held: list[str], check_mode: bool) -> list[str]:
-        """Hold some of these names, and let go of the others that are ours. Returns a line for each. What others hold stays as it is."""
+    def bring(self, names: list[str], held: list[str], changed: t.Container[str], check_mode: bool) -> list[str]:
+        """Hold some of these names, and let go of the others that are ours. Returns a line for each. What others hold stays as it is.
+
+        apt itself has let go of those that it has changed. They are held again without a line.
+        """
         ours = self.ours()
-        new = [name for name in held if name not in self._all]
         free = [name for name in names if name in ours and name not in held]
-        gone = [name for name in free if name in self._all]
+        there = self._all() if held or free else set()
+        new = [name for name in held if name not in there]
+        gone = [name for name in free if name in there]
         if not check_mode and (new or free):
             # The record comes first, and forgets last, so that a killed run leaves no hold that nobody remembers.
             self._write(ours | set(new))
@@ -47,7 +50,7 @@ class Holds:
                 if answer and answer.code != 0:
                     raise HoldfastError(f"apt-mark {verb} {' '.join(some)} failed: {answer.words}")
             self._write((ours | set(new)) - set(free))
-        return [f"{name}: held" for name in new] + [f"{name}: no longer held" for name in gone]
+        return [f"{name}: held" for name in new if not (name in ours and name in changed)] + [f"{name}: no longer held" for name in gone]
 
     def _write(self, names: set[str]) -> None:
         if not names:

@@ -34,6 +34,7 @@ class Wanted(t.NamedTuple):
 class _Plan(t.NamedTuple):
     changes: list[Change]
     action: str
+    marks: list[str]
     before: Remembered
     after: Remembered
     content: bytes
@@ -42,6 +43,9 @@ class _Plan(t.NamedTuple):
 def configure(run_program: Run, wanted: Wanted, *, check_mode: bool) -> dict[str, t.Any]:
     """Bring the file into its state, or in check mode only say what that would change. Returns what the module returns."""
     places, warnings = Places.of(wanted.path), []
+    if not wanted.settings and not os.path.exists(places.record):
+        # Nothing to put in and nothing to take out: then the file is not our business, whatever is in it.
+        return _result(_Plan([], "none", [], Remembered(), Remembered(), b""), places, [])
     if not check_mode:
         make_directories(os.path.dirname(places.record), 0o700)
     with contextlib.nullcontext() if check_mode else locked(places.record):
@@ -53,6 +57,10 @@ def configure(run_program: Run, wanted: Wanted, *, check_mode: bool) -> dict[str
                 warnings = [line for line in [engine.validate(run_program, words, wanted.path, plan.content)] if line]
         if not check_mode:
             _carry_out(plan, places)
+    return _result(plan, places, warnings)
+
+
+def _result(plan: _Plan, places: Places, warnings: list[str]) -> dict[str, t.Any]:
     return {
         "changed": bool(plan.changes),
         "action": plan.action,
@@ -71,8 +79,10 @@ def _plan(wanted: Wanted, places: Places) -> _Plan:
     original = before.original if before.claims.by_name else content
     after = Remembered(merged.claims, original)
     if same(merged.data, data):
-        return _Plan([], "none", before, after, content or b"")
+        return _Plan([], "none", [], before, after, content or b"")
     action = engine.action(data, merged.data)
+    marks = [places.restart] if action == "restart" else []
+    marks += [places.reload] if action == "reload" or engine.reloads_first(data, merged.data) else []
     new = write_object(merged.data, content or b"")
     changes: list[Change]
     if not merged.claims.by_name and not merged.data and original is None:
@@ -83,14 +93,16 @@ def _plan(wanted: Wanted, places: Places) -> _Plan:
         keys = [key for key in {**data, **merged.data} if not same([data.get(key), key in data], [merged.data.get(key), key in merged.data])]
         mode = Ownership(mode=0o600) if content is None else Ownership()
         changes = Write.plan(wanted.path, new, mode, show=_show, why=f"{'added' if content is None else 'changed'}: {', '.join(keys)}")
-    return _Plan(changes, action, before, after, new)
+    return _Plan(changes, action, marks, before, after, new)
 
 
 def _carry_out(plan: _Plan, places: Places) -> None:
     """The record comes first, and forgets last: what a killed run leaves is in it, and at worst something that the file does not have."""
+    remembered.remove_leftovers(places)
     if plan.changes:
         remembered.write(places, _both(plan.before, plan.after))
-        remembered.mark(places.restart if plan.action == "restart" else places.reload, plan.content)
+        for path in plan.marks:
+            remembered.mark(path, plan.content)
     for change in plan.changes:
         change.apply()
     if plan.changes or plan.before != plan.after:

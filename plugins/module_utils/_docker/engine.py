@@ -45,6 +45,11 @@ def action(before: dict[str, t.Any], after: dict[str, t.Any]) -> str:
     return "reload" if changed else "none"
 
 
+def reloads_first(before: dict[str, t.Any], after: dict[str, t.Any]) -> bool:
+    """Whether an engine that is going to be restarted has to be reloaded before that, or the restart would stop the containers that are to survive it."""
+    return after.get("live-restore") is True and before.get("live-restore") is not True
+
+
 def masked(text: str) -> str:
     """A text without the credentials in its URLs, such as those of a proxy."""
     return _CREDENTIALS.sub(r"\1********@", text)

@@ -123,7 +123,7 @@ class _Packages:
         if self._wanted.hold is not None or self._wanted.release:
             held = [name for name in self._wanted.names if name in versions] if self._wanted.hold and not program else []
             names = [*self._wanted.release, *([] if self._wanted.hold is None else self._wanted.names)]
-            changes += self._holds.bring(names, held, self._check_mode)
+            changes += self._holds.bring(names, held, {step.name for step in steps}, self._check_mode)
         return {
             "changed": bool(changes),
             "changes": changes,

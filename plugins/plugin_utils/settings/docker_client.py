@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import parse_logins
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.requirements import parse as parse_requirements
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import client_tools
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import client_engine, client_tools
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
@@ -29,7 +29,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
     found += pem_problem("docker_client_ca_certificate", settings["docker_client_ca_certificate"])
     found += said(parse_requirements, settings["docker_client_signature_policy"], parameter="docker_client_signature_policy")
-    return found + client_tools.problems(settings) + _client_certificate(settings) + _logins(settings)
+    return found + client_engine.problems(settings) + client_tools.problems(settings) + _client_certificate(settings) + _logins(settings)
 
 
 def _client_certificate(settings: Settings) -> list[str]:

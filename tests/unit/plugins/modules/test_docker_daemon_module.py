@@ -137,6 +137,15 @@ def test_two_names_share_a_value_and_an_item_and_the_last_one_takes_them_out(put
     assert content(file) == {"mtu": 1400}
 
 
+def test_two_names_do_not_take_turns_to_be_the_first_in_a_list(put, file):
+    file.write_text('{"labels": ["theirs=1"]}')
+    put({"labels": ["a=1", "both=1"]}, name="one")
+    put({"labels": ["both=1", "b=1"]}, name="two")
+    assert put({"labels": ["a=1", "both=1"]}, name="one")["changed"] is False
+    assert put({"labels": ["both=1", "b=1"]}, name="two")["changed"] is False
+    assert content(file)["labels"][-1] == "theirs=1"
+
+
 def test_two_values_for_one_setting_are_refused(put, file):
     put({"mtu": 1500}, name="one")
     refused = put({"mtu": 1400}, name="two")
@@ -177,6 +186,13 @@ def test_the_mark_of_what_is_needed_changes_and_the_other_does_not(put):
     assert os.path.exists(second["reload_mark"])
 
 
+def test_live_restore_with_something_that_needs_a_restart_changes_both_marks(put):
+    result = put({"mtu": 1500, "live-restore": True})
+    assert result["action"] == "restart"
+    assert os.path.exists(result["restart_mark"])
+    assert os.path.exists(result["reload_mark"])
+
+
 BROKEN = {
     "a comma too many": ('{\n  "debug": true,\n}', ["line 2|line 3", "a comma with nothing after it|Expecting property name"]),
     "no comma": ('{\n  "debug": true\n  "mtu": 1}', ["line 3, column 3", "not valid JSON"]),
@@ -194,6 +210,12 @@ BROKEN = {
     "a list for an object": ('{"log-opts": []}', ["log-opts is a list, and settings has an object for it"]),
     "an object for a value": ('{"debug": {}}', ["debug is an object, and settings has a boolean for it"]),
 }
+
+
+def test_a_broken_file_is_nobodys_business_while_there_is_nothing_to_set(put, file):
+    file.write_text("{ // broken")
+    assert put({})["changed"] is put(None)["changed"] is False
+    assert not os.path.exists(os.path.dirname(remembered.Places.of(str(file)).record))
 
 
 @pytest.mark.parametrize("name", BROKEN)

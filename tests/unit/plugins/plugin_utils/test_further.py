@@ -30,6 +30,7 @@ def test_mirrors_share_one_address_that_the_certificate_covers_and_clients_trust
     assert {(registry["server_name"], registry["port"]) for registry in found.registries} == {("mirror.example.org", 5444)}
     assert found.names == ["mirror.example.org"]
     assert found.endpoints == ["mirror.example.org:5444"]
+    assert found.mirrors == [{"upstream": upstream, "mirror": "mirror.example.org:5444"} for upstream in ("docker.io", "quay.io")]
     assert found.places["registry_instances[1].mirror"] == "holdfast_mirrors[1]"
 
 

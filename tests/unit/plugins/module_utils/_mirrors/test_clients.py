@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
@@ -47,7 +48,7 @@ class Etc:
             for name in names:
                 if not name.endswith(".lock"):
                     path = os.path.join(parent, name)
-                    found[os.path.relpath(path, self.path)] = os.readlink(path) if os.path.islink(path) else open(path, "rb").read()
+                    found[os.path.relpath(path, self.path)] = os.readlink(path) if os.path.islink(path) else pathlib.Path(path).read_bytes()
         return found
 
     def directories(self):
