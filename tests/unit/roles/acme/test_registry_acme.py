@@ -336,6 +336,16 @@ def test_a_service_reads_a_new_certificate_and_what_it_has_read_is_known(running
     assert systemd.reloads == 1
 
 
+def test_a_service_of_which_nothing_is_known_reads_a_new_certificate_once(running, authority, program, stamps, monkeypatch):
+    systemd = Systemd(program)
+    monkeypatch.setattr(program, "run", systemd)
+    bring(running, issued(running, authority))
+    program.install({**running, "services": [GATEWAY]})
+    program.install({**running, "services": [GATEWAY]})
+    assert systemd.reloads == 1
+    assert not stamps.exists()
+
+
 def test_a_reload_that_failed_is_tried_again_by_the_next_run(running, authority, program, stamps, monkeypatch):
     systemd = Systemd(program, reload=1)
     monkeypatch.setattr(program, "run", systemd)
