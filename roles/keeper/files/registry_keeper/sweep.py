@@ -23,7 +23,7 @@ A push consists of steps, and each may meet each step of the sweep. Q is the qua
 | PUT of a manifest whose content is still    | blob taken                 | Redis is told before and after the blob goes, so the registry looks   |
 | there (2.8 then asks Redis, 3.1 the disk)   |                            | at the disk; a new link is found by look(), which brings it back      |
 | tag moved or removed, pull under way        | mark                       | what a tag named until lately stays for the grace period (survey.py)  |
-| MkdirAll, then open of a link or blob       | link or blob taken         | only files are taken; their directories stay until the purge          |
+| MkdirAll, then open of a link, tag or blob  | link, tag or blob taken    | only files are taken; their directories stay until the purge          |
 | any of these                                | killed                     | all that is in Q is in no other place: the next run tells Redis,      |
 |                                             |                            | marks, and brings back what is needed                                 |
 """
@@ -43,7 +43,7 @@ from registry_keeper.report import Report
 from registry_keeper.rescue import Rescue, blob_path, link_path, take
 from registry_keeper.survey import changed
 
-LINKS_AT_ONCE = 500
+LINKS_AT_ONCE = 50
 BLOBS_AT_ONCE = 32
 LOOK_EVERY = 1.0  # seconds between looks at all repositories while blobs go
 POLL = 0.02
@@ -89,7 +89,7 @@ class Sweep:
         self._listen()
         one = self.rescue.repository(name)
         for tag in one.tags:
-            if self.run.take(os.path.relpath(self.tree.tag(name, tag), self.tree.storage)):
+            if self.run.take(os.path.relpath(self.tree.tag(name, tag), self.tree.storage) + "/current/link"):
                 self.index.tags.setdefault(name, {})[tag] = self.run
                 self.tags += 1
         links: list[tuple[Link, int]] = [(("revisions", name, key), moment) for key, moment in one.revisions.items()]
@@ -101,6 +101,7 @@ class Sweep:
                 if link[2] not in self.rescue.protected and take(self.run, self.index, self.tree, *link):
                     self.links[link] = moment
                     self.holders.setdefault(link[2], []).append(name)
+                    self._rewritten([link])
             self._listen()
             self._rewritten(link for link, _moment in links[begin : begin + LINKS_AT_ONCE])
         self.rescue.repository(name)
@@ -136,8 +137,10 @@ class Sweep:
     def _wait(self) -> None:
         """Let requests end that had begun before, and bring back at once what they found."""
         end = time.monotonic() + self.settle
+        recent = list(self.links)[-2000:]
         while time.monotonic() < end:
             self._listen()
+            self._rewritten(recent)
             time.sleep(POLL)
 
     # --- blobs
@@ -166,9 +169,12 @@ class Sweep:
         if self.cache is not None:
             self.cache.forget_blobs(map(digest_of, keys))
         for key in keys:
-            if self.run.take(blob_path(self.tree, key)):
+            # Right before and right after, so that it is missing for as short as can be where it is wanted.
+            if not self._is_wanted(key) and self.run.take(blob_path(self.tree, key)):
                 self.index.blobs[key] = self.run
                 self.blobs[key] = self.mark.blobs[key].size
+                if self._is_wanted(key):
+                    self.rescue.blob(key)
         # Uploads first, then links: the registry writes the link, and then removes the upload.
         uploading = self._sizes_of_uploads()
         self._listen()

@@ -68,7 +68,9 @@ def test_referrers_and_fallback_tags_live_and_die_with_their_subject(keeper):
     storage.untag("a", "1")
     storage.age(24 * HOUR)
     assert keeper("collect") == DONE and keeper.document["fallback_tags"] == 2
-    assert storage.tags() == []
+    assert [tag for repository, tag in storage.tags() if storage.pull(repository, tag) is None] == []
+    keeper.collect_settings["undo_seconds"] = 0
+    assert keeper("purge") == DONE and os.listdir(storage.tree.repositories + "/a/_manifests/tags") == []
     assert all(storage.pull("a", digest) for digest in (subject, referrer, about, fallback, cosign))
 
 
