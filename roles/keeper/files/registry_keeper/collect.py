@@ -24,7 +24,7 @@ import typing as t
 from registry_keeper import lock, purge
 from registry_keeper.access_log import AccessLog, since
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
-from registry_keeper.layout import Layout, digest_of
+from registry_keeper.layout import Layout, digest_of, refuse_mirror
 from registry_keeper.mark import Index, Mark, describe, mark
 from registry_keeper.mend import abandoned_uploads, mend_links
 from registry_keeper.quarantine import Run, runs
@@ -88,6 +88,7 @@ class Collection:
         self.attention = True
 
     def check_storage(self) -> None:
+        refuse_mirror(self.settings.storage)
         if not os.path.isdir(self.tree.root):
             raise KeeperError(f"{self.tree.root}: there is no registry's storage")
 

@@ -13,6 +13,8 @@ import os
 import re
 import typing as t
 
+from registry_keeper.errors import USAGE, KeeperError
+
 ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}  # bytes
 _ALGORITHM_OF = {size: name for name, size in ALGORITHMS.items()}
 ROOT = "docker/registry/v2"  # below the storage
@@ -104,6 +106,15 @@ class Layout:
                 for name in subdirectories(f"{self.blobs}/{algorithm}/{two}"):
                     if len(name) == 2 * size and is_digest(f"{algorithm}:{name}"):
                         yield f"{algorithm}:{name}"
+
+
+def refuse_mirror(storage: str) -> None:
+    """Raise KeeperError where the storage is a pull-through cache's: the registry keeps in a file there when each thing expires.
+
+    Most of what a mirror has was pulled by its digest, so no tag needs it, and taken away it would be fetched again.
+    """
+    if os.path.exists(os.path.join(storage, "scheduler-state.json")):
+        raise KeeperError(f"{storage}: is a mirror's, which removes by itself what it has had for long enough", USAGE)
 
 
 def walk_digests(directory: str) -> t.Iterator[str]:

@@ -59,12 +59,16 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
-    """A tag as the storage has it. digest is None where its link is broken; pushed is seconds since the epoch."""
+    """A tag as the storage has it. digest is None where its link is broken; pushed is seconds since the epoch.
+
+    subject is set for a fallback tag, under which clients keep signatures and the like of an image that is there: that image's digest.
+    """
 
     name: str
     digest: str | None
     pushed: float
     pulled: float = 0.0  # when it or its image was pulled last, as far as the log says
+    subject: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,8 +263,8 @@ def verdicts(
     applying = [rule for rule in rules if rule.has_repository(repository)]
     for tag in tags:
         rule = next((rule for rule in applying if rule.has_tag(tag.name)), None)
-        if is_fallback(tag.name):
-            found[tag.name] = Verdict(tag, False, (f"goes with {subject_of(tag.name)}, when that is collected",), None)
+        if tag.subject is not None:
+            found[tag.name] = Verdict(tag, False, (f"goes with {tag.subject}, when that is collected",), None)
         elif rule is None:
             found[tag.name] = Verdict(tag, False, ("no rule applies to it",), None)
         elif tag.digest is None:
@@ -326,7 +330,7 @@ def _keep_needed(found: dict[str, Verdict], needs: t.Callable[[str], t.Collectio
         if verdict.goes and verdict.tag.digest is not None:
             going.setdefault(verdict.tag.digest, []).append(name)
     # Not of what goes with its subject: each of them would keep the tags of that.
-    staying = (verdict.tag for verdict in found.values() if not verdict.goes and not is_fallback(verdict.tag.name))
+    staying = (verdict.tag for verdict in found.values() if not verdict.goes and verdict.tag.subject is None)
     pending = sorted((tag.name, tag.digest) for tag in staying if tag.digest is not None)
     seen: set[str] = set()
     while pending and going:
@@ -340,14 +344,10 @@ def _keep_needed(found: dict[str, Verdict], needs: t.Callable[[str], t.Collectio
             pending.append((name, needed))
 
 
-def is_fallback(tag: str) -> bool:
-    """Whether clients keep signatures and the like of another image under this tag, which is named after it."""
-    return re.fullmatch(r"sha(256-[0-9a-f]{64}|512-[0-9a-f]{128})([.][a-z0-9.-]+)?", tag) is not None
-
-
-def subject_of(tag: str) -> str:
-    """The digest that a fallback tag is named after."""
-    return tag.partition(".")[0].replace("-", ":", 1)
+def subject_of(tag: str) -> str | None:
+    """The digest that a fallback tag is named after; None for other tags. There are those of referrers, and cosign's."""
+    found = re.fullmatch(r"(sha256-[0-9a-f]{64}|sha384-[0-9a-f]{96}|sha512-[0-9a-f]{128})(\.sig|\.att|\.sbom)?", tag)
+    return found[1].replace("-", ":", 1) if found else None
 
 
 def _days(seconds: int) -> str:

@@ -20,7 +20,7 @@ import typing as t
 
 from registry_keeper import lock, policy, pulled
 from registry_keeper.errors import DONE, USAGE, KeeperError
-from registry_keeper.layout import Layout, read_link
+from registry_keeper.layout import Layout, read_link, refuse_mirror
 from registry_keeper.quarantine import Run, runs
 from registry_keeper.report import Report
 from registry_keeper.settings import Settings
@@ -39,8 +39,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     """Apply the rules. Returns an exit status; raises KeeperError and OSError."""
     if options.rules and not options.dry_run:
         raise KeeperError("--rules: is for --dry-run only", USAGE)
-    if is_mirror(settings.storage):
-        raise KeeperError(f"{settings.storage}: is a mirror's, which removes by itself what nobody has pulled for long", USAGE)
+    refuse_mirror(settings.storage)
     rules = rules_of(_read_rules(options.rules) if options.rules else settings.retention, bool(settings.access_logs))
     if options.dry_run:
         record = _pulls(settings, rules, report)
@@ -55,11 +54,6 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         plan = _plan(settings, rules, record, report)
         _remove(settings, plan, report)
     return DONE
-
-
-def is_mirror(storage: str) -> bool:
-    """Whether the storage is a pull-through cache's: the registry keeps there when each thing expires."""
-    return os.path.exists(os.path.join(storage, "scheduler-state.json"))
 
 
 def rules_of(written: t.Any, knows_pulls: bool) -> list[policy.Rule]:
@@ -122,7 +116,10 @@ def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: p
     if repository in record.pulls:
         # Whoever pulls an image of an index by its digest uses the index's tag.
         when = record.last_pull(repository, name, *([digest, *manifests.needs(digest)] if digest else []))
-    return policy.Tag(name, digest, pushed / 1e9, when)
+    subject = policy.subject_of(name)
+    # Without its image it is a tag like any other.
+    there = subject is not None and os.path.isdir(tree.revision(repository, subject))
+    return policy.Tag(name, digest, pushed / 1e9, when, subject if there else None)
 
 
 def link_time(tree: Layout, repository: str, tag: str) -> int | None:

@@ -13,7 +13,8 @@ from registry_keeper import policy
 
 DAY = 86400
 NOW = 1_000 * DAY
-FALLBACK = "sha256-" + "ab" * 32
+SUBJECT = "sha256:" + "ab" * 32
+FALLBACK = policy.Tag("sha256-" + "ab" * 32, "sha256:sbom", NOW - 99 * DAY, subject=SUBJECT)
 
 
 def tag(name, age=0, image=None, pulled=None):
@@ -100,11 +101,11 @@ def test_only_what_surely_was_not_pulled_goes(pulled, since, goes):
 
 def test_each_tag_says_why():
     written = [rule(keep_newest=1, keep_younger_than="7d", keep_matching=["v*"])]
-    tags = [tag("new", 8), tag("old", 9), tag("v1", 10), tag(FALLBACK, 99)]
+    tags = [tag("new", 8), tag("old", 9), tag("v1", 10), FALLBACK]
     assert why(written, tags, "new") == ("of the newest image",)
     assert why(written, tags, "v1") == ("matches v*",)
     assert why(written, tags, "old") == ("not of the newest image", "not pushed within 7 days", "matches none of v*")
-    assert why(written, tags, FALLBACK) == (f"goes with sha256:{'ab' * 32}, when that is collected",)
+    assert why(written, tags, FALLBACK.name) == (f"goes with {SUBJECT}, when that is collected",)
     assert why([rule(tags=["x"], keep_newest=1)], tags, "old") == ("no rule applies to it",)
 
 
@@ -131,8 +132,24 @@ def test_what_needs_says_so():
 
 
 def test_a_signature_does_not_keep_what_it_signs():
-    tags = [tag(FALLBACK, 0, "sbom"), tag("app", 99)]
+    tags = [FALLBACK, tag("app", 99)]
     assert going([rule(keep_younger_than="7d")], tags, needs=lambda digest: NEEDS.get(digest, ())) == {"app"}
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        (FALLBACK.name, SUBJECT),
+        (FALLBACK.name + ".sig", SUBJECT),
+        (FALLBACK.name + ".other", None),
+        ("sha512-" + "cd" * 64, "sha512:" + "cd" * 64),
+        ("sha256-" + "ab" * 31, None),
+        ("latest", None),
+    ],
+    ids=["referrers", "signature", "something else", "another algorithm", "too short", "a tag"],
+)
+def test_what_a_fallback_tag_is_named_after(name, subject):
+    assert policy.subject_of(name) == subject
 
 
 def test_a_tag_with_a_broken_link_stays():
