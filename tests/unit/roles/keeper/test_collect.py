@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pathlib
@@ -343,6 +344,28 @@ def test_what_was_taken_goes_back_where_the_cache_fails_on_the_way(keeper, monke
             break
         assert keeper.storage.files() == before and "back in its place" in keeper.document["error"]
     assert limit[0] > 3
+
+
+@pytest.mark.parametrize("number", range(0, 60, 4))
+def test_a_full_disk_loses_nothing_and_the_next_run_does_the_work(keeper, monkeypatch, number):
+    gone = old(keeper)
+    before, left, mkdir = keeper.storage.files(), [number], os.mkdir
+
+    def full(path, *arguments, **more):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        mkdir(path, *arguments, **more)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "mkdir", full)
+        status = keeper("collect")
+    assert status == (DONE if left[0] >= 0 else FAILED)
+    if status == FAILED:
+        assert keeper.storage.files() == before and "No space left" in keeper.document["error"]
+    keeper.storage.age(24 * HOUR)
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", gone)
 
 
 def test_redis_is_told_exactly_what_has_gone(keeper, monkeypatch):
