@@ -41,7 +41,7 @@ from registry_keeper.quarantine import Run
 from registry_keeper.redis_cache import RedisCache
 from registry_keeper.report import Report
 from registry_keeper.rescue import Rescue, blob_path, link_path, take
-from registry_keeper.survey import changed
+from registry_keeper.survey import Cache, Survey, changed
 
 LINKS_AT_ONCE = 50
 BLOBS_AT_ONCE = 32
@@ -87,7 +87,8 @@ class Sweep:
     def _sweep_repository(self, name: str) -> None:
         """Look at a repository again, and take at once what it does not need now. A manifest goes before its layers."""
         self._listen()
-        one = self.rescue.repository(name)
+        read: Cache = {}  # manifests do not change
+        one = self.rescue.repository(name, read)
         for tag in one.tags:
             if self.run.take(os.path.relpath(self.tree.tag(name, tag), self.tree.storage) + "/current/link"):
                 self.index.tags.setdefault(name, {})[tag] = self.run
@@ -97,14 +98,28 @@ class Sweep:
         for begin in range(0, len(links), LINKS_AT_ONCE):
             if begin:
                 self._listen()
+                if self._pushed_to(name, one):
+                    self.rescue.repository(name, read)
             for link, moment in links[begin : begin + LINKS_AT_ONCE]:
-                if link[2] not in self.rescue.protected and take(self.run, self.index, self.tree, *link):
+                if link[2] not in self.rescue.protected and self._modified(link) == moment and take(self.run, self.index, self.tree, *link):
                     self.links[link] = moment
                     self.holders.setdefault(link[2], []).append(name)
                     self._rewritten([link])
             self._listen()
             self._rewritten(link for link, _moment in links[begin : begin + LINKS_AT_ONCE])
-        self.rescue.repository(name)
+        self.rescue.repository(name, read)
+
+    def _modified(self, link: Link) -> int | None:
+        try:
+            return os.stat(os.path.join(self.tree.storage, link_path(self.tree, *link))).st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    def _pushed_to(self, name: str, one: Survey) -> bool:
+        """Whether a repository has got something that it did not have, or a manifest again that was taken."""
+        return changed(self.tree, name) != one.changed or any(
+            self._modified(("revisions", name, key)) is not None for key in one.revisions if ("revisions", name, key) in self.links
+        )
 
     def still_taken(self) -> list[Link]:
         """The links that this run has taken and not brought back."""
