@@ -117,7 +117,7 @@ class Keeper:
         time.sleep(min(max(0.0, seconds), self.chance.uniform(0, 0.5)))
 
     def last(self) -> None:
-        for _ in range(2):
+        for _time in range(2):
             self._run("collect")
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:

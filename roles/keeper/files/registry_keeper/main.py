@@ -101,12 +101,12 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         status = _module(module).run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
+    except BrokenPipeError:
+        return FAILED
     except OSError as failure:
         error = f"{failure.filename or options.command}: {failure.strerror or failure}"
     except KeyboardInterrupt:
         error = "interrupted; nothing is lost, the next run does the work"
-    except BrokenPipeError:
-        return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
     report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)

@@ -118,7 +118,7 @@ def test_what_is_young_stays_for_the_grace_period(keeper, what):
             storage.untag("a", "1")
         else:
             os.unlink(storage.tree.revision("a", digest) + "/link")
-    for _ in range(2):
+    for _time in range(2):
         assert keeper("collect") == DONE and keeper.document["links"] == keeper.document["swept_blobs"] == 0
     if what == "tag removed":
         state = pathlib.Path(storage.path, "keeper/untagged.json")
@@ -306,7 +306,7 @@ def test_what_the_registry_may_remember_is_not_purged_while_it_runs(keeper, monk
     keeper("collect")
     run = keeper.document["run"]
     assert keeper("purge") == DONE and keeper.document["kept_for_registry"] == [run]
-    monkeypatch.setattr("registry_keeper.purge.registry_began", lambda: time.time())
+    monkeypatch.setattr("registry_keeper.purge.registry_began", time.time)
     assert keeper("purge") == DONE and keeper.document["purged_runs"] == [run]
 
 

@@ -33,7 +33,7 @@ class Server:
             with connection, connection.makefile("rb") as file:
                 while line := file.readline():
                     parts = []
-                    for _ in range(int(line[1:])):
+                    for _part in range(int(line[1:])):
                         size = int(file.readline()[1:])
                         parts.append(file.read(size + 2)[:-2])
                     self.commands.append(tuple(parts))
