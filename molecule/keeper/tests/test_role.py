@@ -54,6 +54,16 @@ def test_a_timer_runs_its_command_as_the_instances_user(host: Host) -> None:
     assert '"exit_status": 0' in host.check_output(f"cat {outcome}")
 
 
+def test_a_command_that_finds_another_at_work_tries_again(host: Host) -> None:
+    unit = "registry-keeper-retain@registry.service"
+    host.check_output(f"setsid flock {STORAGE}/keeper/lock sleep 60 >/dev/null 2>&1 & echo $! >/run/holder; systemctl start --no-block {unit}")
+    try:
+        host.check_output(f"for i in $(seq 50); do systemctl show -p SubState {unit} | grep -q auto-restart && exit; sleep 0.2; done; exit 1")
+        assert shown(host, "retain@registry.service", "ExecMainStatus") == "4"
+    finally:
+        host.check_output(f"systemctl stop {unit}; kill -- -$(cat /run/holder)")
+
+
 def test_the_sandbox_leaves_a_command_the_storage_and_the_gateways_log(host: Host) -> None:
     unit = "registry-keeper-retain@registry.service"
     host.check_output("echo words >/var/log/other.log; chgrp adm /var/log/other.log; chmod 640 /var/log/other.log")

@@ -139,6 +139,23 @@ def test_no_rotation_loses_or_repeats_a_line(log, monkeypatch):
     assert log.warnings == []
 
 
+def test_a_rotation_while_it_reads_loses_nothing(log, monkeypatch):
+    for second in range(3):
+        log.write(line(second, f"t{second}"))
+        log.rotate()
+    log.write(line(3, "t3"))
+    real, rotated = pulled._read_file, []
+
+    def rotating(path, *more):
+        if path.endswith(".log.1") and not rotated:
+            rotated.append(log.rotate())
+        real(path, *more)
+
+    monkeypatch.setattr(pulled, "_read_file", rotating)
+    record = log.read()
+    assert [record.last_pull("app", f"t{second}") for second in range(4)] == [seconds(line(second)) for second in range(4)]
+
+
 def test_a_lost_file_is_noticed(log):
     log.write(line(1, "old"))
     log.read()
