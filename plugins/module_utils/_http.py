@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -61,6 +62,7 @@ class Request:
     unix_socket: str | None = None
     context: ssl.SSLContext | None = None
     timeout: int = 10
+    body: bytes | t.Iterable[bytes] | None = None
 
 
 def parse_url(text: str) -> Url:
@@ -127,6 +129,25 @@ def ask(request: Request) -> dict[str, t.Any]:
     return exchange.answer
 
 
+@contextlib.contextmanager
+def opened(request: Request) -> t.Iterator[http.client.HTTPResponse]:
+    """Send the request once and give the response to the caller, who reads its body.
+
+    Here request.timeout seconds are the time without progress. Raises RequestError when there is no response, or when it breaks off
+    within the block. A request whose body is no bytes needs a header Content-Length.
+    """
+    exchange = _Exchange(request)
+    connection = None
+    try:
+        connection = exchange.connect()
+        yield exchange.response(connection)
+    except (OSError, http.client.HTTPException) as error:
+        raise exchange.explained(error) from error
+    finally:
+        if connection:
+            connection.close()
+
+
 class _Exchange(threading.Thread):
     """The exchange runs in a thread of its own because nothing else can limit the time a name lookup takes."""
 
@@ -143,7 +164,7 @@ class _Exchange(threading.Thread):
         started = time.monotonic()
         connection = None
         try:
-            connection = self._connect()
+            connection = self.connect()
             self.answer = self._talk(connection)
             self.answer["elapsed_ms"] = round((time.monotonic() - started) * 1000)
         except Exception as error:  # noqa: BLE001 - carried over to the thread that asked
@@ -175,7 +196,7 @@ class _Exchange(threading.Thread):
     def _sentence(self, what: str) -> str:
         return f"{self.request.url.text} (at {self.request.unix_socket or self.server}): {what}"
 
-    def _connect(self) -> socket.socket:
+    def connect(self) -> socket.socket:
         if self.request.unix_socket:
             self.doing = "connect"
             connection = socket.socket(socket.AF_UNIX)
@@ -213,14 +234,18 @@ class _Exchange(threading.Thread):
             connection.close()
             raise
 
-    def _talk(self, connection: socket.socket) -> dict[str, t.Any]:
+    def response(self, connection: socket.socket) -> http.client.HTTPResponse:
+        """Send the request over the connection, and read the header of the response."""
         url = self.request.url
-        tls = _describe_tls(connection) if isinstance(connection, ssl.SSLSocket) else {}
         self.doing = "http"
         client = http.client.HTTPConnection(url.host, url.port)
         client.sock = connection
-        client.request(self.request.method, url.target, headers={"Host": url.host_header, **self.request.headers})
-        response = client.getresponse()
+        client.request(self.request.method, url.target, body=self.request.body, headers={"Host": url.host_header, **self.request.headers})
+        return client.getresponse()
+
+    def _talk(self, connection: socket.socket) -> dict[str, t.Any]:
+        tls = _describe_tls(connection) if isinstance(connection, ssl.SSLSocket) else {}
+        response = self.response(connection)
         body = response.read(BODY_LIMIT + 1)
         if response.length and len(body) <= BODY_LIMIT:
             raise http.client.IncompleteRead(body, response.length)

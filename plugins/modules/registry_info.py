@@ -1,19 +1,20 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Send a request to a container registry and return the response."""
+"""Send a request to a container registry, and list what it holds."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_info
-short_description: Send a request to a container registry and return the response
+short_description: Send a request to a container registry, and list what it holds
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Sends one request to a registry and returns the status, headers, body, and the certificate of the server.
   - With O(connect_to) a server can be reached under its public name before that name resolves to it.
   - The certificate is always verified, and TLS older than 1.2 is refused. There is no option to turn that off.
+  - With O(contents) it then lists what the registry holds.
   - Redirects are returned, not followed. Proxy variables of the environment are ignored.
 extends_documentation_fragment:
   - holdfast.registry.attributes.read_only
@@ -69,9 +70,32 @@ options:
     type: list
     elements: str
     default: []
+  contents:
+    description:
+      - What to list after the first request, in RV(repositories). Each choice includes those before it.
+      - V(repositories) are names, V(tags) are names of tags. V(images) adds their digests, sizes and platforms, and V(referrers) what refers to
+        them, such as signatures.
+      - The registry may ask for tokens. Its catalogue may be closed; then name O(repositories).
+    type: str
+    choices: [repositories, tags, images, referrers]
+    version_added: 1.0.0
+  repositories:
+    description:
+      - The repositories to list with O(contents), instead of all in the registry's catalogue. One that does not exist has no tags.
+    type: list
+    elements: str
+    version_added: 1.0.0
+  token_hosts:
+    description:
+      - Hosts, V(HOST) or V(HOST:PORT), other than the registry that may be sent the password in exchange for a token. Only for O(contents).
+    type: list
+    elements: str
+    default: []
+    version_added: 1.0.0
   timeout:
     description:
       - Seconds, from 1 to 3600, for the whole exchange, name lookup included.
+      - With O(contents), each further request may take as long without sending or receiving anything.
     type: int
     default: 10
   expect_status:
@@ -129,6 +153,19 @@ EXAMPLES = r"""
     url: https://registry.example.com/v2/
   register: registry
   failed_when: registry is failed or registry.tls.days_left < 30
+
+- name: List the images of a repository with their digests, sizes and platforms
+  holdfast.registry.registry_info:
+    url: https://registry.example.com/v2/
+    username: alice
+    password: "{{ alice_password }}"
+    contents: images
+    repositories: [base/debian]
+  register: listed
+
+- name: Show the largest
+  ansible.builtin.debug:
+    msg: "{{ listed.repositories[0].tags | sort(attribute='size') | last }}"
 
 - name: Ask a registry that requires a client certificate
   holdfast.registry.registry_info:
@@ -269,6 +306,100 @@ tls:
     not_after: "2027-03-01T12:00:00Z"
     days_left: 88
     fingerprint_sha256: 2f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c1b0a998877
+repositories:
+  description: What the registry holds, sorted by name.
+  returned: with O(contents)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The repository.
+      type: str
+      sample: base/debian
+    tags:
+      description: Its tags. With V(tags) only their names.
+      returned: with O(contents=tags) or more
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The tag.
+          type: str
+          sample: trixie
+        digest:
+          description: The digest of its manifest or index.
+          type: str
+          sample: sha256:2f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c1b0a998877
+        media_type:
+          description: The type of that.
+          type: str
+          sample: application/vnd.oci.image.index.v1+json
+        artifact_type:
+          description: What kind of artifact it is, for what is no image; the type of its configuration for an image.
+          type: str
+          sample: application/vnd.oci.image.config.v1+json
+        size:
+          description: Bytes of everything that it consists of, compressed as in the registry, each layer counted once.
+          type: int
+          sample: 52428800
+        platforms:
+          description: Its manifests.
+          type: list
+          elements: dict
+          sample:
+            - platform: linux/arm64/v8
+              digest: sha256:1b0a9988772f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c
+              size: 26214400
+          contains:
+            platform:
+              description: Operating system, architecture and variant. Empty for what is no image.
+              type: str
+              sample: linux/arm64/v8
+            digest:
+              description: The digest of the manifest.
+              type: str
+              sample: sha256:1b0a9988772f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c
+            size:
+              description: Bytes of its configuration and layers.
+              type: int
+              sample: 26214400
+        referrers:
+          description: What refers to it, such as signatures and attestations.
+          returned: with O(contents=referrers)
+          type: list
+          elements: dict
+          sample: []
+          contains:
+            digest:
+              description: The digest of its manifest.
+              type: str
+              sample: sha256:8877665544332211009988776655443322110099887766554433221100998877
+            artifact_type:
+              description: What it is.
+              type: str
+              sample: application/vnd.dev.sigstore.bundle.v0.3+json
+            media_type:
+              description: The type of its manifest.
+              type: str
+              sample: application/vnd.oci.image.manifest.v1+json
+            size:
+              description: Bytes of its manifest.
+              type: int
+              sample: 814
+      sample:
+        - name: trixie
+          digest: sha256:2f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c1b0a998877
+          media_type: application/vnd.oci.image.index.v1+json
+          artifact_type: ""
+          size: 52428800
+          platforms:
+            - platform: linux/arm64/v8
+              digest: sha256:1b0a9988772f1c8d3b5a7e9f60413c2b1a0d9e8f7c6b5a49382716050f4e3d2c
+              size: 26214400
+  sample:
+    - name: base/debian
+      tags:
+        - name: trixie
 elapsed_ms:
   description: Milliseconds from the name lookup to the end of the response.
   returned: when RV(reachable) is true
@@ -287,6 +418,10 @@ from ansible_collections.holdfast.registry.plugins.module_utils._http import (
     mistaken_credentials,
     parse_url,
 )
+from ansible_collections.holdfast.registry.plugins.module_utils._images.access import Access
+from ansible_collections.holdfast.registry.plugins.module_utils._images.client import Registry
+from ansible_collections.holdfast.registry.plugins.module_utils._images.contents import LEVELS, contents
+from ansible_collections.holdfast.registry.plugins.module_utils._images.names import check_repository
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
 from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair, trusting_context
@@ -303,6 +438,9 @@ OPTIONS: Options = {
     "password": {"type": "str", "no_log": True},
     "method": {"type": "str", "choices": ["GET", "HEAD"], "default": "GET"},
     "accept": {"type": "list", "elements": "str", "default": []},
+    "contents": {"type": "str", "choices": list(LEVELS)},
+    "repositories": {"type": "list", "elements": "str"},
+    "token_hosts": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "timeout": {"type": "int", "default": 10},
     "expect_status": {"type": "list", "elements": "int", "default": []},
     "fail_on_error": {"type": "bool", "default": True},
@@ -342,10 +480,31 @@ def build_request(call: Call) -> Request:
     )
 
 
+def _listed(call: Call, request: Request) -> Result:
+    """What the registry of a request holds, where that was asked for."""
+    params = call.parameters
+    if params["contents"] is None:
+        return {}
+    for index, name in enumerate(params["repositories"] or []):
+        check_repository(name, f"repositories[{index}]")
+    access = Access(
+        request.url.host_header,
+        parse_url(f"{request.url.scheme}://{request.url.host_header}"),
+        request.timeout,
+        request.context,
+        request.connect_to,
+        request.unix_socket,
+        request.headers.get("Authorization", "").partition(" ")[2],
+        tuple(params["token_hosts"]),
+    )
+    return {"repositories": contents(Registry(access, call.hide), params["contents"], params["repositories"])}
+
+
 def work(call: Call) -> Result:
     params = call.parameters
+    request = build_request(call)
     try:
-        answer = ask(build_request(call))
+        answer = ask(request)
     except RequestError as error:
         failure = {"reachable": False, "error": {"kind": error.kind, "message": str(error)}}
         if params["fail_on_error"]:
@@ -357,7 +516,7 @@ def work(call: Call) -> Result:
         start = " ".join(answer["body"].split())[:200]
         said = f": {start}" if start else ""
         raise HoldfastError(f"{params['url']} answered {answer['status']} {answer['reason']}, expected {wanted}{said}", answer)
-    return {"changed": False, **answer}
+    return {"changed": False, **answer, **_listed(call, request)}
 
 
 def main() -> None:

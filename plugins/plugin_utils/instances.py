@@ -37,7 +37,7 @@ INHERITED = (
     "drain_timeout",
 )
 _ARCHIVE = ("archive", "archive_url", "archive_checksum")
-OWN = ("name", "state", "remove_images", "socket", "port", "storage_directory", "redis_database", "mirror")
+OWN = ("name", "state", "remove_images", "socket", "port", "metrics_port", "storage_directory", "redis_database", "mirror")
 
 _PREFIX = "registry_"
 _UNITS = "/etc/systemd/system"
@@ -77,7 +77,7 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
     """
     problems: list[str] = []
     settings = {**settings, **_converted(settings, _PREFIX, problems)}
-    first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "storage_directory", "redis_database")}
+    first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "metrics_port", "storage_directory", "redis_database")}
     if not settings["registry_redis_address"]:
         first["redis_database"] = None
     found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": None}, _PREFIX)]
@@ -98,6 +98,7 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
             "remove_images": False,
             "socket": "" if written.get("port") else socket_of(name),
             "port": 0,
+            "metrics_port": 0,
             "storage_directory": storage_of(name),
             "redis_database": None,
             "mirror": None,
@@ -120,7 +121,7 @@ def _converted(written: t.Mapping[str, t.Any], place: str, problems: list[str]) 
     """Numbers and booleans that came as text, as from the command line or an INI inventory. place is the beginning of their names."""
     prefix = place if place == _PREFIX else ""
     found: dict[str, t.Any] = {}
-    for key in ("port", "redis_database", "drain_timeout"):
+    for key in ("port", "metrics_port", "redis_database", "drain_timeout"):
         value = written.get(f"{prefix}{key}")
         if value is not None and as_number(value) is None:
             problems.append(f"{place}{key}: {value!r} is not a number")
@@ -167,6 +168,10 @@ def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]
             yield f"{place}storage_directory: {instance['storage_directory']} belongs to the system; give a directory of its own, such as /srv/images"
     if instance["state"] == "absent":
         return
+    if instance["metrics_port"]:
+        yield from port_problem(f"{place}metrics_port", instance["metrics_port"])
+        if not instance["socket"] and instance["metrics_port"] == instance["port"]:
+            yield f"{place}metrics_port: {instance['port']} is {place}port as well; choose another"
     if instance["socket"] and place != _PREFIX and not instance["socket"].startswith("/run/docker-registry"):
         yield f'{place}socket: "{instance["socket"]}" is not in a directory whose name begins with /run/docker-registry, which no other program has'
     elif instance["socket"] and not _SOCKET.fullmatch(instance["socket"]):
@@ -221,6 +226,7 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
             else {
                 "socket": instance["socket"] or None,
                 "port": None if instance["socket"] else instance["port"],
+                "metrics_port": instance["metrics_port"] or None,
                 "redis_database": instance["redis_database"],
             }
         )

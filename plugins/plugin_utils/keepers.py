@@ -198,15 +198,23 @@ def files(settings: Settings, kept: list[dict[str, t.Any]], commands: list[dict[
         )
         for command in _commands_of(instance, commands):
             variables = {"instance": instance, "command": command}
+            if command.get("always"):
+                found.append({"template": "units/watch.service.j2", "path": f"{_UNITS}/{_always(instance)}", "vars": variables})
+                continue
             unit = f"{_UNITS}/registry-keeper-{command['name']}@{instance['name']}"
             found.append({"template": "units/command.service.j2", "path": f"{unit}.service", "vars": variables})
-            if command["schedule"]:
+            if command.get("schedule"):
                 found.append({"template": "units/command.timer.j2", "path": f"{unit}.timer", "vars": variables})
     return found
 
 
 def _commands_of(instance: dict[str, t.Any], commands: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    return [command for command in commands if not instance["mirror"] or command.get("mirrors")]
+    """Those that the instance has. One that always runs has a service, and no time; there is none where nothing is asked of it."""
+    return [command for command in commands if (not instance["mirror"] or command.get("mirrors")) and boolean(command.get("always", True), strict=False)]
+
+
+def _always(instance: dict[str, t.Any]) -> str:
+    return f"registry-keeper@{instance['name']}.service"
 
 
 def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -214,7 +222,7 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
     policy = program_module("policy")
     host, _colon, port = settings["keeper_redis_address"].rpartition(":")
     redis = {"host": host.strip("[]"), "port": as_number(port), "database": instance["redis_database"], "password": settings["keeper_redis_password"] or None}
-    return {
+    document = {
         "instance": instance["name"],
         "storage": instance["storage_directory"],
         "redis": redis if host and instance["redis_database"] is not None else None,
@@ -223,20 +231,34 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
         "server_names": instance["log_names"],
         "retention": instance["retention"],
         **{
-            section: {key: policy.seconds_of(value) if key.endswith("_seconds") and isinstance(value, str) else value for key, value in values.items()}
+            section: {
+                **({"mirror": instance["mirror"]} if section == "status" else {}),
+                **{key: policy.seconds_of(value) if key.endswith("_seconds") and isinstance(value, str) else value for key, value in values.items()},
+            }
             for section, values in sections.items()
         },
     }
+    if "scrub" in document:
+        document["scrub"]["mirror"] = instance["mirror"]
+    return document
 
 
 def services(kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
-    """The timers, as the module services takes them."""
-    return [
+    """The timers and what always runs, as the module services takes them."""
+    timers = [
         {"name": f"registry-keeper-{command['name']}@{instance['name']}.timer"}
         for instance in kept
         for command in _commands_of(instance, commands)
-        if command["schedule"]
+        if command.get("schedule")
     ]
+    program = [PROGRAM, *(f"{LIBRARY}/registry_keeper/{path.name}" for path in sorted(_SOURCES.glob("*.py")))]
+    always = [
+        {"name": _always(instance), "restart_on": [*program, f"{CONFIGURATION}/{instance['name']}.json"]}
+        for instance in kept
+        for command in _commands_of(instance, commands)
+        if command.get("always")
+    ]
+    return timers + always
 
 
 def leftovers(kept: list[dict[str, t.Any]]) -> list[str]:

@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as user_problems
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_crl_url
 from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
@@ -18,6 +19,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     path_problem,
     port_problem,
     range_problem,
+    said,
 )
 
 _PREFIX = "nginx_auth_"
@@ -47,8 +49,30 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
-    for index, network in enumerate(settings["nginx_auth_trusted_proxies"]):
-        wrong += _network_problem(f"nginx_auth_trusted_proxies[{index}]", network)
+    wrong += path_problem("nginx_auth_challenge_directory", settings["nginx_auth_challenge_directory"], may_be_empty=True)
+    wrong += path_problem("nginx_auth_crl_file", settings["nginx_auth_crl_file"], may_be_empty=True)
+    wrong += said(check_crl_url, settings["nginx_auth_crl_url"], where="nginx_auth_crl_url")
+    for setting in ("nginx_auth_challenge_directory", "nginx_auth_crl_file"):
+        taken = [registry["place"] for registry in found if settings[setting] and str(registry["port"]) == "80"]
+        wrong += [f"{place}port: 80 is where {setting} is served; choose another" for place in taken]
+    wrong += path_problem("nginx_auth_keeper_directory", settings["nginx_auth_keeper_directory"], may_be_empty=True)
+    for setting in ("nginx_auth_trusted_proxies", "nginx_auth_metrics_networks", "nginx_auth_health_networks"):
+        for index, network in enumerate(settings[setting]):
+            wrong += _network_problem(f"{setting}[{index}]", network)
+    for index, name in enumerate(settings["nginx_auth_metrics_users"]):
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]*", name):
+            wrong.append(f"nginx_auth_metrics_users[{index}]: {name!r} must be the name of a user, of letters, digits, '.', '_', '@' and '-'")
+    for index, source in enumerate(settings["nginx_auth_metrics_sources"]):
+        place = f"nginx_auth_metrics_sources[{index}]"
+        name, address = str(source.get("name")), str(source.get("address"))
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name) or name in [registry["name"] for registry in found]:
+            wrong.append(f"{place}.name: {name!r} must be a lower-case letter and then at most 30 lower-case letters, digits and _, and no registry's name")
+        if not re.fullmatch(r"127\.0\.0\.1:[0-9]{1,5}", address):
+            wrong.append(f"{place}.address: {address!r} is not 127.0.0.1:PORT")
+    if settings["nginx_auth_status_socket"] and not re.fullmatch(r"/run/holdfast-gateway/[a-z.]+", settings["nginx_auth_status_socket"]):
+        wrong.append("nginx_auth_status_socket: must be a socket in the gateway's own directory, such as /run/holdfast-gateway/status.sock")
+    if (settings["nginx_auth_metrics_networks"] or settings["nginx_auth_metrics_users"]) and not settings["nginx_auth_keeper_directory"]:
+        wrong.append("nginx_auth_keeper_directory: must be the directory that the role keeper writes the metrics to, /run/registry-keeper")
     for index, user in enumerate(settings["nginx_auth_users"]):
         # crypt(3) does not have it, so nobody could log in with it.
         if str(user.get("password_hash", "")).startswith("$apr1$"):

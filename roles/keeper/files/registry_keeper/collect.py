@@ -15,6 +15,7 @@ In this order, under the storage's lock; each step leaves the storage right, wha
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -233,6 +234,9 @@ def _dry_run(work: Collection) -> int:
         for key in sorted(one.revisions):
             report.say(f"would go: {name}@{digest_of(key)}")
     size = sum(blob.size for blob in marked.blobs.values())
-    report.add(would_take={"manifests": manifests, "layers": layers, "blobs": len(marked.blobs), "bytes": size})
+    would = {"time": int(work.now), "manifests": manifests, "layers": layers, "blobs": len(marked.blobs), "bytes": size}
+    report.add(would_take=would)
+    with contextlib.suppress(OSError):  # for status only
+        write_whole(os.path.join(work.settings.state, "status", "would_take.json"), json.dumps(would) + "\n")
     report.say(f"would take: {manifests} manifests, {layers} layer links, {len(marked.blobs)} blobs, {human_bytes(size)}")
     return ATTENTION if work.attention else DONE

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
+import grp
 import importlib
 import json
 import os
@@ -21,8 +23,13 @@ pytest.importorskip("bcrypt")
 
 from ansible.module_utils import basic
 from ansible_collections.holdfast.registry.plugins.module_utils import _module
+from ansible_collections.holdfast.registry.plugins.module_utils._apt import source as apt_source
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
+from ansible_collections.holdfast.registry.plugins.module_utils._host import group as group_members_logic
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
+from ansible_collections.holdfast.registry.plugins.modules import group_members, signature_policy
+from ansible_collections.holdfast.registry.plugins.modules import registry_login as registry_login_module
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules import check_mode_rows
 
 ROWS = check_mode_rows.ROWS
@@ -35,10 +42,10 @@ RANDOM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----(?:\\
 
 
 class Host:
-    """A host of its own for each row: a directory, a day, and a way to run modules."""
+    """A host of its own for each row: a directory, a day, a way to run modules, and servers that run until the row's end."""
 
-    def __init__(self, path, run):
-        self.path, self.day, self._run = path, 0, run
+    def __init__(self, path, run, servers):
+        self.path, self.day, self._run, self.servers = path, 0, run, servers
 
     def run(self, name, /, check=False, **arguments):
         module = importlib.import_module(f"ansible_collections.holdfast.registry.plugins.modules.{name}")
@@ -76,6 +83,13 @@ class Host:
 def host(run, tmp_path, monkeypatch):
     account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(tmp_path), "/bin/sh"))
     monkeypatch.setattr(registry_login.pwd, "getpwnam", {"alice": account}.__getitem__)
+    monkeypatch.setattr(
+        group_members_logic.grp,
+        "getgrnam",
+        lambda name: grp.struct_group((name, "x", 990, [path.name for path in (tmp_path / "group").iterdir()])),
+    )
+    for module in (group_members, registry_login_module, signature_policy):
+        monkeypatch.setattr(module, "STATE", str(tmp_path / "state"))
     real = system_trust.SystemStore.of_this_host
 
     def of_this_host(anchors):
@@ -83,6 +97,10 @@ def host(run, tmp_path, monkeypatch):
         return dataclasses.replace(real(anchors), **paths)
 
     monkeypatch.setattr(system_trust.SystemStore, "of_this_host", of_this_host)
+    # What modules remember is no part of what a run changes. A row may have programs of its own.
+    for module in (apt_source, remembered):
+        monkeypatch.setattr(module, "STATE", str(tmp_path.with_name(f"{tmp_path.name}-state")))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     warnings = []
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _self, warning: warnings.append(warning))
     monkeypatch.setattr(basic.AnsibleModule, "log", lambda *_args, **_keywords: None)
@@ -93,7 +111,8 @@ def host(run, tmp_path, monkeypatch):
         result = run(module, check, **arguments)
         return {**{key: value for key, value in result.items() if key not in NOT_COMPARED}, "warnings": sorted(warnings)}
 
-    return Host(tmp_path, run_at)
+    with contextlib.ExitStack() as servers:
+        yield Host(tmp_path, run_at, servers)
 
 
 def comparable(row, result):

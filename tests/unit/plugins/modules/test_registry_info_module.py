@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import pathlib
 import socket
 import threading
 import typing as t
@@ -13,6 +14,8 @@ import typing as t
 import pytest
 from ansible_collections.holdfast.registry.plugins.modules import registry_info
 from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
+from ansible_collections.holdfast.registry.tests.unit.plugins.modules import image_registry
+from ansible_collections.holdfast.registry.tests.unit.plugins.modules.image_registry import FakeRegistry
 
 PASSWORD = "correct-horse"
 CREDENTIALS = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
@@ -116,3 +119,74 @@ def test_a_wrong_parameter_fails_with_its_name_whatever_fail_on_error_says(
 ) -> None:
     result = run(**{"url": "https://registry.test/", "fail_on_error": False, **wrong})
     assert (result["failed"], result["msg"][: len(message)]) == (True, message)
+
+
+# What the registry holds
+
+
+@pytest.fixture
+def registry(tmp_path: pathlib.Path) -> t.Iterator[FakeRegistry]:
+    with FakeRegistry(tmp_path, api=True, page=2).serving() as serving:
+        yield serving
+
+
+def listed(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry, contents: str, **more: t.Any) -> list[dict[str, t.Any]]:
+    result = run(url=f"http://{registry.name}/v2/", contents=contents, **more)
+    assert not result.get("failed"), result
+    return result["repositories"]
+
+
+def test_all_pages_of_repositories_and_tags_are_listed(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    for name in ("a", "b/c", "d"):
+        for tag in ("1", "2", "3"):
+            registry.image(name, tag)
+    assert listed(run, registry, "repositories") == [{"name": "a"}, {"name": "b/c"}, {"name": "d"}]
+    tags = [{"name": "1"}, {"name": "2"}, {"name": "3"}]
+    assert listed(run, registry, "tags") == [{"name": name, "tags": tags} for name in ("a", "b/c", "d")]
+    assert listed(run, registry, "tags", repositories=["b/c", "none"]) == [{"name": "b/c", "tags": tags}, {"name": "none", "tags": []}]
+
+
+def test_images_have_their_digests_sizes_and_platforms(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    index = registry.index("app", "all")
+    parts = [registry.image("app", "", word) for word in ("amd64", "arm64")]
+    sizes = [len(word) * 100 + len(json.dumps({"os": "linux", "architecture": "amd64", "word": word})) for word in ("amd64", "arm64")]
+    (image,) = listed(run, registry, "images")[0]["tags"]
+    assert (image["name"], image["digest"], image["media_type"]) == ("all", index["digest"], index["mediaType"])
+    assert image["platforms"] == [
+        {"platform": f"linux/{word}", "digest": part["digest"], "size": size} for word, part, size in zip(("amd64", "arm64"), parts, sizes)
+    ]
+    assert image["size"] == sum(sizes) + index["size"] + sum(part["size"] for part in parts)
+
+
+def test_an_image_without_an_index_has_the_platform_of_its_configuration(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    config = {**registry.blob("app", b'{"os": "linux", "architecture": "arm", "variant": "v7"}'), "mediaType": "application/vnd.oci.image.config.v1+json"}
+    registry.put("app", json.dumps({"schemaVersion": 2, "config": config, "layers": []}).encode(), image_registry.MANIFEST, "1")
+    assert listed(run, registry, "images")[0]["tags"][0]["platforms"][0]["platform"] == "linux/arm/v7"
+
+
+def test_what_refers_to_an_image_is_listed(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    digest = registry.image("app", "1")["digest"]
+    made = registry.image("app", "", "signature", subject={"digest": digest}, artifactType="application/x-test")
+    expected = [{"digest": made["digest"], "artifact_type": "application/x-test", "media_type": made["mediaType"], "size": made["size"]}]
+    assert listed(run, registry, "referrers")[0]["tags"][0]["referrers"] == expected
+    assert "referrers" not in listed(run, registry, "images")[0]["tags"][0]
+
+
+def test_a_list_is_asked_for_with_a_token_where_the_registry_wants_one(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    registry.image("app", "1")
+    registry.auth = "bearer"
+    assert listed(run, registry, "tags", username="alice", password=PASSWORD) == [{"name": "app", "tags": [{"name": "1"}]}]
+    assert registry.scopes == ["registry:catalog:*", "repository:app:pull"]
+
+
+def test_a_list_that_is_refused_fails_with_the_reason(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    registry.auth = "basic"
+    result = run(url=f"http://{registry.name}/v2/", contents="tags")
+    assert result["failed"] and "needs a username and a password" in result["msg"]
+    wrong = run(url=f"http://{registry.name}/v2/", contents="tags", repositories=["App"], username="alice", password=PASSWORD)
+    assert wrong["failed"] and wrong["msg"].startswith("repositories[0]: 'App' is not the name of a repository")
+
+
+def test_without_contents_there_is_one_request(run: t.Callable[..., dict[str, t.Any]], registry: FakeRegistry) -> None:
+    assert "repositories" not in run(url=f"http://{registry.name}/v2/_catalog")
+    assert registry.asked == ["GET /v2/_catalog"]
