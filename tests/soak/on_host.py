@@ -117,12 +117,11 @@ class Keeper:
         time.sleep(min(max(0.0, seconds), self.chance.uniform(0, 0.5)))
 
     def last(self) -> None:
-        for _ in range(2):
+        for _time in range(2):
             self._run("collect")
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
-        # as its unit runs it
-        command = ["nice", "-n", "15", "registry-keeper", "--settings", SETTINGS, "--json", *arguments]
+        command = ["registry-keeper", "--settings", SETTINGS, "--json", *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
     def _run(self, *arguments: str) -> dict[str, t.Any]:

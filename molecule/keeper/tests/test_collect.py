@@ -38,6 +38,18 @@ def test_a_push_after_a_collection_is_whole_though_the_registry_knew_its_layers(
     assert "404" in asked.splitlines()[0]
 
 
+def test_an_image_that_was_collected_is_brought_back_and_pulled(server: Host) -> None:
+    push, layer = _pushed(server, "brought/back")
+    digest = server.check_output(f"cat {push}/_manifests/tags/1/current/link")
+    server.check_output(f"rm -r {push}/_manifests/tags/1; touch -d '2 days ago' {push}/_manifests/tags")
+    _collect(server, 0)
+    wanted = f"-o /dev/null -w %{{http_code}} -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' /v2/brought/back/manifests/{digest}"
+    assert _registry(server, wanted) == "404"
+    server.check_output(f"registry-keeper undo --image brought/back@{digest}")
+    assert _registry(server, wanted) == "200"
+    assert "200" in _registry(server, f"-I /v2/brought/back/blobs/sha256:{layer}").splitlines()[0]
+
+
 def test_redis_that_hangs_delays_a_collection_for_seconds_and_loses_nothing(server: Host) -> None:
     push, layer = _pushed(server, "while/redis/hangs")
     server.check_output(f"rm -r {push}/_manifests/tags/1; touch -d '2 days ago' {push}/_manifests/tags")

@@ -114,12 +114,12 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
             status = command.run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
+    except BrokenPipeError:
+        return FAILED
     except OSError as failure:
         error = f"{failure.filename or options.command}: {failure.strerror or failure}"
     except KeyboardInterrupt:
         error = "interrupted; nothing is lost, the next run does the work"
-    except BrokenPipeError:
-        return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
     keep = status not in (USAGE, BUSY)

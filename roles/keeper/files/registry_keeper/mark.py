@@ -148,7 +148,8 @@ def mark(tree: Layout, rules: Rules, index: Index, progress: t.Callable[[str], N
                 result.add(survey(tree, name, rules, index.quarantined(name)))
                 progress(f"looked at {number + 1} of {len(names)} repositories")
         else:
-            with multiprocessing.get_context("fork").Pool(processes) as pool:
+            # The sweep that follows has moments in which it should not be kept waiting; this has none.
+            with multiprocessing.get_context("fork").Pool(processes, initializer=os.nice, initargs=(15,)) as pool:
                 for number, (needed, linked, unlinked, one) in enumerate(pool.imap_unordered(_survey_one, names, chunksize=4)):
                     one.needed, one.linked, one.unlinked = _unpack(needed), _unpack(linked), _unpack(unlinked)
                     result.add(one)

@@ -57,13 +57,25 @@ def purge(tree: Layout, runs: t.Sequence[Run], rescue: Rescue, cache: RedisCache
                     continue
                 blobs, size = blobs + 1, size + status.st_size
             os.unlink(run.place(relative))
-            # The directory that it was in; rmdir leaves it where something is in it again.
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.dirname(os.path.join(tree.storage, relative)))
+            _remove_empty(tree, run, relative)
             report.progress(f"removed {purged.blobs + blobs} blobs")
         shutil.rmtree(run.path)
         purged = Purged([*purged.runs, run.name], purged.blobs + blobs, purged.bytes + size, purged.kept_for_registry)
     return purged
+
+
+def _remove_empty(tree: Layout, run: Run, relative: str) -> None:
+    """The directory that something was in; rmdir leaves it where something is in it again. Of a tag what is left is its history."""
+    directory = os.path.dirname(os.path.join(tree.storage, relative))
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)
+        if directory.endswith("/current"):
+            left = run.place(os.path.dirname(os.path.dirname(relative)) + ".left")
+            os.rename(os.path.dirname(directory), left)
+            if os.path.exists(f"{left}/current"):
+                os.rename(left, os.path.dirname(directory))  # set again just now
+            else:
+                shutil.rmtree(left)
 
 
 def _parents_first(run: Run) -> t.Iterator[tuple[str, os.stat_result]]:

@@ -64,7 +64,7 @@ class RedisCache:
             try:
                 connection = self._connect()
                 connection.sendall(b"".join(map(_encode, part)))
-                for _ in part:
+                for _command in part:
                     self._answer()
             except (OSError, CacheError) as error:
                 self.close()

@@ -89,7 +89,7 @@ class Rescue:
         digest = read_link(run.place(os.path.relpath(self.tree.tag(name, tag), self.tree.storage)) + "/current/link")
         if digest is None or not self._is_there(key_of(digest)):
             return False
-        done = run.put_back(os.path.relpath(self.tree.tag(name, tag), self.tree.storage))
+        done = put_back_tag(run, os.path.relpath(self.tree.tag(name, tag), self.tree.storage))
         self.back += done
         return done
 
@@ -115,6 +115,13 @@ class Rescue:
                 for name, entries in every.items():
                     for key in wanted & entries.keys():
                         self.link(kind, name, key)
+
+
+def put_back_tag(run: Run, directory: str) -> bool:
+    """Bring back a tag, of which its link was taken, or the whole directory. False where the tag has been set again, which stays."""
+    if os.path.isdir(os.path.join(run.storage, directory)):
+        return run.put_back(f"{directory}/current/link")
+    return run.put_back(directory)
 
 
 def link_path(tree: Layout, kind: str, name: str, key: bytes) -> str:

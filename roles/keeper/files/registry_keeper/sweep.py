@@ -23,7 +23,7 @@ A push consists of steps, and each may meet each step of the sweep. Q is the qua
 | PUT of a manifest whose content is still    | blob taken                 | Redis is told before and after the blob goes, so the registry looks   |
 | there (2.8 then asks Redis, 3.1 the disk)   |                            | at the disk; a new link is found by look(), which brings it back      |
 | tag moved or removed, pull under way        | mark                       | what a tag named until lately stays for the grace period (survey.py)  |
-| MkdirAll, then open of a link or blob       | link or blob taken         | only files are taken; their directories stay until the purge          |
+| MkdirAll, then open of a link, tag or blob  | link, tag or blob taken    | only files are taken; their directories stay until the purge          |
 | any of these                                | killed                     | all that is in Q is in no other place: the next run tells Redis,      |
 |                                             |                            | marks, and brings back what is needed                                 |
 """
@@ -41,9 +41,9 @@ from registry_keeper.quarantine import Run
 from registry_keeper.redis_cache import RedisCache
 from registry_keeper.report import Report
 from registry_keeper.rescue import Rescue, blob_path, link_path, take
-from registry_keeper.survey import changed
+from registry_keeper.survey import Cache, Survey, changed
 
-LINKS_AT_ONCE = 500
+LINKS_AT_ONCE = 50
 BLOBS_AT_ONCE = 32
 LOOK_EVERY = 1.0  # seconds between looks at all repositories while blobs go
 POLL = 0.02
@@ -87,9 +87,10 @@ class Sweep:
     def _sweep_repository(self, name: str) -> None:
         """Look at a repository again, and take at once what it does not need now. A manifest goes before its layers."""
         self._listen()
-        one = self.rescue.repository(name)
+        read: Cache = {}  # manifests do not change
+        one = self.rescue.repository(name, read)
         for tag in one.tags:
-            if self.run.take(os.path.relpath(self.tree.tag(name, tag), self.tree.storage)):
+            if self.run.take(os.path.relpath(self.tree.tag(name, tag), self.tree.storage) + "/current/link"):
                 self.index.tags.setdefault(name, {})[tag] = self.run
                 self.tags += 1
         links: list[tuple[Link, int]] = [(("revisions", name, key), moment) for key, moment in one.revisions.items()]
@@ -97,13 +98,28 @@ class Sweep:
         for begin in range(0, len(links), LINKS_AT_ONCE):
             if begin:
                 self._listen()
+                if self._pushed_to(name, one):
+                    self.rescue.repository(name, read)
             for link, moment in links[begin : begin + LINKS_AT_ONCE]:
-                if link[2] not in self.rescue.protected and take(self.run, self.index, self.tree, *link):
+                if link[2] not in self.rescue.protected and self._modified(link) == moment and take(self.run, self.index, self.tree, *link):
                     self.links[link] = moment
                     self.holders.setdefault(link[2], []).append(name)
+                    self._rewritten([link])
             self._listen()
             self._rewritten(link for link, _moment in links[begin : begin + LINKS_AT_ONCE])
-        self.rescue.repository(name)
+        self.rescue.repository(name, read)
+
+    def _modified(self, link: Link) -> int | None:
+        try:
+            return os.stat(os.path.join(self.tree.storage, link_path(self.tree, *link))).st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    def _pushed_to(self, name: str, one: Survey) -> bool:
+        """Whether a repository has got something that it did not have, or a manifest again that was taken."""
+        return changed(self.tree, name) != one.changed or any(
+            self._modified(("revisions", name, key)) is not None for key in one.revisions if ("revisions", name, key) in self.links
+        )
 
     def still_taken(self) -> list[Link]:
         """The links that this run has taken and not brought back."""
@@ -136,8 +152,10 @@ class Sweep:
     def _wait(self) -> None:
         """Let requests end that had begun before, and bring back at once what they found."""
         end = time.monotonic() + self.settle
+        recent = list(self.links)[-2000:]
         while time.monotonic() < end:
             self._listen()
+            self._rewritten(recent)
             time.sleep(POLL)
 
     # --- blobs
@@ -166,9 +184,12 @@ class Sweep:
         if self.cache is not None:
             self.cache.forget_blobs(map(digest_of, keys))
         for key in keys:
-            if self.run.take(blob_path(self.tree, key)):
+            # Right before and right after, so that it is missing for as short as can be where it is wanted.
+            if not self._is_wanted(key) and self.run.take(blob_path(self.tree, key)):
                 self.index.blobs[key] = self.run
                 self.blobs[key] = self.mark.blobs[key].size
+                if self._is_wanted(key):
+                    self.rescue.blob(key)
         # Uploads first, then links: the registry writes the link, and then removes the upload.
         uploading = self._sizes_of_uploads()
         self._listen()

@@ -14,7 +14,7 @@ from registry_keeper.layout import TAG, Layout, digest_of, is_digest, key_of, re
 from registry_keeper.mark import Index
 from registry_keeper.quarantine import Run, run_named, runs
 from registry_keeper.report import Report
-from registry_keeper.rescue import blob_path, link_path
+from registry_keeper.rescue import blob_path, link_path, put_back_tag
 from registry_keeper.settings import Settings
 from registry_keeper.survey import FALLBACK
 
@@ -46,9 +46,11 @@ def _whole(one: Run, report: Report) -> int:
     tags = {relative[: relative.index("/current/link")] for relative in everything if "/_manifests/tags/" in relative and relative.endswith("/current/link")}
     files = [relative for relative in everything if not any(relative.startswith(tag + "/") for tag in _of(relative, tags))]
     count = 0
-    for relative in [*sorted(files, key=_order), *sorted(tags)]:
+    for relative in sorted(files, key=_order):
         count += one.put_back(relative)
         report.progress(f"brought back {count}")
+    for relative in sorted(tags):
+        count += put_back_tag(one, relative)
     one.finish(undone=True)
     return count
 
@@ -82,7 +84,7 @@ def _image(settings: Settings, image: str, only: Run | None, report: Report) -> 
         digest = found
     count = work.bring_back(digest) + work.bring_back_referrers(digest)
     if tagged is not None:
-        if not tagged.put_back(work.tag_path(reference)):
+        if not put_back_tag(tagged, work.tag_path(reference)):
             raise KeeperError(f"{image}: the tag has been pushed again, and stays as it is; {name}@{digest} is there", USAGE)
         count += 1
     report.say(f"{image} is {digest}")
@@ -128,7 +130,7 @@ class _Image:
             named = read_link(run.place(self.tag_path(tag)) + "/current/link") if match else None
             if match and named and match.group(2) == digest.partition(":")[2]:
                 del self.index.tags[self.name][tag]
-                count += self.bring_back(named) + self.bring_back_referrers(named) + run.put_back(self.tag_path(tag))
+                count += self.bring_back(named) + self.bring_back_referrers(named) + put_back_tag(run, self.tag_path(tag))
         return count
 
     def _subject(self, key: bytes) -> bytes | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pathlib
@@ -68,7 +69,9 @@ def test_referrers_and_fallback_tags_live_and_die_with_their_subject(keeper):
     storage.untag("a", "1")
     storage.age(24 * HOUR)
     assert keeper("collect") == DONE and keeper.document["fallback_tags"] == 2
-    assert storage.tags() == []
+    assert [tag for repository, tag in storage.tags() if storage.pull(repository, tag) is None] == []
+    keeper.collect_settings["undo_seconds"] = 0
+    assert keeper("purge") == DONE and os.listdir(storage.tree.repositories + "/a/_manifests/tags") == []
     assert all(storage.pull("a", digest) for digest in (subject, referrer, about, fallback, cosign))
 
 
@@ -115,7 +118,7 @@ def test_what_is_young_stays_for_the_grace_period(keeper, what):
             storage.untag("a", "1")
         else:
             os.unlink(storage.tree.revision("a", digest) + "/link")
-    for _ in range(2):
+    for _time in range(2):
         assert keeper("collect") == DONE and keeper.document["links"] == keeper.document["swept_blobs"] == 0
     if what == "tag removed":
         state = pathlib.Path(storage.path, "keeper/untagged.json")
@@ -303,7 +306,7 @@ def test_what_the_registry_may_remember_is_not_purged_while_it_runs(keeper, monk
     keeper("collect")
     run = keeper.document["run"]
     assert keeper("purge") == DONE and keeper.document["kept_for_registry"] == [run]
-    monkeypatch.setattr("registry_keeper.purge.registry_began", lambda: time.time())
+    monkeypatch.setattr("registry_keeper.purge.registry_began", time.time)
     assert keeper("purge") == DONE and keeper.document["purged_runs"] == [run]
 
 
@@ -341,6 +344,28 @@ def test_what_was_taken_goes_back_where_the_cache_fails_on_the_way(keeper, monke
             break
         assert keeper.storage.files() == before and "back in its place" in keeper.document["error"]
     assert limit[0] > 3
+
+
+@pytest.mark.parametrize("number", range(0, 60, 4))
+def test_a_full_disk_loses_nothing_and_the_next_run_does_the_work(keeper, monkeypatch, number):
+    gone = old(keeper)
+    before, left, mkdir = keeper.storage.files(), [number], os.mkdir
+
+    def full(path, *arguments, **more):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        mkdir(path, *arguments, **more)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "mkdir", full)
+        status = keeper("collect")
+    assert status == (DONE if left[0] >= 0 else FAILED)
+    if status == FAILED:
+        assert keeper.storage.files() == before and "No space left" in keeper.document["error"]
+    keeper.storage.age(24 * HOUR)
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", gone)
 
 
 def test_redis_is_told_exactly_what_has_gone(keeper, monkeypatch):

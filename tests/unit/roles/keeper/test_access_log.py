@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import gzip
+import os
+import time
+
+import pytest
+from registry_keeper.access_log import AccessLog
+from registry_keeper.errors import KeeperError
+
+KEYS = [bytes([number]) * 32 for number in range(6)]
+NOON = 1764504000  # 2025-11-30T12:00:00+00:00
+
+
+def line(key, moment="2025-11-30T12:00:00+00:00", method="HEAD", status=200, form="sha256:"):
+    return f'{{"time":"{moment}","method":"{method}","path":"/v2/a/blobs/{form}{key.hex()}","status":{status},"bytes":0}}\n'
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "access.log"
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        pytest.param({}, True, id="found"),
+        pytest.param({"method": "GET", "status": 304}, True, id="not modified"),
+        pytest.param({"status": 499}, False, id="client gone before the answer"),
+        pytest.param({"status": 404}, False, id="not found"),
+        pytest.param({"method": "DELETE", "status": 202}, False, id="deleted"),
+        pytest.param({"form": "sha256%3A"}, True, id="percent-encoded"),
+        pytest.param({"moment": "2025-11-30T10:59:59+00:00"}, False, id="too old"),
+        pytest.param({"moment": "2025-11-30T13:30:00+02:00"}, True, id="in another time zone"),
+        pytest.param({"moment": "2025-11-30T12:30:00+02:00"}, False, id="too old in another time zone"),
+        pytest.param({"moment": "2025-11-30T08:00:00-03:30"}, True, id="west of Greenwich"),
+    ],
+)
+def test_what_was_found_within_the_window_counts(log, written, found):
+    log.write_text(line(KEYS[0], **written))
+    assert AccessLog([str(log)], NOON - 3600).read() == ({KEYS[0]} if found else set())
+
+
+def test_a_look_again_reads_what_was_added_and_waits_for_whole_lines(log):
+    log.write_text(line(KEYS[0]))
+    reader = AccessLog([str(log)], 0)
+    assert reader.read() == {KEYS[0]} and reader.follow() == set()
+    with log.open("a") as file:
+        file.write(line(KEYS[1]) + line(KEYS[2])[:60])
+        file.flush()
+        assert reader.follow() == {KEYS[1]}
+        file.write(line(KEYS[2])[60:])
+    assert reader.follow() == {KEYS[2]}
+
+
+def test_a_rotation_loses_nothing(log):
+    log.write_text(line(KEYS[0]))
+    reader = AccessLog([str(log), f"{log}.*"], 0)
+    assert reader.read() == {KEYS[0]}
+    with log.open("a") as file:  # nginx writes on until it is told
+        log.rename(f"{log}.1")
+        file.write(line(KEYS[1]))
+    log.write_text(line(KEYS[2]))
+    assert reader.follow() == {KEYS[1], KEYS[2]}
+
+
+def test_a_log_that_was_emptied_is_read_from_its_beginning(log):
+    log.write_text(line(KEYS[0]) * 3)
+    reader = AccessLog([str(log)], 0)
+    reader.read()
+    log.write_text(line(KEYS[1]))
+    assert reader.follow() == {KEYS[1]}
+
+
+def test_compressed_logs_are_read_unless_they_are_older_than_the_window(log):
+    for name, key, age in (("2.gz", KEYS[0], 0), ("3.gz", KEYS[1], 9 * 3600)):
+        path = f"{log}.{name}"
+        with gzip.open(path, "wt") as file:
+            file.write(line(key, moment=time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())))
+        os.utime(path, (time.time() - age,) * 2)
+    assert AccessLog([f"{log}.*"], time.time() - 3600).read() == {KEYS[0]}
+
+
+def test_a_log_that_cannot_be_read_is_an_error_and_one_that_is_not_there_yet_is_none(log):
+    assert AccessLog([str(log)], 0).read() == set()
+    log.mkdir()
+    with pytest.raises(KeeperError, match="cannot be read"):
+        AccessLog([str(log)], 0).read()
