@@ -102,7 +102,7 @@ def test_what_is_pushed_while_the_list_is_made_is_whole_in_it_or_not_in_it(stora
     for one in parsed:
         if one.kind in ("tag", "index"):
             assert one.digest in revisions
-        if one.kind == "tag" and one.repository == "team/app":
+        if one.kind == "revision" and one.repository == "team/app":
             assert _parts(storage, one.digest) <= layers
 
 
