@@ -69,6 +69,11 @@ _value:
       type: list
       elements: str
       sample: ["registry.example.org:5444"]
+    mirrors:
+      description: What clients ask before the upstreams, as entries of C(docker_client_mirrors).
+      type: list
+      elements: dict
+      sample: [{upstream: docker.io, mirror: "registry.example.org:5444"}]
     places:
       description: The user's names for what messages of the roles name.
       type: dict

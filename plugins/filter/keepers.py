@@ -26,6 +26,9 @@ options:
     description: Further sections of the settings file of each instance.
     type: dict
     required: true
+  backup:
+    description: The variables of the role about the backup, without C(keeper_backup_). By default there is none.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -81,10 +84,13 @@ _value:
 
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.plugin_utils import backups
 from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as resolving
 
 
-def keepers(settings: dict[str, t.Any], commands: list[dict[str, t.Any]], sections: dict[str, t.Any]) -> dict[str, t.Any]:
+def keepers(
+    settings: dict[str, t.Any], commands: list[dict[str, t.Any]], sections: dict[str, t.Any], backup: dict[str, t.Any] | None = None
+) -> dict[str, t.Any]:
     kept, problems = resolving.instances(settings)
     present = settings["keeper_state"] == "present" and not problems
     units = {"path": "/etc/systemd/system", "purge": "registry-keeper-*@*.service"}
@@ -93,13 +99,14 @@ def keepers(settings: dict[str, t.Any], commands: list[dict[str, t.Any]], sectio
         {"path": resolving.LIBRARY},
         {"path": f"{resolving.LIBRARY}/registry_keeper", "purge": "*.py"},
     ]
+    backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
         "problems": problems,
         "instances": kept,
-        "directories": [units, *directories] if present else [units],
-        "files": resolving.files(settings, kept, commands, sections) if present else [],
-        "absent": [] if present else resolving.leftovers(kept),
-        "services": resolving.services(kept, commands) if present else [],
+        "directories": [units, *directories, *backups.directories(backup, kept)] if present else [units],
+        "files": resolving.files(settings, kept, commands, sections) + backups.files(backup, kept) if present else [],
+        "absent": backups.absent(backup) + ([] if present else resolving.leftovers(kept)),
+        "services": resolving.services(kept, commands) + backups.services(backup) if present else [],
     }
 
 

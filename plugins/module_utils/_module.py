@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What all modules share: the error, the way to run, and common parameters."""
+"""What all modules share: the way to run, and common parameters. The error and the result are those of _errors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run, runner
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
+
+# Modules import from here all that they share.
+__all__ = ["DIRECTORY", "OWNERSHIP", "PASSPHRASE", "Call", "HoldfastError", "Options", "Result", "current_time", "entries", "pem", "run", "words"]
 
 # This file is the first of the collection's that any module executes, and works on every Python that Ansible does.
 if sys.version_info < (3, 9):  # noqa: UP036
@@ -18,19 +22,6 @@ if sys.version_info < (3, 9):  # noqa: UP036
     raise SystemExit(1)
 
 Options = dict[str, dict[str, t.Any]]
-Result = dict[str, t.Any]
-
-
-class HoldfastError(Exception):
-    """Something the user can act on.
-
-    The message names the parameter or the file and the place in it, and says what would be right.
-    It never contains a secret. run() catches this error and hands the message to fail_json(), with the results, if any.
-    """
-
-    def __init__(self, message: str, results: Result | None = None) -> None:
-        super().__init__(message)
-        self.results = results or {}
 
 
 class Call(t.NamedTuple):

@@ -9,7 +9,7 @@ import re
 import typing as t
 import unicodedata
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 _BRACKETED = re.compile(r"\[(?P<host>[^\[\]]*)\](?::(?P<port>.*))?", re.DOTALL)
 _PLAIN = re.compile(r"(?P<host>[^:]*)(?::(?P<port>[^:]*))?", re.DOTALL)

@@ -15,8 +15,11 @@ description:
     certificate revocation list (CRL) C(ca.crl).
   - A renewal keeps the key, so existing certificates stay valid as long as O(common_name) does not change.
   - Raising O(generation) replaces the CA by one with a new key. The previous CA stays in C(ca-bundle.crt), which lists the CAs that
-    clients have to trust, until the last of its certificates in the record (C(issued.jsonl)) has expired or is revoked.
-    Let clients trust RV(bundle) first, then sign with the new CA. Certificates of a replaced CA can no longer be revoked, since its key is gone.
+    clients have to trust, until the last of its certificates in the record (C(issued.jsonl)) has expired or is revoked. Until then its key is kept in
+    C(ca-previous-....key), to sign its CRL.
+    Let clients trust RV(bundle) first, then sign with the new CA.
+  - With O(parent_certificate) the CA is below another one, such as a root whose key is kept offline. Clients then trust only the root, whatever happens
+    to this CA. It writes a request, C(ca.csr), and works with the CA it has until O(signed_certificate) brings the answer.
   - The CA signs certificates of servers and clients, but not of other CAs.
   - Sign certificates with M(holdfast.registry.certificate_sign); have hosts trust the CA with M(holdfast.registry.ca_trust).
 extends_documentation_fragment:
@@ -53,6 +56,19 @@ options:
     type: str
   new_passphrase:
     description: Changes the passphrase of the key to this one. If the key already has it, O(passphrase) is ignored.
+    type: str
+  parent_certificate:
+    description:
+      - Certificates of the CAs above this one, in PEM form, the parent first and the root last. The CA is its own root if missing or empty.
+      - A CA that was its own root keeps its key and name below the parent, so that certificates and clients of before go on working.
+    type: str
+  parent_crl:
+    description: CRLs of these CAs in PEM form. They are added to RV(crl), since a server that checks clients' certificates needs one of every CA between.
+    type: str
+  signed_certificate:
+    description:
+      - The CA's own certificate as the parent signed it for RV(csr), in PEM form. M(holdfast.registry.ca_sign) makes one.
+      - One that is for another key is ignored. One that is for this key and cannot do is refused.
     type: str
   lifetime_days:
     description: Days for which a new CA certificate is valid. Must be greater than O(renew_before_days).
@@ -144,7 +160,7 @@ certificate:
   returned: success
   sample: "-----BEGIN CERTIFICATE-----\nMIIBmj...\n-----END CERTIFICATE-----\n"
 bundle:
-  description: Certificates of all CAs that clients have to trust, in PEM form, the CA's own first. In check mode as RV(certificate).
+  description: Certificates of all CAs that clients have to trust, in PEM form, the CA's own first, or the root. In check mode as RV(certificate).
   type: str
   returned: success
   sample: "-----BEGIN CERTIFICATE-----\nMIIBmj...\n-----END CERTIFICATE-----\n"
@@ -153,6 +169,21 @@ crl:
   type: str
   returned: success
   sample: "-----BEGIN X509 CRL-----\nMIHkMI...\n-----END X509 CRL-----\n"
+chain:
+  description: The certificates that a server sends behind its own, in PEM form, this CA's first. Empty for a CA that is its own root.
+  type: str
+  returned: success
+  sample: ""
+csr:
+  description: The request that the parent has to sign, in PEM form. Empty if there is none.
+  type: str
+  returned: success
+  sample: ""
+csr_path:
+  description: Path of the file with it.
+  type: str
+  returned: success
+  sample: /etc/holdfast/ca/ca.csr
 path:
   description: Path of the CA's certificate.
   type: str
@@ -185,7 +216,7 @@ days_left:
   sample: 3649
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, PASSPHRASE, Call, Options, Result, run
+from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, PASSPHRASE, Call, Options, Result, pem, run
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority import ca
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES
@@ -198,6 +229,9 @@ OPTIONS: Options = {
     "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
     "passphrase": PASSPHRASE,
     "new_passphrase": PASSPHRASE,
+    "parent_certificate": pem(),
+    "parent_crl": pem(),
+    "signed_certificate": pem(),
     "lifetime_days": {"type": "int", "default": 3650},
     "renew_before_days": {"type": "int", "default": 90},
     "permitted_dns_domains": {"type": "list", "elements": "str"},

@@ -51,6 +51,16 @@ options:
     type: list
     elements: str
     choices: [system, docker, containers, containerd]
+  only_these_stores:
+    description: Also remove what is kept under O(name) and O(former_names) from the stores that are not in O(stores).
+    type: bool
+    default: false
+  former_names:
+    description:
+      - Names that the certificates were kept under before. What is there goes in the same step, from O(stores), whatever its endpoints.
+    type: list
+    elements: str
+    default: []
   client_certificate_path:
     description:
       - The certificate that this host presents to the registries in O(endpoints), as the absolute path of a PEM file on the host.
@@ -159,6 +169,14 @@ EXAMPLES = r"""
     state: restarted
   when: "'docker' in ca.restart"
 
+- name: Trust it for podman alone, and no longer for others
+  holdfast.registry.ca_trust:
+    name: registry.example.com
+    content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
+    stores: [containers]
+    only_these_stores: true
+    endpoints: [registry.example.com]
+
 - name: Remove it from all stores
   holdfast.registry.ca_trust:
     name: registry.example.com
@@ -233,11 +251,14 @@ from ansible_collections.holdfast.registry.plugins.module_utils._trust.registrie
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import Stores, check_name, trust
 
+STORES = ("system", "docker", "containers", "containerd")
 OPTIONS: Options = {
     "name": {"type": "str", "required": True},
     "content": pem(),
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "stores": words(["system", "docker", "containers", "containerd"]),
+    "stores": words(STORES),
+    "only_these_stores": {"type": "bool", "default": False},
+    "former_names": {"type": "list", "elements": "str", "default": []},
     "client_certificate_path": {"type": "path"},
     # A path is no secret.
     "client_key_path": {"type": "path", "no_log": False},
@@ -258,6 +279,10 @@ def work(call: Call) -> Result:
     endpoints = [str(parse_endpoint(text, parameter=f"endpoints[{number}]")) for number, text in enumerate(params["endpoints"])]
     stores = read_stores(params, present, endpoints)
     check_name(params["name"], parameter="name")
+    for number, former in enumerate(params["former_names"]):
+        check_name(former, parameter=f"former_names[{number}]")
+        if former == params["name"]:
+            raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; right would be a name that is no longer used")
     certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
     client = read_client(params, stores) if present else None
     # In check mode a task before this one may have said that it would make them.
@@ -266,7 +291,7 @@ def work(call: Call) -> Result:
         client.check(call.run_program, call.now)
     if certificates:
         call.show(params["content"])
-    wanted = Kept(params["name"], certificates, list(dict.fromkeys(endpoints)), client, params["exclusive"])
+    wanted = Kept(params["name"], certificates, list(dict.fromkeys(endpoints)), client, params["exclusive"], tuple(params["former_names"]))
     result = trust(call.run_program, wanted, stores, check_mode=call.check_mode)
     return {**result, "warnings": [f"{line}; a real run would fail here" for line in missing]}
 
@@ -277,18 +302,21 @@ def read_stores(params: dict[str, t.Any], present: bool, endpoints: list[str]) -
         names = ["system", "docker"] if endpoints or not present else ["system"]
     if not names:
         raise HoldfastError("stores: is empty; right would be at least one of system, docker, containers, containerd")
-    by_registry = {name: RegistryStore(absolute(params, f"{name}_directory"), name == "containerd") for name in names if name != "system"}
-    if present and by_registry and not endpoints:
-        raise HoldfastError(f"endpoints: is empty, but the stores {', '.join(by_registry)} keep certificates by endpoint; right: [registry.example.com]")
+    all_names = STORES if params["only_these_stores"] else names
+    by_registry = {name: RegistryStore(absolute(params, f"{name}_directory"), name == "containerd") for name in all_names if name != "system"}
+    asked = [name for name in by_registry if name in names]
+    if present and asked and not endpoints:
+        raise HoldfastError(f"endpoints: is empty, but the stores {', '.join(asked)} keep certificates by endpoint; right: [registry.example.com]")
     anchors = absolute(params, "anchors_directory") if params["anchors_directory"] else None
-    return Stores(SystemStore.of_this_host(anchors) if "system" in names else None, by_registry)
+    in_system = SystemStore.of_this_host(anchors) if "system" in all_names else None
+    return Stores(in_system, by_registry, frozenset(all_names) - frozenset(names))
 
 
 def read_client(params: dict[str, t.Any], stores: Stores) -> ClientPair | None:
     names = PairNames("client_certificate_path", "client_key_path")
     if not any(params[name] for name in names):
         return None
-    if not stores.by_registry:
+    if not set(stores.by_registry) - stores.left:
         raise HoldfastError(f"{names.certificate}: the store system has no place for it; right would be one of docker, containers, containerd in stores")
     return ClientPair(Pair(absolute(params, names.certificate), absolute(params, names.key)), names)
 

@@ -29,9 +29,25 @@ options:
     description: Certificate of the CA that signed, in PEM form, or of several CAs that this host and its clients trust.
     type: str
     required: true
+  chain:
+    description:
+      - The CA that signed and those between it and the root in O(ca_certificate), in PEM form and in this order, as RV(holdfast.registry.ca#module:chain)
+        holds them. They are written behind each certificate. Empty for a CA that is its own root.
+    type: str
+  installed:
+    description: Names of certificates that are in place and not among O(certificates). They get the O(chain) of today.
+    type: list
+    elements: str
+    default: []
   crl:
     description: CRLs of these CAs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. If missing or empty, C(ca.crl) is not changed.
     type: str
+  crl_der:
+    description:
+      - Also write the CRL of the CA that signs in DER form, as C(ca.crl.der). That is the form in which a web server has to offer the CRL that certificates
+        name (O(holdfast.registry.certificate_sign#module:requests[].crl_url)).
+    type: bool
+    default: false
   certificates:
     description:
       - The certificates, as RV(holdfast.registry.certificate_sign#module:certificates) holds them.
@@ -121,6 +137,9 @@ CERTIFICATE: Options = {
 OPTIONS: Options = {
     "directory": DIRECTORY,
     "ca_certificate": pem(required=True),
+    "chain": pem(),
+    "crl_der": {"type": "bool", "default": False},
+    "installed": {"type": "list", "elements": "str", "default": []},
     "crl": pem(),
     "certificates": entries(CERTIFICATE),
     **OWNERSHIP,
@@ -134,6 +153,9 @@ def work(call: Call) -> Result:
         params["directory"],
         params["certificates"],
         ca_certificate=params["ca_certificate"],
+        chain=params["chain"],
+        names=params["installed"],
+        crl_der=params["crl_der"],
         crl=params["crl"],
         ownership=ownership,
         check_mode=call.check_mode,

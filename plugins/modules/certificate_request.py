@@ -64,6 +64,10 @@ options:
         elements: str
         choices: [server, client]
         default: [server]
+      crl_url:
+        description: URL of the CRL that the certificate names (CRL distribution point), such as V(http://registry.example.org/ca.crl). None if empty.
+        type: str
+        default: ""
       lifetime_days:
         description:
           - Days for which a new certificate is valid. Must be greater than O(certificates[].renew_before_days).
@@ -214,6 +218,7 @@ CERTIFICATE: Options = {
     "common_name": {"type": "str"},
     "key_type": {"type": "str", "choices": list(KEY_TYPES), "default": "ec-p256"},
     "usages": words(USAGES, default=["server"]),
+    "crl_url": {"type": "str", "default": ""},
     "lifetime_days": {"type": "int", "default": 397},
     "renew_before_days": {"type": "int", "default": 30},
     **OWNERSHIP,

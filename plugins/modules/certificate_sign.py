@@ -42,6 +42,10 @@ options:
         description: Reasons. Accepted so that a request can be passed on as it is, and otherwise ignored.
         type: list
         elements: str
+      crl_url:
+        description: URL of the CRL that the certificate names (CRL distribution point), such as V(http://registry.example.org/ca.crl). None if empty.
+        type: str
+        default: ""
       lifetime_days:
         description: Days for which the certificate is valid.
         type: int
@@ -156,6 +160,7 @@ REQUEST: Options = {
     "name": {"type": "str", "required": True},
     "csr": pem(required=True),
     "needs": {"type": "list", "elements": "str"},
+    "crl_url": {"type": "str", "default": ""},
     "lifetime_days": {"type": "int", "default": 397},
     "usages": words(USAGES, default=["server"]),
 }

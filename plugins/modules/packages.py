@@ -39,6 +39,28 @@ options:
     type: list
     elements: str
     default: []
+  install:
+    description: V(false) installs nothing. The module then looks for O(unless_command), whether the packages are installed or not, and brings O(hold) about.
+    type: bool
+    default: true
+  versions:
+    description:
+      - The version of some of O(names), by name. V(28.3.2) stands for any package of that version, V(28.3) for the newest of those that begin so.
+        V(latest) upgrades at each run.
+      - Without it, a missing package is installed in the version that apt chooses, and an installed one keeps its own. A downgrade is refused.
+    type: dict
+    default: {}
+  hold:
+    description:
+      - V(true) holds those of O(names) that are installed (C(apt-mark hold)), so that upgrades of the host leave them as they are. If one of
+        O(unless_command) is there instead, nothing is held.
+      - V(false) lets go of those of O(names) that this module holds. What others hold stays held.
+    type: bool
+  release:
+    description: Other packages, which this module may hold from an earlier call, and which it now lets go.
+    type: list
+    elements: str
+    default: []
   cache_valid_time:
     description: Maximum age of the package lists in seconds. They are also updated if a package is not in them.
     type: int
@@ -64,6 +86,12 @@ EXAMPLES = r"""
   holdfast.registry.packages:
     names: [docker.io, iptables]
     unless_command: [dockerd]
+
+- name: Have Redis 8.0 or a later 8, and leave it at that
+  holdfast.registry.packages:
+    names: [redis-server]
+    versions: {redis-server: "8"}
+    hold: true
 """
 
 RETURN = r"""
@@ -111,6 +139,10 @@ OPTIONS: Options = {
     "names": {"type": "list", "elements": "str", "required": True},
     "keep_stopped": {"type": "list", "elements": "str", "default": []},
     "unless_command": {"type": "list", "elements": "str", "default": []},
+    "install": {"type": "bool", "default": True},
+    "versions": {"type": "dict", "default": {}},
+    "hold": {"type": "bool"},
+    "release": {"type": "list", "elements": "str", "default": []},
     "cache_valid_time": {"type": "int", "default": 86400},
     "lock_timeout": {"type": "int", "default": 300},
 }

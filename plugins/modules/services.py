@@ -55,13 +55,22 @@ options:
             its former settings and another with its new ones.
         type: bool
         default: false
+      reload_before_restart:
+        description:
+          - If it has to be restarted, and a file of O(services[].reload_on) has changed too, reload it first. For a service that takes up by a
+            reload how it is to be restarted, such as Docker with C(live-restore).
+        type: bool
+        default: false
       enabled:
         description: Whether it starts at boot. By default true with O(services[].state=started) and false with O(services[].state=stopped).
         type: bool
       state:
-        description: Whether it runs now.
+        description:
+          - Whether it runs now.
+          - V(released) hands a service back. If it runs and has not read a change yet, it is restarted or reloaded a last time. It is neither started nor
+            stopped, enabled nor disabled, and its record is removed.
         type: str
-        choices: [started, stopped]
+        choices: [started, stopped, released]
         default: started
       new_workers:
         description:
@@ -198,8 +207,9 @@ SERVICE: Options = {
     "restart": {"type": "bool", "default": False},
     "reload": {"type": "bool", "default": False},
     "stop_first": {"type": "bool", "default": False},
+    "reload_before_restart": {"type": "bool", "default": False},
     "enabled": {"type": "bool"},
-    "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+    "state": {"type": "str", "choices": ["started", "stopped", "released"], "default": "started"},
     "new_workers": {"type": "bool", "default": False},
     "answers": {"type": "dict", "options": ANSWERS},
 }

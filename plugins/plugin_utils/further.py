@@ -81,6 +81,7 @@ class Further(t.NamedTuple):
     kept: list[dict[str, t.Any]]  # for role keeper
     names: list[str]  # that the certificate has to cover
     endpoints: list[str]  # that clients have to trust
+    mirrors: list[dict[str, str]]  # that clients ask first
     places: dict[str, str]  # how the user knows what the roles' messages name
 
 
@@ -90,7 +91,7 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     The numbers before say how many entries of the roles' own lists come first, for the places in messages.
     """
     site = site_of(settings)
-    found = Further([], [], _kept_already(settings), [], [], {})
+    found = Further([], [], _kept_already(settings), [], [], [], {})
     for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
         for number, entry in enumerate(_entries(settings, setting)):
             if not entry.get("name") or (is_mirror and list(_upstream(entry, "", site))):
@@ -118,6 +119,8 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             found.names.extend(str(name) for name in names if name not in found.names)
             endpoints = [_endpoint(str(name), _port(registry.get("port"), site.port)) for name in names if not str(name).startswith("*")]
             found.endpoints.extend(endpoint for endpoint in endpoints if endpoint not in found.endpoints)
+            if is_mirror:
+                found.mirrors.extend({"upstream": upstream, "mirror": endpoints[0]} for upstream in registry["namespaces"] if endpoints)
     return found
 
 

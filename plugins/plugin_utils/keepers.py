@@ -222,7 +222,7 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
     policy = program_module("policy")
     host, _colon, port = settings["keeper_redis_address"].rpartition(":")
     redis = {"host": host.strip("[]"), "port": as_number(port), "database": instance["redis_database"], "password": settings["keeper_redis_password"] or None}
-    return {
+    document = {
         "instance": instance["name"],
         "storage": instance["storage_directory"],
         "redis": redis if host and instance["redis_database"] is not None else None,
@@ -238,6 +238,9 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
             for section, values in sections.items()
         },
     }
+    if "scrub" in document:
+        document["scrub"]["mirror"] = instance["mirror"]
+    return document
 
 
 def services(kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:

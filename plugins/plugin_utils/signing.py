@@ -31,7 +31,13 @@ def _as_wanted(request: dict[str, t.Any], wanted: dict[str, dict[str, t.Any]]) -
     csr = str(request.get("csr") or "")
     if csr:  # a check run on a host without the library has none to show
         _compare(name, csr, certificate)
-    return {"name": name, "csr": csr, "lifetime_days": certificate["lifetime_days"], "usages": list(certificate.get("usages") or ["server"])}
+    return {
+        "name": name,
+        "csr": csr,
+        "lifetime_days": certificate["lifetime_days"],
+        "usages": list(certificate.get("usages") or ["server"]),
+        "crl_url": certificate.get("crl_url") or "",
+    }
 
 
 def _compare(name: str, csr: str, certificate: dict[str, t.Any]) -> None:

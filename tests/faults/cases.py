@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import grp
 import hashlib
 import io
 import os
@@ -14,10 +16,14 @@ import shutil
 import tarfile
 import typing as t
 
-from harness import run
+from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import FINGERPRINTS as APT_FINGERPRINTS
+from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import KEYS as APT_KEYS
+from harness import run  # which also makes the collection known
 
 PASSPHRASE = "correct horse"
 HASH = "$2y$04$jzs8Lm6Iu1lNvNkDw3SCq.erBMIVakxrdCpZvDil6qMJyr3qsUCj2"
+DER = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + b"\x04" + b"k" * 64
+SIGNER = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(DER).decode()}\n-----END PUBLIC KEY-----\n"
 UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
 
 Arguments = dict[str, t.Any]
@@ -125,6 +131,17 @@ def _signed(directory: pathlib.Path, signing: Arguments) -> Arguments:
     return {"directory": str(directory / "tls"), "ca_certificate": (directory / "ca/ca.crt").read_text(), "certificates": certificates}
 
 
+def _brought(directory: pathlib.Path, name: str = "one") -> Arguments:
+    issuer = _issued(directory) if not (directory / "ca").exists() else {"certificate": (directory / "ca/ca.crt").read_text()}
+    pair = {"certificate_source": str(directory / f"tls/{name}.crt"), "key_source": str(directory / f"tls/{name}.key")}
+    return {"directory": str(directory / "own"), "ca_certificates": issuer["certificate"], **pair}
+
+
+def _other_pair(directory: pathlib.Path) -> Arguments:
+    succeed("certificate_files", _brought(directory))
+    return _brought(directory, "two")
+
+
 # Trust
 
 
@@ -199,6 +216,127 @@ def _further_login(directory: pathlib.Path) -> Arguments:
     return {"logins": [*logins("registry.example.org")["logins"], gone], "check_credentials": False}
 
 
+def _kept_login(directory: pathlib.Path) -> Arguments:
+    """A credential helper keeps the passwords, and a login that a run before has written goes."""
+    _program(directory, "docker-credential-faults", _HELPER)
+    (directory / ".docker").mkdir()
+    (directory / ".docker/config.json").write_text('{"credsStore": "faults"}')
+    succeed("registry_login", {**logins("old.example.org"), "name": "faults"})
+    return {**logins("registry.example.org"), "name": "faults", "exclusive": True}
+
+
+# A file for each registry, in one step.
+_HELPER = """#!/bin/sh
+kept=${0%/*}/kept given=$(cat)
+name() { printf %s "$given" | sed 's/.*"ServerURL": "\\([^"]*\\)".*/\\1/'; }
+case $1 in
+  store) mkdir -p "$kept"; printf %s "$given" >"$kept/.$$.holdfast-tmp"; mv "$kept/.$$.holdfast-tmp" "$kept/$(name)" ;;
+  erase) rm -f "$kept/$given" ;;
+  get) rm -f "$kept"/.*.holdfast-tmp; cat "$kept/$given" 2>/dev/null || { echo credentials not found in native keychain; exit 1; } ;;
+esac
+"""
+
+
+# Members of a group
+
+
+# A group is a directory, with a file for each member.
+_GPASSWD = """#!/bin/sh
+case $1 in --add) : >"${0%/*}/../group/$2" ;; *) rm -f "${0%/*}/../group/$2" ;; esac
+"""
+
+
+def members(directory: pathlib.Path, *users: str) -> Arguments:
+    _program(directory, "gpasswd", _GPASSWD)
+    (directory / "group").mkdir(exist_ok=True)
+    return {"group": "docker", "users": list(users), "name": "faults"}
+
+
+def _program(directory: pathlib.Path, name: str, content: str) -> None:
+    path = directory / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    path.chmod(0o755)
+
+
+def _other_members(directory: pathlib.Path) -> Arguments:
+    succeed("group_members", members(directory, "alice", "bob"))
+    (directory / "group/carol").write_text("")
+    return members(directory, "bob", "dave")
+
+
+# What must be signed
+
+
+def policies(directory: pathlib.Path, *scopes: str) -> Arguments:
+    wanted = [{"scope": scope, "keys": [SIGNER]} for scope in scopes]
+    return {"name": "faults", "policies": wanted, "directory": str(directory / "containers")}
+
+
+def _other_policy(directory: pathlib.Path) -> Arguments:
+    (directory / "containers").mkdir()
+    (directory / "containers/policy.json").write_text(
+        '{"default": [{"type": "reject"}], "transports": {"docker": {"theirs.example.org": [{"type": "reject"}]}}}'
+    )
+    before = policies(directory, "registry.example.org", "old.example.org")
+    succeed("signature_policy", before)
+    changed = {"scope": "registry.example.org", "type": "reject"}
+    return {**before, "policies": [changed, *policies(directory, "new.example.org")["policies"]]}
+
+
+def _no_policy(directory: pathlib.Path) -> Arguments:
+    succeed("signature_policy", policies(directory, "registry.example.org", "old.example.org"))
+    return policies(directory)
+
+
+# The engine's settings, and where it is from
+
+
+def programs(directory: pathlib.Path, **scripts: str) -> None:
+    (directory / "bin").mkdir(exist_ok=True)
+    for name, script in scripts.items():
+        path = directory / "bin" / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+
+def daemon(directory: pathlib.Path, **settings: t.Any) -> Arguments:
+    programs(directory, dockerd="exit 0", systemctl="exit 1")
+    (directory / "docker").mkdir(exist_ok=True)
+    return {"name": "faults", "path": str(directory / "docker/daemon.json"), "settings": settings}
+
+
+def _other_daemon(directory: pathlib.Path) -> Arguments:
+    wanted = daemon(directory, mtu=1500, labels=["b=1", "c=1"], **{"log-opts": {"max-size": "1m"}})
+    (directory / "docker/daemon.json").write_text('{"mtu": 1400, "labels": ["theirs=1"]}')
+    succeed("docker_daemon", {**wanted, "settings": {"mtu": 1450, "debug": True, "labels": ["a=1", "b=1"]}})
+    return wanted
+
+
+def _no_daemon(directory: pathlib.Path) -> Arguments:
+    return {**_other_daemon(directory), "state": "absent"}
+
+
+def source(directory: pathlib.Path, *, theirs: bool = True) -> Arguments:
+    programs(directory, apt_get="exit 0")
+    (directory / "apt/sources.list.d").mkdir(parents=True, exist_ok=True)
+    if theirs:
+        (directory / "apt/sources.list.d/theirs.list").write_text("deb https://packages.example.org x stable\n")
+    wanted = {"uris": ["https://packages.example.org"], "suites": ["x"], "components": ["stable"]}
+    return {"name": "faults", "directory": str(directory / "apt"), **wanted, "key": APT_KEYS["good"], "fingerprints": [APT_FINGERPRINTS["good"]]}
+
+
+def _other_source(directory: pathlib.Path) -> Arguments:
+    succeed("apt_source", source(directory))
+    more = {"uris": ["https://mirror.example.org"], "key": APT_KEYS["rsa"], "fingerprints": [APT_FINGERPRINTS["rsa"]]}
+    return {**source(directory, theirs=False), **more}
+
+
+def _no_source(directory: pathlib.Path) -> Arguments:
+    succeed("apt_source", source(directory))
+    return {"name": "faults", "directory": str(directory / "apt"), "state": "absent"}
+
+
 # Releases
 
 
@@ -244,6 +382,8 @@ CASES = [
     Case("certificate_sign", "two more certificates", _further_signing, idempotent=False),
     Case("certificate_install", "three certificates", lambda directory: _signed(directory, _first_signing(directory))),
     Case("certificate_install", "two certificates and their new keys", lambda directory: _signed(directory, _further_signing(directory))),
+    Case("certificate_files", "a pair that is brought", _brought),
+    Case("certificate_files", "another pair", _other_pair),
     Case("ca_trust", "new, three stores by registry", lambda directory: trust(directory, "first", "second")),
     Case("ca_trust", "other certificates, one registry less", _changed_trust),
     Case("ca_trust", "removed", _removed_trust),
@@ -253,6 +393,18 @@ CASES = [
     Case("ca_trust", "removed, the system's store", _removed_system),
     Case("registry_login", "a new file", _first_login),
     Case("registry_login", "a login added, another removed", _further_login),
+    Case("registry_login", "kept by a helper, another removed", _kept_login),
+    Case("group_members", "three new members", lambda directory: members(directory, "alice", "bob", "carol")),
+    Case("group_members", "one added, another removed", _other_members),
+    Case("signature_policy", "two scopes, no policy before", lambda directory: policies(directory, "registry.example.org", "other.example.org")),
+    Case("signature_policy", "scopes added, changed and removed", _other_policy),
+    Case("signature_policy", "all removed", _no_policy),
+    Case("docker_daemon", "new", lambda directory: daemon(directory, mtu=1500, labels=["a=1"])),
+    Case("docker_daemon", "settings added, changed and removed beside those of others", _other_daemon),
+    Case("docker_daemon", "removed", _no_daemon),
+    Case("apt_source", "new, beside one of others", source),
+    Case("apt_source", "another repository and key", _other_source),
+    Case("apt_source", "removed", _no_source),
     Case("registry_release", "two new releases", lambda directory: releases(directory, "3.1.2", "2.8.3")),
     Case("registry_release", "another release, two removed", _other_release),
     Case("registry_release", "a changed program installed again", _changed_release),
@@ -261,15 +413,23 @@ CASES = [
 
 def pretend_host(directory: pathlib.Path) -> None:
     """Let modules find alice's home, their state and the system's store below a directory, and run programs there that others cannot reach."""
+    from ansible_collections.holdfast.registry.plugins.module_utils._apt import source as apt_source
     from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
-    from ansible_collections.holdfast.registry.plugins.module_utils._host import release_archive
+    from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
+    from ansible_collections.holdfast.registry.plugins.module_utils._host import group, release_archive
     from ansible_collections.holdfast.registry.plugins.module_utils._host import releases as releases_of_registry
     from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
+    from ansible_collections.holdfast.registry.plugins.modules import group_members, signature_policy
+    from ansible_collections.holdfast.registry.plugins.modules import registry_login as registry_login_module
 
     account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(directory), "/bin/sh"))
     release_archive._AS_NOBODY = ()  # type: ignore[assignment]
     releases_of_registry.STATE = str(directory.with_name("state"))
-    registry_login.pwd.getpwnam = {"alice": account}.__getitem__  # type: ignore[assignment]
+    registry_login.pwd.getpwnam = lambda _name: account  # type: ignore[assignment]
+    group.grp.getgrnam = lambda name: grp.struct_group((name, "x", 990, os.listdir(directory / "group")))  # type: ignore[assignment]
+    os.environ["PATH"] = f"{directory}/bin:{os.environ['PATH']}"
+    for module in (group_members, registry_login_module, signature_policy, apt_source, remembered):
+        module.STATE = str(directory / "holdfast")  # type: ignore[attr-defined]
     real = system_trust.SystemStore.of_this_host
 
     def of_this_host(anchors: str | None) -> t.Any:

@@ -13,7 +13,7 @@ import time
 import typing as t
 
 import harness
-from cases import HASH, Arguments, authority, logins, releases, succeed, trust
+from cases import HASH, Arguments, authority, daemon, logins, members, policies, releases, succeed, trust
 
 
 class Race(t.NamedTuple):
@@ -117,6 +117,34 @@ def _lost_logins(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[st
     return [f"{login['registry']} is lost" for result in results for login in result["logins"] if login["registry"] not in entries]
 
 
+def _members(work: pathlib.Path, runs: int) -> list[Arguments]:
+    return [{**members(work, f"user{number}"), "name": f"run{number}"} for number in range(runs)]
+
+
+def _lost_members(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    there, record = os.listdir(work / "group"), (work / "holdfast/group_members.json").read_text()
+    return [f"{user} is lost" for result in results for user in result["added"] if user not in there or f'"{user}"' not in record]
+
+
+def _policies(work: pathlib.Path, runs: int) -> list[Arguments]:
+    return [{**policies(work, f"registry{number}.example.org"), "name": f"run{number}"} for number in range(runs)]
+
+
+def _lost_policies(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    texts = [(work / name).read_text() for name in ("containers/policy.json", "containers/registries.d/holdfast.yaml", "holdfast/signature_policy.json")]
+    added = [line.partition(":")[0] for result in results for line in result["changes"] if line.endswith("added, sigstore")]
+    return [f"{scope} is lost" for scope in added if not all(f'"{scope}"' in text for text in texts)]
+
+
+def _settings(work: pathlib.Path, runs: int) -> list[Arguments]:
+    return [{**daemon(work, labels=[f"run={number}"]), "name": f"run{number}"} for number in range(runs)]
+
+
+def _lost_settings(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    there = json.loads((work / "docker/daemon.json").read_text())["labels"]
+    return [] if len(there) == len(results) else [f"{len(results) - len(there)} labels are lost"]
+
+
 def _releases(work: pathlib.Path, runs: int) -> list[Arguments]:
     return [{**releases(work, f"3.1.{number}"), "links": [{"name": f"link{number}", "version": f"3.1.{number}"}]} for number in range(runs)]
 
@@ -133,5 +161,8 @@ RACES = [
     Race("certificate_sign", "each run signs a request", _signers, _lost_records, idempotent=False),
     Race("ca_trust", "each run trusts under a name", _names_to_trust, _lost_trust),
     Race("registry_login", "each run logs in to a registry", _registries, _lost_logins),
+    Race("group_members", "each run adds a user", _members, _lost_members),
+    Race("signature_policy", "each run requires signatures", _policies, _lost_policies),
+    Race("docker_daemon", "each run adds a label", _settings, _lost_settings),
     Race("registry_release", "each run installs a release", _releases, _lost_releases),
 ]

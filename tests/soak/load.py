@@ -19,8 +19,9 @@ import urllib.parse
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 ACCEPT = f"{MANIFEST}, {INDEX}"
-SHARED = [f"a layer that many have, {number} ".encode() * 300 for number in range(24)]
-IMAGES = 12  # different ones of a repository: they come and go, and the same come again
+REWRITTEN = "500 while the registry rewrote a link"
+SHARED = [f"a layer that many have, {number} ".encode() * 300 for number in range(80)]
+IMAGES = 100  # different ones of a repository: they come and go, and the same come again
 TAGS = 6
 
 
@@ -109,6 +110,11 @@ class Client:
 
     def ask(self, wanted: t.Sequence[int], method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, t.Mapping[str, str], bytes]:
         status, answered, content = self.connection.request(method, path, body, **headers)
+        if status == 500 and method == "GET" and "/manifests/" in path:
+            # 2.8 writes a link in place when its manifest is pushed again: for an instant it is empty. on_host.py counts what the registry's log says.
+            self.world.count(REWRITTEN)
+            time.sleep(0.02)
+            status, answered, content = self.connection.request(method, path, body, **headers)
         if status not in wanted:
             raise Refused(f"{method} {path}: {status} {content[:160].decode(errors='replace')}")
         return status, answered, content
@@ -142,7 +148,7 @@ class Client:
     def image(self, number: int, tag: str | None = None, **more: t.Any) -> str:
         """The same number is the same image, whenever it is pushed."""
         own = random.Random(f"{self.repository} {number}")
-        contents = [own.randbytes(own.randint(100, 20000)), *own.sample(SHARED, 3)]
+        contents = [own.randbytes(own.randint(100, 20000)), *own.sample(SHARED, 2)]
         layers = [self.push_blob(content) for content in contents]
         config = self.push_blob(json.dumps({"image": number, "of": self.repository}).encode())
         digest = self.push_manifest({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers, **more}, tag)

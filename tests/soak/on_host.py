@@ -20,10 +20,11 @@ import threading
 import time
 import typing as t
 
-from load import Client, Refused, World
+from load import REWRITTEN, Client, Refused, World
 
 SEGMENT = 10  # seconds with collections, then as many without
 SETTINGS = "/run/holdfast-soak.json"
+LOG, EMPTY_LINK = pathlib.Path("/var/log/docker-registry/error.log"), "invalid checksum digest format"
 RIVAL = ["docker-registry", "garbage-collect", "--delete-untagged"]
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600, help="(%(default)s)")
     parser.add_argument("--clients", type=int, default=4, help="that push and pull (%(default)s); one more only pulls")
-    parser.add_argument("--grace", type=float, default=8, help="of the collections, in seconds (%(default)s)")
+    parser.add_argument("--grace", type=float, default=5, help="of the collections, in seconds (%(default)s)")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
     parser.add_argument("--name", required=True, help="of the registry")
     parser.add_argument("--port", type=int, required=True)
@@ -46,6 +47,7 @@ def main() -> None:
     threads = [threading.Thread(target=client.run, daemon=True) for client in clients] + [threading.Thread(target=puller.run_pulls, daemon=True)]
     for thread in threads:
         thread.start()
+    logged = LOG.read_text(errors="replace").count(EMPTY_LINK)
     collections = (Rival if options.rival else Keeper)(options, world)
     began = time.monotonic()
     while time.monotonic() - began < options.seconds:
@@ -60,6 +62,8 @@ def main() -> None:
     for thread in threads:
         thread.join(30)
     collections.last()
+    if world.counts.get(REWRITTEN, 0) > LOG.read_text(errors="replace").count(EMPTY_LINK) - logged:
+        world.fail(f"{world.counts[REWRITTEN]} times 500, not all of them because the registry rewrote a link")
     lost = []
     for (repository, tag), (digest, _version) in sorted(world.expected.items()):
         try:
@@ -84,7 +88,7 @@ def percentile(times: t.Sequence[float], percent: int) -> float:
 
 
 class Keeper:
-    """Collections with a tiny grace; every second one is killed."""
+    """Collections with a tiny grace; four of ten are killed."""
 
     def __init__(self, options: argparse.Namespace, world: World) -> None:
         self.world, self.chance = world, random.Random(options.seed)
@@ -97,10 +101,10 @@ class Keeper:
     def one(self, seconds: float) -> None:
         """A collection, or a killed one, or an undo of one."""
         self.counts["collections"] += 1
-        if self.chance.random() < 0.5:
+        if self.chance.random() < 0.4:
             with self._start("collect") as process:
                 try:
-                    self._note(*process.communicate(timeout=self.chance.uniform(0.1, 3)), process.returncode)
+                    self._note(*process.communicate(timeout=self.chance.uniform(0.2, 5)), process.returncode)
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.communicate()
@@ -117,7 +121,8 @@ class Keeper:
             self._run("collect")
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = ["registry-keeper", "--settings", SETTINGS, "--json", *arguments]
+        # as its unit runs it
+        command = ["nice", "-n", "15", "registry-keeper", "--settings", SETTINGS, "--json", *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
     def _run(self, *arguments: str) -> dict[str, t.Any]:

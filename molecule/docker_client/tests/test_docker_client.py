@@ -40,7 +40,7 @@ def test_the_credentials_are_the_users_own(host: Host) -> None:
 
 def test_docker_shows_the_clients_certificate_to_a_registry_that_asks_for_one(host: Host) -> None:
     directory = "/etc/docker/certs.d/images.holdfast.test:5000"
-    assert host.file(f"{directory}/holdfast-images.holdfast.test.key").linked_to == "/root/build.key"
+    assert host.file(f"{directory}/holdfast-images.holdfast.test_5000.key").linked_to == "/root/build.key"
     assert host.file("/root/build.key").mode == 0o600
     assert host.run("openssl verify -purpose sslclient -CAfile /root/ca.crt %s/*.cert", directory).rc == 0
 
@@ -91,5 +91,5 @@ def test_a_former_registry_leaves_nothing_behind(host: Host) -> None:
     playbook.converged(docker_client_registry="pictures.holdfast.test:5000", docker_client_former_registries=["images.holdfast.test:5000"])
     assert "images.holdfast.test" not in host.file("/etc/hosts").content_string
     assert host.check_output("ls /etc/docker/certs.d") == "pictures.holdfast.test:5000"
-    assert host.check_output("ls /usr/local/share/ca-certificates") == "holdfast-pictures.holdfast.test.crt"
+    assert host.check_output("ls /usr/local/share/ca-certificates") == "holdfast-pictures.holdfast.test_5000.crt"
     assert list(json.loads(host.file("/home/alice/.docker/config.json").content_string)["auths"]) == ["pictures.holdfast.test:5000"]

@@ -110,7 +110,7 @@ def curl(client: Host) -> Callable[..., str]:
     def curl(path: str, *options: str, user: str = ALICE, then: str = "") -> str:
         login = f"--user '{user}'" if user else ""
         kinds = "-H 'Accept: application/vnd.docker.distribution.manifest.v2+json' -H 'Accept: application/vnd.oci.image.manifest.v1+json'"
-        certificate = f"--cacert /etc/docker/certs.d/{MIRROR}/holdfast-registry.holdfast.test.crt"
+        certificate = f"--cacert /etc/docker/certs.d/{MIRROR}/holdfast-registry.holdfast.test_5443.crt"
         return client.check_output(f"curl -sS {certificate} {login} {kinds} {' '.join(options)} 'https://{MIRROR}{path}' {then}")
 
     return curl

@@ -79,7 +79,7 @@ def containerd(client: Host) -> Iterator[Callable[[str, str], bool]]:
         directory = f"/run/containerd-hosts/{upstream.replace(':', '_')}_" if ":" in upstream else f"/run/containerd-hosts/{upstream}"
         client.check_output(
             f"mkdir -p {directory}; printf '%s\\n' 'server = \"https://unreachable.holdfast.test\"' '[host.\"https://{MIRROR}\"]' "
-            f'\'capabilities = ["pull", "resolve"]\' \'ca = "/etc/docker/certs.d/{MIRROR}/holdfast-registry.holdfast.test.crt"\' >{directory}/hosts.toml'
+            f'\'capabilities = ["pull", "resolve"]\' \'ca = "/etc/docker/certs.d/{MIRROR}/holdfast-registry.holdfast.test_5443.crt"\' >{directory}/hosts.toml'
         )
 
     def pull(image: str, user: str = "alice:a password of alice") -> bool:
@@ -181,7 +181,7 @@ def test_a_blob_that_is_half_fetched_is_never_sent(author: Docker, registry: Hos
     layer = json.loads(curl("/v2/team/large/manifests/1?ns=docker.io"))["layers"][0]["digest"]
     path = f"/v2/team/large/blobs/{layer}?ns=docker.io"
     address = f"https://{MIRROR}{path}"
-    certificate = f"/etc/docker/certs.d/{MIRROR}/holdfast-registry.holdfast.test.crt"
+    certificate = f"/etc/docker/certs.d/{MIRROR}/holdfast-registry.holdfast.test_5443.crt"
     slow = f"curl -sS --cacert {certificate} --user 'alice:a password of alice' --limit-rate 5M -o /run/slow '{address}'"
     client.check_output(f'rm -f /run/slow*; setsid sh -c "{slow}; echo \\$? >/run/slow.done" >/dev/null 2>&1 &')
     time.sleep(2)
@@ -255,7 +255,7 @@ def test_a_registry_that_was_set_up_by_hand_is_taken_over_with_its_images(regist
     docker = Docker(client, "registry.holdfast.test:5443")
     assert docker.login("alice", "a password of alice").rc == 0
     answer = client.check_output(
-        "curl -fsSI --cacert /etc/docker/certs.d/registry.holdfast.test:5443/holdfast-registry.holdfast.test.crt --user 'alice:a password of alice' "
+        "curl -fsSI --cacert /etc/docker/certs.d/registry.holdfast.test:5443/holdfast-registry.holdfast.test_5443.crt --user 'alice:a password of alice' "
         "-H 'Accept: application/vnd.docker.distribution.manifest.v2+json' https://registry.holdfast.test:5443/v2/before/app/manifests/1"
     )
     assert digest in answer

@@ -62,7 +62,7 @@ def converged(*arguments: str, **variables: Any) -> Run:
     return run
 
 
-def module(on: str, name: str, **arguments: Any) -> dict[str, Any]:
+def module(on: str, name: str, /, **arguments: Any) -> dict[str, Any]:
     """One module of the collection on one host. Returns what it returned."""
     with tempfile.TemporaryDirectory() as results:
         run = _run("ansible", *INVENTORIES, on, "--module-name", f"holdfast.registry.{name}", "--args", json.dumps(arguments), "--tree", results)

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ask a registry whether it accepts credentials, as "docker login" does: by its name, trusting the CAs that Docker trusts for it."""
+"""Ask a registry whether it accepts credentials, as "docker login" does: by its name, trusting the CAs that the client trusts for it."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ class Answers(t.NamedTuple):
     unknown: list[str]
 
 
-def check(logins: t.Sequence[Login], certificates: str, timeout: int = 10) -> Answers:
-    """Ask about every login that shall be there, each pair of credentials once.
+def check(logins: t.Sequence[Login], certificates: t.Mapping[str, t.Sequence[str]], timeout: int = 10) -> Answers:
+    """Ask about every login that shall be there, each pair of credentials once for a client.
 
-    certificates is the directory with a directory for each registry, as Docker has in /etc/docker/certs.d.
+    certificates has the directories of each client with a directory for each registry, such as Docker's /etc/docker/certs.d.
+    A client reads the first that has one for the registry.
     """
-    places: dict[tuple[str, str], Login] = {}
+    places: dict[tuple[str, str, str], Login] = {}
     for login in logins:
         if login.present:
-            places.setdefault((login.key, login.auth), login)
+            places.setdefault((login.client, login.key, login.auth), login)
     answers = Answers([], [])
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        for login, answer in zip(places.values(), pool.map(lambda login: _ask(login, certificates, timeout), places.values())):
+        for login, answer in zip(places.values(), pool.map(lambda login: _ask(login, certificates[login.client], timeout), places.values())):
             where = answers.refused if answer == 401 else answers.unknown
             if answer == 401:
                 where.append(f"{login.place}: {login.registry} does not accept this password for {login.username!r}")
@@ -48,11 +49,12 @@ def check(logins: t.Sequence[Login], certificates: str, timeout: int = 10) -> An
     return answers
 
 
-def _ask(login: Login, certificates: str, timeout: int) -> int | str:
+def _ask(login: Login, certificates: t.Sequence[str], timeout: int) -> int | str:
     """The status 200 or 401, or why it is not known."""
     headers = {"User-Agent": "holdfast.registry", "Authorization": f"Basic {login.auth}"}
     try:
-        context = _context(os.path.join(certificates, "docker.io" if login.is_for_hub else login.registry))
+        directories = [os.path.join(directory, "docker.io" if login.is_for_hub else login.registry) for directory in certificates]
+        context = _context(next((directory for directory in directories if os.path.isdir(directory)), directories[0]))
         url = f"https://{_HUB_HOST if login.is_for_hub else login.registry}/v2/"
         answer = ask(Request(parse_url(url), headers=headers, context=context, timeout=timeout))
         if answer["status"] == 401:
@@ -76,7 +78,7 @@ def _token_url(challenge: str, username: str) -> str | None:
 
 
 def _context(directory: str) -> ssl.SSLContext:
-    """What Docker trusts and shows: the system's CAs, those of the registry's directory, and the certificates there."""
+    """What a client trusts and shows: the system's CAs, those of the registry's directory, and the certificates there."""
     context = trusting_context()
     entries = names_in(directory)
     for entry in entries:

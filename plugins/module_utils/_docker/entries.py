@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One user's credentials for one registry, and the entry that the Docker client keeps for them below "auths"."""
+"""One user's credentials for one registry, and the entry that Docker or podman keeps for them below "auths"."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typing as t
 
 _HUB = "https://index.docker.io/v1/"  # the key Docker looks up for the Docker Hub, whatever was typed
 _HUB_NAMES = ("docker.io", "index.docker.io")
+_PODMAN_HUB = "docker.io"
 # Members of an entry which Docker or Podman would use instead of "auth", or which repeat it in clear.
 _RIVALS = ("identitytoken", "registrytoken", "username", "password")
 
@@ -20,7 +21,10 @@ Entry = dict[str, t.Any]
 
 @dataclasses.dataclass(frozen=True)
 class Login:
-    """One user's credentials for one registry. place is where the user of the module wrote it: logins[0]."""
+    """One user's credentials for one registry. place is where the user of the module wrote it: logins[0].
+
+    client is docker or podman, which keep their credentials in different files.
+    """
 
     place: str
     user: str
@@ -28,6 +32,7 @@ class Login:
     present: bool = True
     username: str = ""
     password: str = dataclasses.field(default="", repr=False)
+    client: str = "docker"
 
     @property
     def is_for_hub(self) -> bool:
@@ -35,7 +40,14 @@ class Login:
 
     @property
     def key(self) -> str:
-        return _HUB if self.is_for_hub else self.registry
+        if self.is_for_hub:
+            return _PODMAN_HUB if self.client == "podman" else _HUB
+        return self.registry
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """User, client and registry, the Docker Hub under one name: a user has one login for each."""
+        return self.user, self.client, _HUB_NAMES[0] if self.is_for_hub else self.registry
 
     @property
     def auth(self) -> str:
@@ -53,6 +65,37 @@ class Change(t.NamedTuple):
 def apply(auths: dict[str, Entry], login: Login) -> Change:
     """Put a login into the entries, or take it out."""
     return _put(auths, login) if login.present else _take_out(auths, login)
+
+
+def apply_beside_helper(auths: dict[str, Entry], login: Login, helper: str, username: str | None, is_right: bool) -> Change:
+    """The same where a credential helper keeps the secret: Docker then has an empty entry, podman none.
+
+    username is the one that the helper keeps, or None. is_right: whether it keeps what is wanted.
+    """
+    shown = {} if username is None else {helper: f"<credentials of {username}>"}
+    if not login.present:
+        change = _take_out(auths, login)
+        before = {**change.before, login.key: {**change.before.get(login.key, {}), **shown}} if shown else change.before
+        return Change("removed" if shown else change.reason, before, {})
+    old = auths.get(login.key)
+    new = {name: value for name, value in (old or {}).items() if name not in (*_RIVALS, "auth")}
+    if login.client == "podman" and not new:
+        auths.pop(login.key, None)
+    else:
+        auths[login.key] = new
+    reasons = []
+    if username is None:
+        reasons.append("added")
+    elif not is_right:
+        reasons.append("password changed" if username == login.username else "credentials changed")
+    reasons += [f"{name} removed from the file" for name in ("auth", *_RIVALS) if name in (old or {})]
+    if not reasons and old is None and login.client == "docker":
+        reasons.append("entry added to the file")
+    if not reasons:
+        return Change("", {}, {})
+    label = f"<credentials of {login.username}>" if is_right or username is None else f"<new credentials of {login.username}>"
+    before = {**_masked(old or {}), **shown}
+    return Change(", ".join(reasons), {login.key: before} if before or old is not None else {}, {login.key: {helper: label}})
 
 
 def _put(auths: dict[str, Entry], login: Login) -> Change:

@@ -10,9 +10,9 @@ import os
 import time
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.place import Place, opened
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import File
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 TIME_LIMIT = 300.0  # seconds: several runs that make hundreds of hashes may wait for each other
 _PAUSE = 0.02

@@ -10,7 +10,7 @@ import pwd
 import stat
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 
 class Ownership(t.NamedTuple):

@@ -10,7 +10,7 @@ import os
 import stat
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 _MOST_LINKS = 40  # as many as Linux follows
 

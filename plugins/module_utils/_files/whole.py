@@ -13,9 +13,9 @@ import stat
 import time
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.place import Place, opened
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _TEMPORARY = ".holdfast-tmp"
 _COPY = r"\.[0-9]+\.[0-9]{4}-[0-9]{2}-[0-9]{2}@[0-9]{2}:[0-9]{2}:[0-9]{2}~"

@@ -12,7 +12,7 @@ import socket
 import typing as t
 import urllib.parse
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 _SECONDS = 5  # for one try
 

@@ -15,9 +15,11 @@ import tempfile
 import time
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._apt import versions
+from ansible_collections.holdfast.registry.plugins.module_utils._apt.holds import Holds
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result, Run, search_path
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host.quiet_units import QuietUnits
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _STEP = re.compile(r"(Inst|Remv) (\S+)(?: \[([^\]]+)\])?(?: \((\S+))?")
@@ -38,6 +40,10 @@ class Wanted:
     unless_command: list[str]
     cache_valid_time: int
     lock_timeout: int
+    install: bool = True
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    hold: bool | None = None
+    release: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def of(cls, params: dict[str, t.Any]) -> Wanted:
@@ -45,13 +51,21 @@ class Wanted:
         for place, name in enumerate(params["names"]):
             if not _NAME.fullmatch(name):
                 raise HoldfastError(f"names[{place}]: {name!r} is not the name of a package, such as redis-server")
+        for place, name in enumerate(params.get("release") or []):
+            if not _NAME.fullmatch(name) or name in params["names"]:
+                raise HoldfastError(f"release[{place}]: {name!r} is {'in names too' if name in params['names'] else 'not the name of a package'}")
         for place, unit in enumerate(params["keep_stopped"]):
             if not re.fullmatch(r"[A-Za-z0-9:_.@\\-]+\.[a-z]+", unit):
                 raise HoldfastError(f"keep_stopped[{place}]: {unit!r} is not the name of a unit, such as redis-server.service")
         for parameter in ("cache_valid_time", "lock_timeout"):
             if params[parameter] < 0:
                 raise HoldfastError(f"{parameter}: {params[parameter]} is below 0")
-        return cls(**{field.name: params[field.name] for field in dataclasses.fields(cls)})
+        for name, version in (params.get("versions") or {}).items():
+            if name not in params["names"]:
+                raise HoldfastError(f"versions: {name!r} is not in names")
+            versions.check(str(version), f"versions.{name}")
+        given = {field.name: params[field.name] for field in dataclasses.fields(cls) if params.get(field.name) is not None}
+        return cls(**{**given, "versions": {name: str(version) for name, version in given.get("versions", {}).items()}})
 
 
 class Step(t.NamedTuple):
@@ -65,9 +79,9 @@ class Step(t.NamedTuple):
     def result(self) -> dict[str, str]:
         return {"name": self.name, "version": self.version, **({"previous": self.previous} if self.previous else {})}
 
-    @property
-    def words(self) -> str:
-        return f"{self.name} {self.version}: " + (f"upgraded from {self.previous}, which what is installed needs" if self.previous else "installed")
+    def words(self, wanted: t.Container[str]) -> str:
+        why = "" if self.name in wanted else ", which what is installed needs"
+        return f"{self.name} {self.version}: " + (f"upgraded from {self.previous}{why}" if self.previous else "installed")
 
 
 def install(run_program: Run, wanted: Wanted, check_mode: bool) -> dict[str, t.Any]:
@@ -83,25 +97,33 @@ class _Packages:
         self._updated = False
         self._options: list[str] = []
         self._warnings: list[str] = []
+        self._holds = Holds(run_program)
 
     def install(self) -> dict[str, t.Any]:
         versions = self._versions()
         missing = [name for name in self._wanted.names if name not in versions]
-        program = self._program_of_others() if missing or not self._wanted.names else ""
-        if program:
+        program = self._program_of_others() if missing or not self._wanted.names or not self._wanted.install else ""
+        if program or not self._wanted.install:
             missing = []
+        elif self._wanted.versions:
+            missing = self._with_versions(missing, versions)
         unfinished = [unit for unit in self._wanted.keep_stopped if self._units.is_unfinished(unit)]
         steps = self._plan(missing) if missing else []
-        versions.update({step.name: step.version for step in steps if step.name in missing})
+        names = [name.partition("=")[0] for name in missing]
+        versions.update({step.name: step.version for step in steps if step.name in names})
         if missing and not self._check_mode:
             with self._units.kept_stopped(self._wanted.keep_stopped):
                 self._install(missing)
             versions = self._versions()
         elif unfinished and not self._check_mode:
             self._units.finish(unfinished)
-        changes = [step.words for step in steps]
-        changes += [f"{name}: configured, which a run before had begun" for name in missing if name not in {step.name for step in steps}]
+        changes = [step.words(names) for step in steps]
+        changes += [f"{name}: configured, which a run before had begun" for name in names if name not in {step.name for step in steps}]
         changes += [f"{unit}: disabled, which a run before had begun" for unit in unfinished if not missing]
+        if self._wanted.hold is not None or self._wanted.release:
+            held = [name for name in self._wanted.names if name in versions] if self._wanted.hold and not program else []
+            names = [*self._wanted.release, *([] if self._wanted.hold is None else self._wanted.names)]
+            changes += self._holds.bring(names, held, self._check_mode)
         return {
             "changed": bool(changes),
             "changes": changes,
@@ -111,6 +133,27 @@ class _Packages:
             "warnings": self._warnings,
             "diff": {"prepared": "".join(f"{change}\n" for change in changes)},
         }
+
+    def _with_versions(self, missing: list[str], there: dict[str, str]) -> list[str]:
+        """The packages to install, with the versions that are asked for: those that are missing, and those in another version."""
+        if "latest" in self._wanted.versions.values() and _age_of_lists() > self._wanted.cache_valid_time:
+            self._refresh()
+        found = []
+        for name in self._wanted.names:
+            wanted = self._wanted.versions.get(name, "")
+            if wanted and (wanted == "latest" or not versions.fits(there.get(name, ""), wanted)):
+                version = versions.find(self._run, name, wanted, self._options)
+                if not version and not self._updated:
+                    self._refresh()
+                    version = versions.find(self._run, name, wanted, self._options)
+                if not version:
+                    known = ", ".join(versions.known(self._run, name, self._options)[:5]) or "none"
+                    raise HoldfastError(f"versions.{name}: there is no {wanted} in the repositories of this host; those there are: {known}")
+                if version != there.get(name):
+                    found.append(f"{name}={version}")
+            elif name in missing:
+                found.append(name)
+        return found
 
     def _versions(self) -> dict[str, str]:
         """The versions of the packages that are wholly installed."""
@@ -175,12 +218,17 @@ class _Packages:
         return steps
 
     def _simulate(self, missing: list[str]) -> Result:
-        options = (*_OPTIONS[:3], *self._options, "-o", "Debug::NoLocking=true")
+        options = (*_OPTIONS[:3], *self._held_too(missing), *self._options, "-o", "Debug::NoLocking=true")
         return self._run("apt-get", "--simulate", *options, "install", *missing, environment=_QUIET)
+
+    def _held_too(self, missing: list[str]) -> list[str]:
+        """The option that lets apt change what this module itself holds. What others hold stays held."""
+        names = {name.partition("=")[0] for name in missing}
+        return ["--allow-change-held-packages"] if names & self._holds.ours() and not names & self._holds.of_others() else []
 
     def _install(self, missing: list[str]) -> None:
         # --no-remove: between the plan and this another run may have changed what apt would do.
-        command = ("apt-get", *_OPTIONS, "-o", f"DPkg::Lock::Timeout={self._wanted.lock_timeout}", "install", *missing)
+        command = ("apt-get", *_OPTIONS, *self._held_too(missing), "-o", f"DPkg::Lock::Timeout={self._wanted.lock_timeout}", "install", *missing)
         if os.path.isdir(_INTERRUPTED) and os.listdir(_INTERRUPTED):
             self._waiting("dpkg", "--configure", "-a", "--force-confdef", "--force-confold")
         answer = self._waiting(*command)

@@ -14,7 +14,7 @@ import socket
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 _LISTENING = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")

@@ -24,7 +24,7 @@ import zlib
 
 from ansible.module_utils import urls
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 PROGRAM = "registry"
 ARCHIVE_LIMIT = 200 * 1024**2  # bytes; the archives of 3.1 have 20 MiB

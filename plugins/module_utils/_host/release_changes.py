@@ -13,11 +13,11 @@ import secrets
 import shutil
 import stat
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.release_archive import PROGRAM
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 RECORD = "release.json"
 

@@ -11,8 +11,8 @@ import re
 import typing as t
 import urllib.parse
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import known_releases
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 RELEASES = "releases"
 VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}(-[a-z]{1,10}\.[0-9]{1,4})?")

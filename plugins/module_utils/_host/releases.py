@@ -13,6 +13,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, MakeDirectory, Remove, SetMode, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
@@ -30,7 +31,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._host.release_ch
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._host.release_parameters import NAME, RELEASES, VERSION, Release, Wanted
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _OUR_LINK = re.compile(rf"{RELEASES}/{VERSION.pattern}/{PROGRAM}")
 

@@ -12,6 +12,7 @@ import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import (
     Change,
@@ -28,7 +29,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files.lock impo
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.staging import Validation
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 @dataclasses.dataclass(frozen=True)

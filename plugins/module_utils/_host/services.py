@@ -9,10 +9,10 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps, unwanted
 from ansible_collections.holdfast.registry.plugins.module_utils._host.answers import Question
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import UNIT_FILES, Systemd, Unit, Waiting, children
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
 _WORKERS_SECONDS = 15
@@ -29,8 +29,10 @@ class Wanted:
     restart: bool
     reload: bool
     stop_first: bool
+    reload_before_restart: bool
     enabled: bool
     stopped: bool
+    released: bool
     new_workers: bool
     answers: Question | None
 
@@ -51,8 +53,10 @@ class Wanted:
             restart=params["restart"],
             reload=params["reload"],
             stop_first=params["stop_first"],
+            reload_before_restart=params["reload_before_restart"],
             enabled=not stopped if params["enabled"] is None else params["enabled"],
             stopped=stopped,
+            released=params["state"] == "released",
             new_workers=params["new_workers"],
             answers=Question.of(params["answers"], f"{place}.answers") if params["answers"] else None,
         )
@@ -66,6 +70,7 @@ class Plan:
     enable: str  # enable, disable or ""
     reasons: list[str]
     stamp: stamps.Stamp
+    reload_first: bool = False
 
 
 def manage(
@@ -123,7 +128,8 @@ class _Service:
         return True
 
     def manage(self, check_mode: bool) -> dict[str, t.Any]:
-        if not self._unit.exists and not check_mode and not (self._wanted.stopped and self._unit.load_state == "not-found"):
+        gone = (self._wanted.stopped or self._wanted.released) and self._unit.load_state == "not-found"
+        if not self._unit.exists and not check_mode and not gone:
             raise HoldfastError(f"{self._wanted.name}: {_absence(self._unit)}")
         plan = self._plan_before or self._plan()
         if not check_mode:
@@ -137,6 +143,8 @@ class _Service:
         enable, reasons = self._plan_enabling()
         if wanted.stopped:
             return Plan("stop" if unit.is_active or unit.state == "activating" else "", enable, reasons + (["it runs"] if unit.is_active else []), stamp)
+        if not unit.is_active and wanted.released:
+            return Plan("", "", [], stamp)
         if not unit.is_active:
             why = "its unit is not on the host yet" if not unit.exists else f"it is {unit.state}"
             # A start would join one that is in progress, with the old settings.
@@ -151,9 +159,12 @@ class _Service:
         verb = "restart" if restart else "reload" if reload else ""
         if verb == "reload" and not unit.can_reload:
             raise HoldfastError(f"{wanted.name}: cannot be reloaded, its unit has no ExecReload; name the files in restart_on instead of reload_on")
-        return Plan(verb, enable, reasons + list(dict.fromkeys(restart + reload)), stamp)
+        first = verb == "restart" and bool(reload) and wanted.reload_before_restart and unit.can_reload
+        return Plan(verb, enable, reasons + list(dict.fromkeys(restart + reload)), stamp, first)
 
     def _plan_enabling(self) -> tuple[str, list[str]]:
+        if self._wanted.released:
+            return "", []
         is_on = self._enabled in ("enabled", "enabled-runtime", "alias")
         if self._wanted.enabled and not is_on and self._enabled not in ("static", "indirect", "generated", "transient"):
             return "enable", ["it is not enabled"]
@@ -163,7 +174,10 @@ class _Service:
 
     def _unread(self, now: stamps.Stamp) -> tuple[list[str], list[str]]:
         """The reasons for a restart, and for a reload: files that the running service has not read."""
-        known = stamps.read(self._wanted.name) or stamps.Stamp({}, {})
+        known = stamps.read(self._wanted.name)
+        if known is None and self._wanted.released:
+            return [], []  # it was never ours, and what others have changed is theirs to let it read
+        known = known or stamps.Stamp({}, {})
         started = self._unit.started
         return stamps.unread(known.restart, now.restart, started), stamps.unread(known.reload, now.reload, started)
 
@@ -178,6 +192,9 @@ class _Service:
         name = self._wanted.name
         if plan.enable:
             self._systemd.act(plan.enable, name)
+        if plan.reload_first:
+            self._reload()
+            self._waiting.sleep(_SETTLING_SECONDS)  # systemd sends a signal, and does not wait for what the service makes of it
         if plan.verb in ("start", "restart"):
             self._systemd.forget_failures(name)
             self._systemd.act(plan.verb, name)
@@ -186,7 +203,7 @@ class _Service:
             self._reload()
         elif plan.verb == "stop":
             self._systemd.act("stop", name)
-        if self._wanted.stopped:
+        if self._wanted.stopped or self._wanted.released:
             stamps.forget(name)
             return
         self._await_answer()

@@ -13,9 +13,9 @@ import shutil
 import tempfile
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, Remove, Write
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _SUFFIX = ".holdfast-tmp"
 

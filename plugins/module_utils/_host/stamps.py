@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _ABSENT = "absent"
 
@@ -59,10 +59,10 @@ def unread(known: dict[str, str], now: dict[str, str], started: float) -> list[s
     """The paths that a service has not read, with the reason: written since it started, and with another digest than the known one.
 
     A file that is older than the start has been read, even if a package upgrade or a boot started the service. A removed
-    drop-in counts as changed.
+    file counts as changed.
     """
-    changed = [path for path, digest in now.items() if known.get(path) != digest and _written(path) >= started]
-    gone = [path for path in known if path not in now and known[path] != _digest(path) == _ABSENT and _written(os.path.dirname(path)) >= started]
+    changed = [path for path, digest in now.items() if known.get(path) != digest != _ABSENT and _written(path) >= started]
+    gone = [path for path in known if known[path] != now.get(path, _digest(path)) == _ABSENT and _vanished(path) >= started]
     return [f"{path}: not read by the running service yet" for path in sorted(changed + gone)]
 
 
@@ -94,6 +94,13 @@ def _written(path: str) -> float:
             raise HoldfastError(f"{name}: cannot be read: {error.strerror}") from error
         found = max(found, status.st_mtime, status.st_ctime)
     return found
+
+
+def _vanished(path: str) -> float:
+    """When a file that is not there may have been removed: since then there was no change in the directory, or the next one above that is there."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return os.stat(path).st_mtime
 
 
 def _path(unit: str) -> str:

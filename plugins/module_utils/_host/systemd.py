@@ -12,8 +12,8 @@ import time
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 # Where the administrator's unit files are.
 UNIT_FILES = "/etc/systemd/system"

@@ -8,7 +8,7 @@ import ipaddress
 import secrets
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import is_address, subject_text
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import key_type_of
@@ -35,6 +35,10 @@ def serial_number() -> int:
 
 def to_pem(thing: x509.Certificate | x509.CertificateSigningRequest | x509.CertificateRevocationList) -> str:
     return thing.public_bytes(serialization.Encoding.PEM).decode("ascii")
+
+
+def to_der(thing: x509.Certificate | x509.CertificateRevocationList) -> bytes:
+    return thing.public_bytes(serialization.Encoding.DER)
 
 
 def all_to_pem(things: t.Iterable[x509.Certificate | x509.CertificateRevocationList]) -> str:
@@ -155,6 +159,18 @@ def usages_of(holder: x509.Certificate | x509.CertificateSigningRequest) -> list
     """The extended key usages: "server", "client", and any other by its number."""
     words = {oid: word for word, oid in usage_oids().items()}
     return [words.get(oid, oid.dotted_string) for oid in extension(holder, x509.ExtendedKeyUsage) or []]
+
+
+def crl_url_extension(url: str) -> x509.CRLDistributionPoints:
+    """Where the CRL is that a certificate is checked with (RFC 5280, 4.2.1.13)."""
+    return x509.CRLDistributionPoints([x509.DistributionPoint([x509.UniformResourceIdentifier(url)], relative_name=None, reasons=None, crl_issuer=None)])
+
+
+def crl_url_of(certificate: x509.Certificate) -> str:
+    """The first such URL; empty where a certificate names none."""
+    found = extension(certificate, x509.CRLDistributionPoints)
+    names = [name for point in found or () for name in point.full_name or ()]
+    return next((str(name.value) for name in names if isinstance(name, x509.UniformResourceIdentifier)), "")
 
 
 # Signatures

@@ -9,8 +9,8 @@ import typing as t
 from dataclasses import dataclass
 from datetime import datetime
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import names_in, read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,
@@ -134,7 +134,7 @@ def _certificate(look: Look, path: str, pem: bytes | None, warn_days: int, now: 
         return {**unread, "problems": ["is not a certificate in PEM form (-----BEGIN CERTIFICATE-----)"]}
     key_path = look.key or _key_beside(path)
     key_matches, key_problem = _check_key(first, key_path) if key_path else (None, None)
-    problems = ([key_problem] if key_problem else []) + _problems(look, chain, warn_days, now)
+    problems = ([key_problem] if key_problem else []) + problems_of(look, chain, warn_days, now)
     return {
         "path": path,
         "subject": name_text(first.subject),
@@ -158,7 +158,8 @@ def _certificate(look: Look, path: str, pem: bytes | None, warn_days: int, now: 
     }
 
 
-def _problems(look: Look, chain: list[x509.Certificate], warn_days: int, now: datetime) -> list[str]:
+def problems_of(look: Look, chain: list[x509.Certificate], warn_days: int, now: datetime) -> list[str]:
+    """What is wrong with a certificate, the first of chain, and with those that follow it, for what has to be true of it."""
     first, problems = chain[0], []
     for number, certificate in enumerate(chain, start=1):
         problems += [problem if number == 1 else f"certificate {number} {problem}" for problem in _time_problems(certificate, warn_days, now)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import ascii_form, dns_problem, is_address
 
 Pattern = t.Union[str, ipaddress.IPv4Network, ipaddress.IPv6Network]
@@ -93,3 +93,11 @@ class Constraints(t.NamedTuple):
 
     def __str__(self) -> str:
         return ", ".join(self.domains + self.ranges) or "none"
+
+
+def constraints_of_parameters(domains: list[str] | None, ranges: list[str] | None) -> Constraints:
+    """Read the parameters permitted_dns_domains and permitted_ip_ranges. Raises HoldfastError naming the place of the first wrong value."""
+    return Constraints(
+        tuple(sorted({parse_domain(text, f"permitted_dns_domains[{index}]") for index, text in enumerate(domains or [])})),
+        tuple(sorted({parse_range(text, f"permitted_ip_ranges[{index}]") for index, text in enumerate(ranges or [])})),
+    )

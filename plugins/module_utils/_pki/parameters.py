@@ -5,14 +5,22 @@
 from __future__ import annotations
 
 import os
+import re
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 
 USAGES = ("server", "client")
 MAX_DAYS = 36500
 
 _RESERVED = ("ca",)
+_URL = re.compile(r"https?://[A-Za-z0-9.:_\[\]-]+/[A-Za-z0-9._~/-]+")
+
+
+def check_crl_url(url: str, *, where: str) -> None:
+    """Raise HoldfastError unless url is empty or one at which a CRL can be fetched."""
+    if url and (not _URL.fullmatch(url) or len(url) > 200):
+        raise HoldfastError(f"{where}: {url!r} is not a URL such as http://registry.example.org/ca.crl")
 
 
 def check_directory(directory: str) -> None:

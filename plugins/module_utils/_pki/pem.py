@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 
 def check_no_key(text: str | bytes, *, where: str) -> None:

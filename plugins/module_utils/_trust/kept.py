@@ -20,13 +20,21 @@ _READABLE = Ownership(mode=0o644)
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing."""
+    """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing.
+
+    Under the former names nothing shall be kept any longer.
+    """
 
     name: str
     certificates: list[Certificate]
     endpoints: list[str]
     client: ClientPair | None = None
     exclusive: bool = False
+    former: tuple[str, ...] = ()
+
+    def nothing(self) -> Kept:
+        """The same names, under which nothing is kept anywhere."""
+        return Kept(self.name, [], [], former=self.former)
 
 
 def is_marked(path: str) -> bool:

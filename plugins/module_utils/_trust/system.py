@@ -77,7 +77,7 @@ class SystemPlan:
 def plan(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
     """What it takes for exactly these certificates to be trusted under a name, and with exclusive nothing under another. Nothing is changed."""
     anchors = _anchors(store, wanted)
-    ours = re.compile(rf"{re.escape(wanted.name)}{_SPLIT}\.crt")
+    ours = re.compile(rf"(?:{'|'.join(re.escape(name) for name in (wanted.name, *wanted.former))}){_SPLIT}\.crt")
     planned: list[Change] = []
     for path, certificate in anchors.items():
         _refuse_clash(store, path)

@@ -21,10 +21,14 @@ _SPLIT_NAME = re.compile(r".*-[0-9a-f]{16}")
 
 @dataclasses.dataclass(frozen=True)
 class Stores:
-    """The stores of a host that are asked for: the system's, and by their names those that are read by registry."""
+    """The stores of a host that are asked for: the system's, and by their names those that are read by registry.
+
+    In those that are left, nothing is kept any longer.
+    """
 
     system: SystemStore | None
     by_registry: dict[str, RegistryStore]
+    left: frozenset[str] = frozenset()
 
 
 def trust(run_program: Run, wanted: Kept, stores: Stores, *, check_mode: bool) -> dict[str, t.Any]:
@@ -34,15 +38,16 @@ def trust(run_program: Run, wanted: Kept, stores: Stores, *, check_mode: bool) -
     """
     reasons: dict[str, list[str]] = {}
     diff: list[dict[str, str]] = []
-    in_system = system.plan(run_program, stores.system, wanted) if stores.system else None
-    by_registry = {name: registries.plan(store, wanted) for name, store in stores.by_registry.items()}
+    kept = {name: wanted.nothing() if name in stores.left else wanted for name in ("system", *stores.by_registry)}
+    in_system = system.plan(run_program, stores.system, kept["system"]) if stores.system else None
+    by_registry = {name: registries.plan(store, kept[name]) for name, store in stores.by_registry.items()}
     if not check_mode:
         if stores.system and in_system and in_system.reasons:
             system.require_command(stores.system)
-            in_system = system.apply(run_program, stores.system, wanted)
+            in_system = system.apply(run_program, stores.system, kept["system"])
         for name, store in stores.by_registry.items():
             if by_registry[name]:
-                by_registry[name] = registries.apply(store, wanted)
+                by_registry[name] = registries.apply(store, kept[name])
     if in_system:
         reasons["system"] = in_system.reasons
         diff += in_system.diff
@@ -53,7 +58,7 @@ def trust(run_program: Run, wanted: Kept, stores: Stores, *, check_mode: bool) -
         "changed": any(reasons.values()),
         "stores": {name: {"changed": bool(lines), "reasons": lines} for name, lines in reasons.items()},
         # They read the system's store once, when they start, and the stores of their names at every connection.
-        "restart": [daemon for daemon in ("docker", "containerd") if daemon not in reasons] if reasons.get("system") else [],
+        "restart": [daemon for daemon in ("docker", "containerd") if daemon not in reasons or daemon in stores.left] if reasons.get("system") else [],
         "certificates": [
             {
                 "subject": certificate.subject,

@@ -77,6 +77,15 @@ def path_problem(setting: str, path: str, *, may_be_empty: bool = False) -> list
     return [f'{setting}: "{path}" is {empty}an absolute path below / of letters, digits and any of ._@+-']
 
 
+def pem_problem(setting: str, text: str) -> list[str]:
+    """What is wrong with text that is to be empty or to hold certificates. A key in it is never repeated."""
+    if "PRIVATE KEY" in text:
+        return [f"{setting}: holds a private key, which belongs nowhere but in its own file"]
+    if text and "-----BEGIN CERTIFICATE-----" not in text:
+        return [f"{setting}: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)"]
+    return []
+
+
 def port_problem(setting: str, port: int) -> list[str]:
     return [] if 0 < port < 65536 else [f"{setting}: {port} is not a port between 1 and 65535"]
 

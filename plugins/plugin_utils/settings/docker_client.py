@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import parse_logins
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.requirements import parse as parse_requirements
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import client_tools
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
     endpoint_problem,
-    is_address,
     name_problem,
     path_problem,
+    pem_problem,
+    said,
 )
 
 
@@ -23,13 +27,9 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found += endpoint_problem(f"docker_client_further_registries[{place}]", further)
     for place, former in enumerate(settings["docker_client_former_registries"]):
         found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
-    address = settings["docker_client_hosts_address"]
-    if address and not is_address(address):
-        found.append(f'docker_client_hosts_address: "{address}" is not an IP address')
-    certificate = settings["docker_client_ca_certificate"]
-    if certificate and "-----BEGIN CERTIFICATE-----" not in certificate:
-        found.append("docker_client_ca_certificate: is not a PEM certificate (it begins with -----BEGIN CERTIFICATE-----)")
-    return found + _client_certificate(settings) + _logins(settings)
+    found += pem_problem("docker_client_ca_certificate", settings["docker_client_ca_certificate"])
+    found += said(parse_requirements, settings["docker_client_signature_policy"], parameter="docker_client_signature_policy")
+    return found + client_tools.problems(settings) + _client_certificate(settings) + _logins(settings)
 
 
 def _client_certificate(settings: Settings) -> list[str]:
@@ -52,4 +52,6 @@ def _logins(settings: Settings) -> list[str]:
         missing = [key for key in ("username", "password") if not login.get(key)]
         if login.get("state") != "absent" and missing:
             found.append(f"docker_client_logins[{place}]: needs {' and '.join(missing)}, or state: absent")
-    return found
+    if found or endpoint_problem("docker_client_registry", settings["docker_client_registry"]):
+        return found
+    return said(parse_logins, settings["docker_client_logins"], settings["docker_client_registry"], parameter="docker_client_logins")

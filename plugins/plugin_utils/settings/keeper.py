@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.holdfast.registry.plugins.plugin_utils import backups
 from ansible_collections.holdfast.registry.plugins.plugin_utils.keepers import instances, program_module, schedule_problem
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, path_problem, secret_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, path_problem, range_problem, secret_problem
 
 
 def problems(settings: Settings, _host: Host) -> list[str]:
@@ -27,7 +28,10 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found.append("keeper_redis_address: is needed for the exporter redis; give ADDRESS:PORT, or leave redis out of keeper_exporters")
     for name in sorted(name for name in settings if name.endswith("_schedule")):
         found += schedule_problem(name, settings[name])
-    for name in ("keeper_collect_grace", "keeper_collect_undo"):
+    for name in ("keeper_collect_grace", "keeper_collect_undo", "keeper_scrub_duration"):
         if program_module("policy").seconds_of(settings[name]) is None:
             found.append(f'{name}: "{settings[name]}" is not a duration such as 36h, 7d or 2w')
+    found += range_problem("keeper_scrub_rate", settings["keeper_scrub_rate"], 1, 100_000, " megabytes per second")
+    backup = "keeper_backup_"
+    found += backups.problems({name[len(backup) :]: value for name, value in settings.items() if name.startswith(backup)})
     return list(dict.fromkeys(found + instances(settings)[1]))

@@ -47,6 +47,9 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
+    wrong += path_problem("nginx_auth_challenge_directory", settings["nginx_auth_challenge_directory"], may_be_empty=True)
+    taken = [registry["place"] for registry in found if settings["nginx_auth_challenge_directory"] and str(registry["port"]) == "80"]
+    wrong += [f"{place}port: 80 is where nginx_auth_challenge_directory is served; choose another" for place in taken]
     wrong += path_problem("nginx_auth_keeper_directory", settings["nginx_auth_keeper_directory"], may_be_empty=True)
     for setting in ("nginx_auth_trusted_proxies", "nginx_auth_metrics_networks", "nginx_auth_health_networks"):
         for index, network in enumerate(settings[setting]):

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import parameters
@@ -23,10 +25,29 @@ def problems(settings: Settings, host: Host) -> list[str]:
     if ca_host != "localhost":  # on the controller a path may begin with ~
         found += path_problem("pki_ca_directory", settings["pki_ca_directory"])
     found += path_problem("pki_directory", settings["pki_directory"])
-    found += _lifetimes(settings)
+    found += _lifetimes(settings) + _parent(settings)
     if settings["pki_ca_generation"] < 1:
         found.append(f"pki_ca_generation: {settings['pki_ca_generation']} must be 1 or more")
+    found += said(parameters.check_crl_url, settings["pki_crl_url"], where="pki_crl_url")
     return list(dict.fromkeys(found + _certificates(settings) + _revoked(settings)))
+
+
+def _parent(settings: Settings) -> list[str]:
+    """The files about a CA above this one, which are on the controller."""
+    found = []
+    for setting in ("pki_parent_certificate", "pki_parent_key", "pki_parent_crl", "pki_ca_certificate"):
+        path = settings[setting]
+        if not path:
+            continue
+        if setting != "pki_parent_certificate" and not settings["pki_parent_certificate"]:
+            found.append(f"{setting}: goes with pki_parent_certificate, which is empty; the CA is its own root without it")
+        elif not os.path.isabs(os.path.expanduser(path)):
+            found.append(f'{setting}: "{path}" must be an absolute path on the controller, or one that begins with ~')
+        elif not os.path.isfile(os.path.expanduser(path)):
+            found.append(f'{setting}: there is no file "{path}" on the controller')
+    if settings["pki_parent_passphrase"] and not settings["pki_parent_key"]:
+        found.append("pki_parent_passphrase: goes with pki_parent_key, which is empty")
+    return found
 
 
 def _lifetimes(settings: Settings) -> list[str]:

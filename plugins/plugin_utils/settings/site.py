@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as users_problems
 from ansible_collections.holdfast.registry.plugins.plugin_utils import further
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import RESERVED, VERIFIER
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, injection_problem, is_address, name_problem, port_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
+    Host,
+    Settings,
+    injection_problem,
+    is_address,
+    name_problem,
+    path_problem,
+    pem_problem,
+    port_problem,
+)
 
 # Every setting with its type, since no role's argument spec has them.
 SPEC = {
@@ -17,6 +28,7 @@ SPEC = {
     "holdfast_users": {"type": "list", "elements": "raw", "default": []},
     "holdfast_extra_names": {"type": "list", "elements": "str", "default": []},
     "holdfast_hosts_entry": {"type": "bool", "default": False},
+    "holdfast_clients_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "holdfast_server_address": {"type": "str", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
     "holdfast_replace_passwords": {"type": "bool", "default": False},
@@ -28,6 +40,12 @@ SPEC = {
     "holdfast_mirror_anonymous": {"type": "bool", "default": False},
     "holdfast_mirror_networks": {"type": "list", "elements": "str", "default": []},
     "holdfast_mirror_client_certificates": {"type": "str", "default": "off"},
+    "holdfast_certificate_source": {"type": "str", "default": "own-ca", "choices": ["own-ca", "files", "acme"]},
+    "holdfast_certificate_file": {"type": "str", "default": ""},
+    "holdfast_certificate_key_file": {"type": "str", "default": ""},
+    "holdfast_certificate_key": {"type": "str", "default": "", "no_log": True},
+    "holdfast_certificate_files_on_server": {"type": "bool", "default": False},
+    "holdfast_certificate_ca": {"type": "str", "default": ""},
     "holdfast_keeper": {"type": "bool", "default": True},
     # of a role, which others depend on
     "redis_databases": {"type": "int", "default": 16},
@@ -36,6 +54,7 @@ SPEC = {
 }
 # Set on the command line of verify.yml, not in the inventory.
 RESULTS = ("holdfast_summary_file",)
+_ON_SERVER = "holdfast_certificate_files_on_server"
 
 
 def problems(settings: Settings, host: Host) -> list[str]:
@@ -57,8 +76,34 @@ def problems(settings: Settings, host: Host) -> list[str]:
     found += further.problems(settings, settings["redis_databases"])
     if not settings["nginx_auth_tls"]:
         found.append("nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS")
+    found += _certificate(settings)
     found += injection_problem(host, "choose what this controller writes and signs")
     return found + _groups(host) + _users(settings["holdfast_users"]) + _system(host)
+
+
+def _certificate(settings: Settings) -> list[str]:
+    """What is wrong with where the server's certificate is to come from. Only the source `files` needs more than the choice."""
+    source, certificate = settings["holdfast_certificate_source"], settings["holdfast_certificate_file"]
+    key, key_file = settings["holdfast_certificate_key"], settings["holdfast_certificate_key_file"]
+    if source == "own-ca" and settings["holdfast_certificate_ca"]:
+        return ["holdfast_certificate_ca: goes with holdfast_certificate_source: files or acme; with own-ca clients trust that CA"]
+    found = pem_problem("holdfast_certificate_ca", settings["holdfast_certificate_ca"])
+    given = {"holdfast_certificate_file": certificate, "holdfast_certificate_key_file": key_file, "holdfast_certificate_key": key}
+    if source != "files":
+        return found + [f"{name}: has no effect without holdfast_certificate_source: files" for name, value in given.items() if value]
+    if not certificate:
+        found.append("holdfast_certificate_file: must be the path of the certificate with its chain, for holdfast_certificate_source is files")
+    if bool(key) == bool(key_file):
+        found.append("holdfast_certificate_key_file and holdfast_certificate_key: give one of them, for holdfast_certificate_source is files")
+    if key and "PRIVATE KEY-----" not in key:
+        found.append("holdfast_certificate_key: is not a private key in PEM form; for the path of one there is holdfast_certificate_key_file")
+    paths = {name: value for name, value in given.items() if value and name != "holdfast_certificate_key"}
+    for name, path in paths.items():
+        if settings["holdfast_certificate_files_on_server"]:
+            found += path_problem(name, path)
+        elif not path.startswith(("/", "~/")) or not pathlib.Path(path).expanduser().is_file():
+            found.append(f"{name}: {path} is not the absolute path of a file on the controller; for one on the registry's host there is {_ON_SERVER}")
+    return found
 
 
 def _groups(host: Host) -> list[str]:

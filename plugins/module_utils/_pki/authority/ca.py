@@ -3,7 +3,7 @@
 """A certification authority in one directory: made once, renewed with the same key, replaced by a new key when told to.
 
 The bundle is what clients have to trust: the CA's certificate, and those of the CAs before it that still matter. The
-bundle holds the old certificate before a new one takes its place, and the old CA's last CRL is signed before its key goes.
+bundle holds the old certificate before a new one takes its place. The old CA's key is kept to sign its CRL as long as it is trusted.
 """
 
 from __future__ import annotations
@@ -12,25 +12,32 @@ import os
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.below import Settled, crls_above, settle, trusted
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import crl_needs, issue_crl
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (
     BUNDLE_FILE,
     CERTIFICATE_FILE,
+    CHAIN_FILE,
     CRL_FILE,
     KEY_FILE,
+    REQUEST_FILE,
+    TRUST_FILE,
     WAITING_KEY_FILE,
     CaFiles,
     Signer,
     held,
     is_missing,
+    previous_key_path,
+    previous_keys,
     read_bundle,
     read_crls,
     read_files,
+    read_previous,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.record import (
     Entry,
@@ -74,10 +81,11 @@ class State(t.NamedTuple):
 
 
 class CaPlan(t.NamedTuple):
-    """The CA as it will be, the reasons, and the changes in their order."""
+    """The CA as it will be, the reasons, and the changes in their order. csr is what a parent still has to sign."""
 
     ca: Signer
-    bundle: list[x509.Certificate]
+    trusted: list[x509.Certificate]
+    csr: str
     crls: list[x509.CertificateRevocationList]
     needs: list[str]
     changes: list[Change]
@@ -93,7 +101,12 @@ def ensure(directory: str, wanted: CaSettings, *, check_mode: bool, now: datetim
         make_directories(directory, 0o700)
     with held(directory, check_mode=check_mode):
         there = read_state(directory, wanted)
-        plan = make_plan(directory, wanted, there, now)
+        settled = settle(directory, wanted, wanted.above, there.files, now) if wanted.above else None
+        if settled and settled.ca is None:
+            if not check_mode:
+                apply(settled.changes)
+            return _waiting(directory, wanted, settled)
+        plan = make_plan(directory, wanted, there, settled, now)
         if not check_mode:
             apply(plan.changes)
     return _result(directory, wanted, there, plan, now)
@@ -113,40 +126,55 @@ def _read_files(directory: str, wanted: CaSettings) -> tuple[CaFiles, bool]:
         return read_files(directory, wanted.passphrase), True
 
 
-def make_plan(directory: str, wanted: CaSettings, there: State, now: datetime) -> CaPlan:
-    """Decide everything. Changes nothing."""
+def make_plan(directory: str, wanted: CaSettings, there: State, settled: Settled | None, now: datetime) -> CaPlan:
+    """Decide everything. settled is what is decided already for a CA below another one. Changes nothing."""
     old = there.files.signer
     replaced = old is not None and _is_replaced(directory, wanted, old.certificate)
-    key, key_needs = _plan_key(directory, wanted, there, replaced)
-    certificate, certificate_needs = _plan_certificate(wanted, there.files.certificate, key, replaced, now)
-    ca = Signer(key, certificate)
+    if settled and settled.ca:
+        ca, certificate_needs = settled.ca, settled.needs if settled.ca != old else []
+        certificate, replaced = ca.certificate, replaced and ca != old
+        key_needs = [] if replaced or settled.csr or there.files.key is None else _key_needs(directory, wanted, there)
+    else:
+        key, key_needs = _plan_key(directory, wanted, there, replaced)
+        certificate, certificate_needs = _plan_certificate(wanted, there.files.certificate, key, replaced, now)
+        ca = Signer(key, certificate)
     retiring = old if old and identity(old.certificate) != identity(certificate) else None
     before = _with_retired(there, retiring, now) if retiring else there
     previous, dropped = _plan_previous(wanted, certificate, before, now)
     crl, crl_reasons = _plan_crl(wanted, ca, before, now)
     bundle = [certificate, *previous]
     crls = [crl, *(found for found in (crl_of_ca(before.crls, previous_ca) for previous_ca in previous) if found is not None)]
+    crls += crls_above(wanted.above, there.crls)
+    trust = trusted(wanted.above, bundle)
 
-    changes: list[Change] = []
+    changes: list[Change] = list(settled.changes) if settled else []
     if retiring:
         changes += [_public(directory, BUNDLE_FILE, before.bundle), _public(directory, CRL_FILE, before.crls)]
+    changes += _kept_keys(directory, wanted, there, retiring if replaced else None, previous, rekeyed=bool(key_needs))
     if replaced or key_needs or there.files.key is None:
         changes += _key_changes(directory, wanted, ca, replaced)
     if certificate_needs and not replaced:
         changes.append(_public(directory, CERTIFICATE_FILE, [certificate]))
     lists = [_public(directory, BUNDLE_FILE, bundle), _public(directory, CRL_FILE, crls)]
-    stale = [change for change in lists if retiring or change.before != change.content]
+    if wanted.above:
+        lists += [_public(directory, TRUST_FILE, trust), _public(directory, CHAIN_FILE, wanted.above.chain(certificate))]
+    stale: list[Write | Remove] = [change for change in lists if retiring or change.before != change.content]
+    stale += _keys_to_drop(directory, previous)
+    if not wanted.above:
+        paths = [os.path.join(directory, name) for name in (TRUST_FILE, CHAIN_FILE, REQUEST_FILE)]
+        stale += [Remove(path, "no CA above it", "") for path in paths if os.path.exists(path)]
     changes += stale
 
     needs = certificate_needs + key_needs + dropped
     if old and not retiring:
         needs += crl_reasons
-    return CaPlan(ca, bundle, crls, needs or [change.why for change in stale], changes)
+    needs = needs or [change.why for change in [*(settled.changes if settled else []), *stale]]
+    return CaPlan(ca, trust, settled.csr if settled else "", crls, needs, changes)
 
 
 def _is_replaced(directory: str, wanted: CaSettings, certificate: x509.Certificate) -> bool:
-    if not signed_by(certificate, certificate):
-        raise HoldfastError(f"directory: the certificate in {directory} is not self-signed; a CA below another one has to be renewed there")
+    if not wanted.above and not signed_by(certificate, certificate):
+        raise HoldfastError(f"directory: the certificate in {directory} is not self-signed; give parent_certificate, the certificate of the CA above it")
     there = generation_of(certificate)
     if wanted.generation < there:
         raise HoldfastError(f"generation: the CA in {directory} is of generation {there}, and there is no way back to {wanted.generation}: set it to {there}")
@@ -193,6 +221,23 @@ def _key_changes(directory: str, wanted: CaSettings, ca: Signer, replaced: bool)
     return [*changes, _secret(path, pem), Remove(waiting, "no longer waiting", "")]
 
 
+def _kept_keys(directory: str, wanted: CaSettings, there: State, retiring: Signer | None, previous: list[x509.Certificate], *, rekeyed: bool) -> list[Change]:
+    """Keep the key of a CA as long as its certificates are trusted: without it, none of them could be revoked."""
+    kept = [retiring] if retiring and retiring.certificate in previous else []
+    if rekeyed and there.files.signer:
+        kept += [
+            signer
+            for signer in read_previous(directory, there.files.signer, previous, wanted.new_passphrase, wanted.passphrase)
+            if signer.key is not there.files.key
+        ]
+    return [_secret(previous_key_path(directory, ca.certificate), key_to_pem(ca.key, wanted.new_passphrase or wanted.passphrase)) for ca in kept]
+
+
+def _keys_to_drop(directory: str, previous: list[x509.Certificate]) -> list[Remove]:
+    wanted = {previous_key_path(directory, ca) for ca in previous}
+    return [Remove(path, "key of a CA that is no longer trusted", "") for path in previous_keys(directory) if path not in wanted]
+
+
 def _plan_certificate(
     wanted: CaSettings, certificate: x509.Certificate | None, key: PrivateKey, replaced: bool, now: datetime
 ) -> tuple[x509.Certificate, list[str]]:
@@ -220,7 +265,7 @@ def _certificate_needs(wanted: CaSettings, certificate: x509.Certificate, replac
 def _with_retired(there: State, retiring: Signer, now: datetime) -> State:
     """The state with the retiring CA in the bundle, and its last CRL.
 
-    That lasts as long as the CA does: nobody can sign another one once its key is gone.
+    That lasts as long as the CA does: a later one is signed only for a revocation.
     """
     before = crl_of_ca(there.crls, retiring.certificate)
     end = max(not_after(retiring.certificate), now + timedelta(days=1))
@@ -273,16 +318,19 @@ def _secret(path: str, pem: bytes) -> Write:
 def _result(directory: str, wanted: CaSettings, there: State, plan: CaPlan, now: datetime) -> Result:
     certificate = plan.ca.certificate
     encrypted = bool(wanted.new_passphrase or wanted.passphrase)
-    before = _describe(there.files, there.bundle, there.crls)
-    after = _describe(CaFiles(*plan.ca, encrypted), plan.bundle, plan.crls)
+    before = _describe(there.files, trusted(wanted.above, there.bundle), there.crls)
+    after = _describe(CaFiles(*plan.ca, encrypted), plan.trusted, plan.crls)
     return {
         "changed": bool(plan.needs),
         "needs": plan.needs,
         "generation": generation_of(certificate),
         "certificate": to_pem(certificate),
-        "bundle": all_to_pem(plan.bundle),
+        "bundle": all_to_pem(plan.trusted),
+        "chain": all_to_pem(wanted.above.chain(certificate)) if wanted.above else "",
+        "csr": plan.csr,
+        "warnings": _warnings(wanted, plan.crls),
         "crl": all_to_pem(plan.crls),
-        **_paths(directory),
+        **_paths(directory, wanted),
         "fingerprint_sha256": certificate.fingerprint(hashes.SHA256()).hex(),
         "not_after": isoformat(not_after(certificate)),
         "days_left": days_left(not_after(certificate), now),
@@ -290,8 +338,32 @@ def _result(directory: str, wanted: CaSettings, there: State, plan: CaPlan, now:
     }
 
 
-def _paths(directory: str) -> dict[str, str]:
-    return {name: os.path.join(directory, file) for name, file in (("path", CERTIFICATE_FILE), ("bundle_path", BUNDLE_FILE), ("crl_path", CRL_FILE))}
+def _paths(directory: str, wanted: CaSettings) -> dict[str, str]:
+    names = (("path", CERTIFICATE_FILE), ("bundle_path", TRUST_FILE if wanted.above else BUNDLE_FILE), ("crl_path", CRL_FILE), ("csr_path", REQUEST_FILE))
+    return {name: os.path.join(directory, file) for name, file in names}
+
+
+def _warnings(wanted: CaSettings, crls: list[x509.CertificateRevocationList]) -> list[str]:
+    lacking = [ca for ca in wanted.above.cas if crl_of_ca(crls, ca) is None] if wanted.above else []
+    return [
+        f"parent_crl: there is no CRL of {common_name(ca.subject)}; a server that checks clients' certificates with the CRLs refuses all of them without it"
+        for ca in lacking
+    ]
+
+
+def _waiting(directory: str, wanted: CaSettings, settled: Settled) -> Result:
+    """The result for a CA that has no certificate before its parent has signed its request."""
+    return {
+        "changed": bool(settled.changes),
+        "needs": settled.needs,
+        "generation": wanted.generation,
+        **dict.fromkeys(("certificate", "bundle", "chain", "crl", "fingerprint_sha256"), ""),
+        "csr": settled.csr,
+        **_paths(directory, wanted),
+        "not_after": None,
+        "days_left": None,
+        "diff": {"before": "", "after": f"key file: {wanted.key_type}\nrequest for: {wanted.subject}\n" if settled.changes else ""},
+    }
 
 
 def _describe(files: CaFiles, bundle: list[x509.Certificate], crls: list[x509.CertificateRevocationList]) -> str:
@@ -316,10 +388,8 @@ def _predict_without_library(directory: str, wanted: CaSettings, now: datetime) 
         "changed": True,
         "needs": ["missing"],
         "generation": wanted.generation,
-        "certificate": "",
-        "bundle": "",
-        "crl": "",
-        **_paths(directory),
+        **dict.fromkeys(("certificate", "bundle", "chain", "csr", "crl"), ""),
+        **_paths(directory, wanted),
         "fingerprint_sha256": "",
         "not_after": end,
         "days_left": wanted.lifetime_days,

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import lock
-from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import ca_from_pem, cas_from_pem
+from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import names_in, read_bytes, remove_leftovers
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import ca_from_pem, cas_from_pem, key_identifier
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import is_encrypted, key_bits, key_from_pem
 
@@ -25,6 +26,9 @@ if t.TYPE_CHECKING:
 
 KEY_FILE, WAITING_KEY_FILE, CERTIFICATE_FILE = "ca.key", "ca.key.new", "ca.crt"
 BUNDLE_FILE, CRL_FILE, RECORD_FILE = "ca-bundle.crt", "ca.crl", "issued.jsonl"
+# Only of a CA below another one: its request, what servers send behind their certificates, and what clients trust.
+REQUEST_FILE, CHAIN_FILE, TRUST_FILE = "ca.csr", "ca-chain.crt", "ca-trust.crt"
+_PREVIOUS_KEY = re.compile(r"ca-previous-[0-9a-f]{16}\.key")
 
 
 class Signer(t.NamedTuple):
@@ -54,7 +58,8 @@ def held(directory: str, *, check_mode: bool) -> t.Iterator[None]:
         yield
         return
     with lock.locked(os.path.join(directory, "ca")):
-        for name in (KEY_FILE, WAITING_KEY_FILE, CERTIFICATE_FILE, BUNDLE_FILE, CRL_FILE, RECORD_FILE):
+        previous = {found.group() for found in map(_PREVIOUS_KEY.search, names_in(directory)) if found}
+        for name in (KEY_FILE, WAITING_KEY_FILE, CERTIFICATE_FILE, BUNDLE_FILE, CRL_FILE, RECORD_FILE, REQUEST_FILE, CHAIN_FILE, TRUST_FILE, *previous):
             remove_leftovers(os.path.join(directory, name))
         yield
 
@@ -89,6 +94,40 @@ def _waiting_key(directory: str, passphrase: str | None, certificate: x509.Certi
             if key_bits(key) == key_bits(certificate.public_key()):
                 return CaFiles(key, certificate, is_encrypted(pem), interrupted=True)
     return None
+
+
+def previous_key_path(directory: str, certificate: x509.Certificate) -> str:
+    """Where the key of a CA is kept after another one has replaced it: it still signs that CA's CRL, and nothing else."""
+    return os.path.join(directory, f"ca-previous-{key_identifier(certificate)[:16]}.key")
+
+
+def previous_keys(directory: str) -> list[str]:
+    """The paths of all such keys that are there."""
+    return [os.path.join(directory, name) for name in names_in(directory) if _PREVIOUS_KEY.fullmatch(name)]
+
+
+def read_previous(directory: str, ca: Signer, bundle: t.Iterable[x509.Certificate], *passphrases: str | None) -> list[Signer]:
+    """The CAs of the bundle before ca that can still sign their CRL. Each key opens with one of the passphrases.
+
+    Raises HoldfastError for a key that does not.
+    """
+    found = []
+    for certificate in bundle:
+        path = previous_key_path(directory, certificate)
+        pem = read_bytes(path)
+        if key_bits(certificate.public_key()) == key_bits(ca.key):  # the CA before had another name only
+            found += [Signer(ca.key, certificate)] if certificate != ca.certificate else []
+        elif pem is not None:
+            found.append(Signer(_open(pem, path, passphrases), certificate))
+    return found
+
+
+def _open(pem: bytes, path: str, passphrases: t.Sequence[str | None]) -> PrivateKey:
+    *others, last = passphrases
+    for passphrase in others:
+        with contextlib.suppress(HoldfastError):
+            return key_from_pem(pem, path, passphrase)
+    return key_from_pem(pem, path, last)
 
 
 def read_bundle(directory: str) -> list[x509.Certificate]:

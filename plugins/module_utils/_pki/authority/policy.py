@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import host_problem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import alternative_names, common_name, extension, name_text, usages_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES, key_type_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import Pattern, matches, parse_name, parse_pattern
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import MAX_DAYS, USAGES, check_common_name
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import MAX_DAYS, USAGES, check_common_name, check_crl_url
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
 
 if library.HAS_CRYPTOGRAPHY:
@@ -79,6 +79,7 @@ class Request(t.NamedTuple):
     common_name: str | None
     lifetime_days: int
     usages: list[str]
+    crl_url: str
     warnings: list[str]
 
 
@@ -99,7 +100,7 @@ def parse_request(entry: dict[str, t.Any], policy: Policy, *, where: str) -> Req
         allowed = "allowed_names or allowed_common_names" if policy.common_names else "allowed_names"
         raise HoldfastError(f"{where}: {', '.join(refused)} is not among {allowed}")
     warnings = _subject_warnings(csr.subject, where)
-    return Request(entry["name"], where, public_key, names, subject, entry["lifetime_days"], entry["usages"], warnings)
+    return Request(entry["name"], where, public_key, names, subject, entry["lifetime_days"], entry["usages"], entry["crl_url"], warnings)
 
 
 def _check_settings(entry: dict[str, t.Any], policy: Policy, where: str) -> None:
@@ -107,6 +108,7 @@ def _check_settings(entry: dict[str, t.Any], policy: Policy, where: str) -> None
         raise HoldfastError(f"{where}: lifetime_days {entry['lifetime_days']} must be between 1 and max_lifetime_days ({policy.max_lifetime_days})")
     if not entry["usages"]:
         raise HoldfastError(f"{where}: usages must hold at least one of {', '.join(USAGES)}")
+    check_crl_url(entry["crl_url"], where=f"{where}: crl_url")
     unwanted = [usage for usage in entry["usages"] if usage not in policy.usages]
     if unwanted:
         raise HoldfastError(f"{where}: usage {', '.join(unwanted)} is not among allowed_usages ({', '.join(policy.usages)})")

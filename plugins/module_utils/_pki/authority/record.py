@@ -9,10 +9,10 @@ import os
 import typing as t
 from datetime import datetime
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import RECORD_FILE
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,

@@ -8,11 +8,11 @@ import os
 import re
 import typing as t
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import issue_crl, lacking, lifetime_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (
@@ -22,8 +22,10 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.d
     is_missing,
     no_ca,
     open_key_warnings,
+    read_bundle,
     read_crls,
     read_files,
+    read_previous,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.record import (
     Entry,
@@ -38,7 +40,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory, check_passphrase
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import from_isoformat, isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import from_isoformat, isoformat, not_after
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -105,14 +107,15 @@ def revoke(directory: str, wanted: list[Revocation], *, passphrase: str | None, 
         ca = files.signer
         if ca is None:
             raise no_ca(directory)
-        plan = make_plan(directory, wanted, ca, now)
+        previous = read_previous(directory, ca, read_bundle(directory), passphrase)
+        plan = make_plan(directory, wanted, ca, previous, now)
         if not check_mode:
             apply(plan.changes)
-    return _result(plan, ca, open_key_warnings(directory, files, passphrase))
+    return _result(plan, [ca, *previous], open_key_warnings(directory, files, passphrase))
 
 
-def make_plan(directory: str, wanted: list[Revocation], ca: Signer, now: datetime) -> RevocationPlan:
-    """Decide everything. Changes nothing."""
+def make_plan(directory: str, wanted: list[Revocation], ca: Signer, previous: list[Signer], now: datetime) -> RevocationPlan:
+    """Decide everything. previous are the CAs before that can still sign. Changes nothing."""
     entries, before, after, reasons = read_record(directory), [], [], []
     for one in wanted:
         for line in _find(one, entries, ca.certificate, now):
@@ -121,14 +124,18 @@ def make_plan(directory: str, wanted: list[Revocation], ca: Signer, now: datetim
                 line.update(revoked=isoformat(now), reason=one.reason)
                 after.append(line)
                 reasons.append(f"{line['serial']} ({line['subject'] or ', '.join(line['names'])}): revoked, {one.reason}")
-    crls = read_crls(directory)
-    current = crl_of_ca(crls, ca.certificate)
-    ours = revoked_by(entries, ca.certificate)
     changes: list[Change] = [with_entries(directory, entries)] if after else []
-    if current is None or lacking(current, ours):
-        crl = issue_crl(ca, ours, before=current, end=now + lifetime_of(current), now=now)
-        crls = [crl, *(other for other in crls if other is not current)]
-        change = Write(os.path.join(directory, CRL_FILE), "made" if current is None else "replaced", all_to_pem(crls).encode(), _PUBLIC)
+    crls, made, reissued = read_crls(directory), False, False
+    for signer in (ca, *previous):
+        current, ours = crl_of_ca(crls, signer.certificate), revoked_by(entries, signer.certificate)
+        if lacking(current, ours) if current is not None else signer is ca:
+            # The CRL of a CA before lasts as long as that CA does.
+            end = now + lifetime_of(current) if signer is ca else max(not_after(signer.certificate), now + timedelta(days=1))
+            crl = issue_crl(signer, ours, before=current, end=end, now=now)
+            crls = [crl, *crls] if current is None else [crl if other is current else other for other in crls]
+            made, reissued = made or current is None, True
+    if reissued:
+        change = Write(os.path.join(directory, CRL_FILE), "made" if made else "replaced", all_to_pem(crls).encode(), _PUBLIC)
         reasons.append(change.reason)
         changes.append(change)
     return RevocationPlan(entries, before, after, crls, reasons, changes)
@@ -161,12 +168,12 @@ def _with_serial(entries: list[Entry], serial: int) -> list[Entry]:
     return [line for line in entries if int(line["serial"], 16) == serial]
 
 
-def _result(plan: RevocationPlan, ca: Signer, warnings: list[str]) -> Result:
+def _result(plan: RevocationPlan, signers: list[Signer], warnings: list[str]) -> Result:
     replaced = [
-        f"{line['serial']} was signed by a CA that has been replaced, whose CRL nobody can sign any more: "
+        f"{line['serial']} was signed by a CA that has been replaced and whose key is gone, so that nobody can sign its CRL: "
         "the certificate stays good until that CA is no longer trusted (keep_previous: false in the module holdfast.registry.ca)"
         for line in plan.after
-        if not is_issued_by(line, ca.certificate)
+        if not any(is_issued_by(line, signer.certificate) for signer in signers)
     ]
     shown = ("serial", "subject", "names", "not_after", "revoked", "reason")
     return {

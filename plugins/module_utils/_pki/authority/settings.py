@@ -10,11 +10,12 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.above import Above
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import common_name, extension, serial_number, subject_name
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import key_bits, signing_hash
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import Constraints, parse_domain, parse_range
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import Constraints, constraints_of_parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import (
     check_common_name,
     check_lifetime,
@@ -48,6 +49,7 @@ class CaSettings:
     constraints: Constraints = field(default_factory=Constraints)
     crl_lifetime_days: int = 825
     crl_renew_before_days: int = 400
+    above: Above | None = None
 
     @classmethod
     def of(cls, params: dict[str, t.Any]) -> CaSettings:
@@ -61,13 +63,9 @@ class CaSettings:
             check_passphrase(params[parameter], parameter=parameter)
         check_lifetime(params["lifetime_days"], params["renew_before_days"])
         check_lifetime(params["crl_lifetime_days"], params["crl_renew_before_days"], where="crl_")
-        domains, ranges = params["permitted_dns_domains"] or [], params["permitted_ip_ranges"] or []
-        constraints = Constraints(
-            tuple(sorted({parse_domain(text, f"permitted_dns_domains[{index}]") for index, text in enumerate(domains)})),
-            tuple(sorted({parse_range(text, f"permitted_ip_ranges[{index}]") for index, text in enumerate(ranges)})),
-        )
-        taken = ("directory", "permitted_dns_domains", "permitted_ip_ranges")
-        wanted = cls(**{name: value for name, value in params.items() if name not in taken}, constraints=constraints)
+        constraints = constraints_of_parameters(params["permitted_dns_domains"], params["permitted_ip_ranges"])
+        taken = ("directory", "permitted_dns_domains", "permitted_ip_ranges", "parent_certificate", "parent_crl", "signed_certificate")
+        wanted = cls(**{name: value for name, value in params.items() if name not in taken}, constraints=constraints, above=Above.of(params))
         check_common_name(wanted.subject, where="common_name (with its generation)")
         return wanted
 
@@ -124,11 +122,16 @@ def issue_ca(key: PrivateKey, wanted: CaSettings, now: datetime) -> x509.Certifi
         .add_extension(key_usage("key_cert_sign", "crl_sign"), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    permitted: list[x509.GeneralName] = [x509.DNSName(domain) for domain in wanted.constraints.domains]
-    permitted += [x509.IPAddress(ipaddress.ip_network(network)) for network in wanted.constraints.ranges]
-    if permitted:
-        builder = builder.add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
-    return builder.sign(key, signing_hash(key))
+    return limited(builder, wanted.constraints).sign(key, signing_hash(key))
+
+
+def limited(builder: x509.CertificateBuilder, constraints: Constraints) -> x509.CertificateBuilder:
+    """Limit a CA to names, where it is to be limited (RFC 5280, 4.2.1.10)."""
+    permitted: list[x509.GeneralName] = [x509.DNSName(domain) for domain in constraints.domains]
+    permitted += [x509.IPAddress(ipaddress.ip_network(network)) for network in constraints.ranges]
+    if not permitted:
+        return builder
+    return builder.add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
 
 
 def key_usage(*used: str) -> x509.KeyUsage:

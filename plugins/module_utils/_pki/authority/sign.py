@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import apply
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import (
     Signer,
@@ -24,6 +24,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.s
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names_extension,
     authority_key_identifier_of,
+    crl_url_extension,
     serial,
     serial_number,
     subject_name,
@@ -111,6 +112,8 @@ def issue_certificate(ca: Signer, request: Request, now: datetime) -> x509.Certi
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key), critical=False)
         .add_extension(authority_key_identifier_of(ca.certificate), critical=False)
     )
+    if request.crl_url:
+        builder = builder.add_extension(crl_url_extension(request.crl_url), critical=False)
     return builder.sign(ca.key, signing_hash(ca.key))
 
 

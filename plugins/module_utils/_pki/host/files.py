@@ -14,11 +14,11 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories, read_bytes, remove, status_of
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,
     certificate_from_pem,
@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import PrivateKey
     from cryptography import x509
 
-CA_FILE, CRL_FILE = "ca.crt", "ca.crl"
+CA_FILE, CRL_FILE, CRL_DER_FILE = "ca.crt", "ca.crl", "ca.crl.der"
 
 _LOCK = "certificates"
 _END = b"-----END CERTIFICATE-----"

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers, status_of
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     all_to_pem,
@@ -19,11 +19,13 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
     common_name,
     signed_by,
     signed_with_key_of,
+    to_der,
     to_pem,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, crls_from_pem, is_revoked, serials_in
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files import (
     CA_FILE,
+    CRL_DER_FILE,
     CRL_FILE,
     Paths,
     TakePlace,
@@ -41,21 +43,40 @@ if t.TYPE_CHECKING:
 
 
 class Trust(t.NamedTuple):
-    """The CAs whose certificates are installed, in the order of ca.crt, and their CRLs; None leaves ca.crl as it is."""
+    """The CAs whose certificates are installed, in the order of ca.crt, their CRLs (None leaves ca.crl as it is), and the chain between.
+
+    The chain begins with the CA that signs, and lacks the root. It is empty where the root signs itself.
+    """
 
     cas: list[x509.Certificate]
     crls: list[x509.CertificateRevocationList] | None
+    chain: list[x509.Certificate]
 
     @classmethod
-    def of(cls, ca_certificate: str, crl: str | None) -> Trust:
-        """Read module parameters."""
+    def of(cls, ca_certificate: str, crl: str | None, chain: str | None) -> Trust:
+        """Read module parameters. Raises HoldfastError for a chain that does not lead to one of the CAs."""
         check_no_key(ca_certificate, where="ca_certificate")
         cas = cas_from_pem(ca_certificate.encode(), "ca_certificate")
         crls = crls_from_pem(crl.encode(), "crl") if crl else None
-        return cls(cas, crls)
+        if chain:
+            check_no_key(chain, where="chain")
+        between = cas_from_pem(chain.encode(), "chain") if chain else []
+        for place, certificate in enumerate(between):
+            above = between[place + 1 : place + 2] or cas
+            if not any(signed_by(certificate, ca) for ca in above):
+                raise HoldfastError(
+                    f"chain: certificate {place + 1} is signed neither by the next one nor by a CA of ca_certificate; put the CA that signs first"
+                )
+        return cls(cas, crls, between)
+
+    def with_chain(self, certificate: x509.Certificate) -> str:
+        """The content of a certificate's file: itself, and the CAs between it and the root."""
+        signed = bool(self.chain) and signed_by(certificate, self.chain[0])
+        return to_pem(certificate) + (all_to_pem(self.chain) if signed else "")
 
     def check_crls(self) -> None:
-        for crl in self.crls or []:
+        # With a chain, the CRLs of CAs before the one that signs now are among them, and those CAs are in none of the two.
+        for crl in [] if self.chain else self.crls or []:
             if all(crl_of_ca([crl], ca) is None for ca in self.cas):
                 raise HoldfastError(
                     "crl: holds a CRL that none of the CAs of ca_certificate signed; hand on both from one run of the module holdfast.registry.ca"
@@ -70,8 +91,15 @@ def ensure(
     crl: str | None,
     ownership: Ownership,
     check_mode: bool,
+    chain: str | None = None,
+    names: t.Sequence[str] = (),
+    crl_der: bool = False,
 ) -> Result:
-    """Install certificates, the CA's certificate and its CRL, all or, where one is refused, none. Returns the module's result."""
+    """Install certificates, the CA's certificate and its CRL, all or, where one is refused, none. Returns the module's result.
+
+    names are certificates that are installed already and only get the chain of today. crl_der also writes the CRL of the CA that signs in DER form, the
+    one that a URL in certificates leads to (RFC 5280, 4.2.1.13).
+    """
     check_directory(directory)
     check_file_names([entry["name"] for entry in certificates], where="certificates")
     for index, entry in enumerate(certificates):
@@ -79,13 +107,18 @@ def ensure(
     if check_mode and not (library.HAS_CRYPTOGRAPHY and ca_certificate):
         return _predict(directory, [entry["name"] for entry in certificates], with_crl=crl is not None)
     library.require_library()
-    trust = Trust.of(ca_certificate, crl)
+    trust = Trust.of(ca_certificate, crl, chain)
     if not check_mode:
         trust.check_crls()
     with held(directory, check_mode=check_mode):
         changes = make_plan(directory, certificates, trust, ownership, check_mode=check_mode)
+        renewed = {entry["name"] for entry in certificates}
+        if trust.crls and crl_der:
+            # The first is that of the CA that signs; in DER form, a file has one.
+            changes += Write.plan(os.path.join(directory, CRL_DER_FILE), to_der(trust.crls[0]), Ownership(mode=0o644), show=_show_der, why="CRL to be served")
+        changes += [change for name in names if name not in renewed for change in _plan_chain(Paths.of(directory, name), trust, ownership)]
         if not check_mode:
-            for name in (CA_FILE, CRL_FILE, *(os.path.basename(path) for entry in certificates for path in Paths.of(directory, entry["name"]))):
+            for name in (CA_FILE, CRL_FILE, CRL_DER_FILE, *(os.path.basename(path) for entry in certificates for path in Paths.of(directory, entry["name"]))):
                 remove_leftovers(os.path.join(directory, name))
             apply(changes)
     return {
@@ -107,10 +140,18 @@ def make_plan(directory: str, certificates: list[dict[str, t.Any]], trust: Trust
         certificate = certificate_from_pem(entry["certificate"].encode(), place)
         _check_signature(directory, certificate, trust, place, check_mode=check_mode)
         swap = _is_for_waiting_key(paths, certificate, trust, place, check_mode=check_mode)
-        changes += _plan_file(paths.certificate, to_pem(certificate), ownership, show_certificates)
+        changes += _plan_file(paths.certificate, trust.with_chain(certificate), ownership, show_certificates)
         if swap:  # the key keeps the mode, owner and group that certificate_request gave it while it waited
             changes.append(TakePlace(paths.key, "replaced by the new key, which the certificate is for", paths, Ownership()))
     return changes
+
+
+def _plan_chain(paths: Paths, trust: Trust, ownership: Ownership) -> list[Change]:
+    """What gives a certificate that stays the chain of today: a CA between may have been renewed, or be new."""
+    certificate = read_certificate(paths.certificate)
+    if certificate is None or not any(signed_by(certificate, ca) for ca in (*trust.chain[:1], *trust.cas)):
+        return []
+    return _plan_file(paths.certificate, trust.with_chain(certificate), ownership, show_certificates)
 
 
 def _plan_file(path: str, text: str, ownership: Ownership, show: t.Callable[[bytes], str]) -> list[Change]:
@@ -122,7 +163,7 @@ def _plan_file(path: str, text: str, ownership: Ownership, show: t.Callable[[byt
 def _check_signature(directory: str, certificate: x509.Certificate, trust: Trust, place: str, *, check_mode: bool) -> None:
     # In a check run the CA that signs is still the one of before: it may lack the new name, or be the one to be replaced.
     signed = signed_with_key_of if check_mode else signed_by
-    if not any(signed(certificate, ca) for ca in trust.cas + (_installed_cas(directory) if check_mode else [])):
+    if not any(signed(certificate, ca) for ca in trust.cas + trust.chain + (_installed_cas(directory) if check_mode else [])):
         raise HoldfastError(f"{place}: is not signed by the CA of ca_certificate; sign the request again with that CA")
 
 
@@ -155,6 +196,10 @@ def _installed_cas(directory: str) -> list[x509.Certificate]:
         return cas_from_pem(read_bytes(path) or b"", path)
     except HoldfastError:
         return []
+
+
+def _show_der(der: bytes) -> str:
+    return f"CRL in DER form, {len(der)} bytes\n"
 
 
 def _show_crls(pem: bytes) -> str:

@@ -7,14 +7,15 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names,
     alternative_names_extension,
     common_name,
+    crl_url_of,
     signed_by,
     subject_name,
     to_pem,
@@ -162,6 +163,8 @@ def _content_needs(wanted: WantedCertificate, certificate: x509.Certificate) -> 
         needs.append(f"names changed from {', '.join(names) or 'none'} to {', '.join(wanted.names)}")
     if wanted.common_name and subject != wanted.common_name:
         needs.append(f"common name changed from {subject or 'none'} to {wanted.common_name}")
+    if crl_url_of(certificate) != wanted.crl_url:
+        needs.append(f"URL of the CRL changed from {crl_url_of(certificate) or 'none'} to {wanted.crl_url or 'none'}")
     if set(usages) != set(wanted.usages):
         needs.append(f"usages changed from {', '.join(usages) or 'none'} to {', '.join(wanted.usages)}")
     return needs
@@ -186,7 +189,7 @@ def _result(plans: list[RequestPlan], now: datetime) -> Result:
 
 
 def _request(wanted: WantedCertificate, csr: str, needs: list[str]) -> dict[str, t.Any]:
-    return {"name": wanted.name, "csr": csr, "needs": needs, "lifetime_days": wanted.lifetime_days, "usages": list(wanted.usages)}
+    return {"name": wanted.name, "csr": csr, "needs": needs, "lifetime_days": wanted.lifetime_days, "usages": list(wanted.usages), "crl_url": wanted.crl_url}
 
 
 def _certificate(wanted: WantedCertificate, paths: Paths, needs: list[str], end: datetime | None, now: datetime | None) -> dict[str, t.Any]:

@@ -7,13 +7,19 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import is_address
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import ca_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import parse_name
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import USAGES, check_common_name, check_file_names, check_lifetime
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import (
+    USAGES,
+    check_common_name,
+    check_crl_url,
+    check_file_names,
+    check_lifetime,
+)
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
 
 if t.TYPE_CHECKING:
@@ -34,6 +40,7 @@ class WantedCertificate:
     usages: tuple[str, ...] = ("server",)
     lifetime_days: int = 397
     renew_before_days: int = 30
+    crl_url: str = ""
     ownership: Ownership = _OF_KEYS
 
     @property
@@ -66,6 +73,7 @@ def _parse_one(entry: dict[str, t.Any], where: str, ownership: Ownership) -> Wan
     if not entry["usages"]:
         raise HoldfastError(f"{where}usages: must hold at least one of {', '.join(USAGES)}")
     check_lifetime(entry["lifetime_days"], entry["renew_before_days"], where=where)
+    check_crl_url(entry["crl_url"], where=f"{where}crl_url")
     return WantedCertificate(
         name=entry["name"],
         names=tuple(dict.fromkeys(names)),
@@ -74,6 +82,7 @@ def _parse_one(entry: dict[str, t.Any], where: str, ownership: Ownership) -> Wan
         usages=tuple(usage for usage in USAGES if usage in entry["usages"]),
         lifetime_days=entry["lifetime_days"],
         renew_before_days=entry["renew_before_days"],
+        crl_url=entry["crl_url"],
         ownership=ownership,
     )
 

@@ -17,6 +17,7 @@ from registry_keeper.errors import USAGE, KeeperError
 
 ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}  # bytes
 _ALGORITHM_OF = {size: name for name, size in ALGORITHMS.items()}
+ROOT = "docker/registry/v2"  # below the storage
 DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _LONGEST_LINK = 200
@@ -42,7 +43,7 @@ class Layout:
 
     def __init__(self, storage: str) -> None:
         self.storage = storage
-        self.root = os.path.join(storage, "docker/registry/v2")
+        self.root = os.path.join(storage, ROOT)
         self.blobs = os.path.join(self.root, "blobs")
         self.repositories = os.path.join(self.root, "repositories")
 

@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "undo": ("undo", "bring back what a run has taken, or one image", True),
     "runs": ("runs", "list what is in the quarantine", False),
     "purge": ("purge_command", "remove for good what is in the quarantine and not needed", True),
+    "scrub": ("scrub", "read stored blobs again, and find what is damaged or incomplete", True),
+    "repair": ("repair", "bring back from the backup what scrub found damaged or missing", False),
+    "backup": ("backup", "back up this host's images, users and CA with restic", True),
+    "restore": ("restore", "bring back an image, a repository or everything from the backup", False),
     "retain": ("retention", "apply the rules about tags", True),
 }
 
@@ -93,15 +97,21 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
     options = parser().parse_args(arguments)
     module, _purpose, kept = COMMANDS[options.command]
+    command = _module(module)
+    whole_host = getattr(command, "WHOLE_HOST", False)
     report = Report(options.json)
     state: str | None = None
     status, error = FAILED, None
     try:
-        settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
-        if os.geteuid() == 0:
-            become_owner(settings.storage, settings.access_logs)
-        state = settings.state if kept and not getattr(options, "dry_run", False) else None
-        status = _module(module).run(settings, options, report)
+        if whole_host:
+            # It reads what only root may read, and says itself which settings it has.
+            status = command.run_host(options, report)
+        else:
+            settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
+            if os.geteuid() == 0:
+                become_owner(settings.storage, settings.access_logs)
+            state = settings.state if kept and not getattr(options, "dry_run", False) else None
+            status = command.run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
     except OSError as failure:
@@ -112,5 +122,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         return FAILED
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    report.finish(options.command, status, None if status in (USAGE, BUSY) else state, error)
+    keep = status not in (USAGE, BUSY)
+    document = report.finish(options.command, status, state if keep else None, error)
+    if whole_host and kept and keep:
+        command.publish(options, document)
     return status

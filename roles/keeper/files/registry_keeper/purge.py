@@ -15,7 +15,7 @@ import shutil
 import time
 import typing as t
 
-from registry_keeper.layout import Layout, digest_of
+from registry_keeper.layout import ROOT, Layout, digest_of
 from registry_keeper.quarantine import Run
 from registry_keeper.redis_cache import RedisCache
 from registry_keeper.report import Report
@@ -49,7 +49,7 @@ def purge(tree: Layout, runs: t.Sequence[Run], rescue: Rescue, cache: RedisCache
         if cache is not None:
             tell(tree, run, cache)
         blobs = size = 0
-        for relative, status in run.walk():
+        for relative, status in _parents_first(run):
             key = _blob(relative)
             if key is not None:
                 if rescue.is_needed(key) and run.put_back(relative):
@@ -64,6 +64,16 @@ def purge(tree: Layout, runs: t.Sequence[Run], rescue: Rescue, cache: RedisCache
         shutil.rmtree(run.path)
         purged = Purged([*purged.runs, run.name], purged.blobs + blobs, purged.bytes + size, purged.kept_for_registry)
     return purged
+
+
+def _parents_first(run: Run) -> t.Iterator[tuple[str, os.stat_result]]:
+    """Tags, manifests, layers, and then blobs: whatever a purge leaves that is killed has what it needs, should it come back."""
+    repositories = f"{ROOT}/repositories"
+    for part in ("/_manifests/tags/", "/_manifests/revisions/", ""):
+        for relative, status in run.walk(repositories):
+            if part in relative:
+                yield relative, status
+    yield from run.walk()
 
 
 def tell(tree: Layout, run: Run, cache: RedisCache) -> None:

@@ -72,8 +72,8 @@ class Report:
         """Facts of the JSON document."""
         self.facts.update(facts)
 
-    def finish(self, command: str, status: int, state: str | None, error: str | None = None) -> None:
-        """End the report: print the JSON document, and keep it as status/COMMAND.json in the keeper's directory (if given)."""
+    def finish(self, command: str, status: int, state: str | None, error: str | None = None) -> Facts:
+        """End the report: print the JSON document, keep it as status/COMMAND.json in the keeper's directory (if given), and return it."""
         self._clear()
         document = {
             "command": command,
@@ -90,6 +90,7 @@ class Report:
             # What was done is done, also if there is no room to say so.
             with contextlib.suppress(OSError):
                 write_whole(os.path.join(state, "status", f"{command}.json"), json.dumps(document, sort_keys=True) + "\n")
+        return document
 
     def _clear(self) -> None:
         if self._pending:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from registry_keeper.layout import Layout, digest_of
+from registry_keeper.layout import Layout, digest_of, key_of, read_link
 from registry_keeper.mark import Index, Mark
 from registry_keeper.quarantine import Run
 from registry_keeper.survey import FALLBACK, Cache, Rules, Survey, survey
@@ -68,7 +68,7 @@ class Rescue:
         entries = (self.index.layers if kind == "layers" else self.index.revisions).get(name, {})
         run = entries.pop(key, None)
         self.index.newest.pop((kind, name, key), None)
-        if run is None:
+        if run is None or not self._is_there(key):
             return False
         self.mark.linked.add(key)
         if key in self.index.blobs:
@@ -77,10 +77,17 @@ class Rescue:
         self.back += done
         return done
 
+    def _is_there(self, key: bytes) -> bool:
+        """Whether the content is there, or in the quarantine: what somebody has removed for good has taken what named it along."""
+        return key in self.index.blobs or os.path.exists(self.tree.data(digest_of(key)))
+
     def tag(self, name: str, tag: str) -> bool:
-        """Bring back a tag."""
+        """Bring back a tag, if what it names can come back as well."""
         run = self.index.tags.get(name, {}).pop(tag, None)
         if run is None:
+            return False
+        digest = read_link(run.place(os.path.relpath(self.tree.tag(name, tag), self.tree.storage)) + "/current/link")
+        if digest is None or not self._is_there(key_of(digest)):
             return False
         done = run.put_back(os.path.relpath(self.tree.tag(name, tag), self.tree.storage))
         self.back += done

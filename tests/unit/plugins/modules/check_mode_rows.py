@@ -11,6 +11,7 @@ import shutil
 import typing as t
 
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules.image_registry import FakeRegistry
+from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import FINGERPRINTS, KEYS
 
 MODULES = pathlib.Path(__file__).parents[4] / "plugins/modules"
 UPDATE = shutil.which("update-ca-certificates", path="/usr/sbin:/usr/bin:/sbin:/bin")
@@ -235,6 +236,31 @@ ROWS.append(Row("certificate_request", "another CA", "signed by another CA", oth
 ROWS.append(Row("certificate_request", "revoked", "revoked", revoked))
 
 
+def root_of(host: t.Any) -> dict[str, t.Any]:
+    """A root, which is a CA of its own in another directory, as the parameters of ca_sign name it."""
+    made = host.done("ca", directory=str(host.path / "root"), common_name="Root")
+    return {"certificate": made["certificate"], "key_path": str(host.path / "root/ca.key")}
+
+
+def ca_sign(title: str, says: str, *, refused: bool = False, **changed: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        root = root_of(host)
+        csr = host.done("ca", directory=str(host.path / "ca"), parent_certificate=root["certificate"])["csr"]
+        return {**root, "csr": csr, **changed}
+
+    ROWS.append(Row("ca_sign", title, says, prepare, refused))
+
+
+def below_root(host: t.Any) -> dict[str, t.Any]:
+    return {"directory": str(host.path / "ca"), "parent_certificate": root_of(host)["certificate"]}
+
+
+# A CA of this collection may have none below it, so that ca_sign takes only other roots: see test_parent.py.
+ca_sign("a root that may sign no CA", "may sign no further CA", refused=True)
+ca_sign("no request", "csr: is not a certificate signing request", refused=True, csr="rubbish")
+ROWS.append(Row("ca", "below a root, no directory", "BEGIN CERTIFICATE REQUEST", below_root))
+
+
 # Signing and installing: the certificates there, those asked for, further parameters
 
 
@@ -308,6 +334,58 @@ def revoked_and_signed_again(host: t.Any) -> dict[str, t.Any]:
 
 ROWS.append(Row("certificate_install", "a first CRL", "ca.crl: made", first_crl))
 ROWS.append(Row("certificate_install", "a revoked one's successor and its key", "registry.key: replaced by the new key", revoked_and_signed_again))
+
+
+# A pair that is brought: what is there, what is brought, further parameters
+
+
+def files(title: str, before: bool, says: str, *, refused: bool = False, harm: t.Any = None, day: int = 0, **parameters: t.Any) -> None:
+    """before: the same pair was installed before."""
+
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        tls = issue(host, entry(), entry("other"))
+        own = {"directory": str(host.path / "own"), "server_names": ["registry.example.org"], "ca_certificates": tls["ca_certificate"]}
+        pair = {f"{word}_source": str(host.path / f"tls/registry.{end}") for word, end in (("certificate", "crt"), ("key", "key"))}
+        if before:
+            host.done("certificate_files", **own, **pair)
+        if harm:
+            harm(host.path)
+        host.day = day
+        return {**own, **pair, **parameters}
+
+    ROWS.append(Row("certificate_files", title, says, prepare, refused))
+
+
+def bring_the_other(path: pathlib.Path) -> None:
+    for end in ("crt", "key"):
+        shutil.copy(path / f"tls/other.{end}", path / f"tls/registry.{end}")
+
+
+def bring_the_wrong_order(path: pathlib.Path) -> None:
+    (path / "tls/registry.crt").write_text((path / "ca/ca.crt").read_text() + (path / "tls/registry.crt").read_text())
+
+
+files("nothing there", False, "registry.key: made")
+files("as it should be", True, '"changed": false')
+files("another pair", True, "registry.key: replaced together with the certificate", harm=bring_the_other, server_names=["other.example.org"])
+files("another mode", True, "mode 0600 -> 0640", mode="0640")
+files("a certificate that was changed by hand", True, "registry.crt: replaced", harm=lambda path: (path / "own/registry.crt").write_text("x"))
+files("a key that an interrupted run left", True, "left by", harm=lambda path: shutil.copy(path / "own/registry.key", path / "own/registry.key.new"))
+files("for any name", False, "registry.crt: made", server_names=[])
+files("another key", False, "does not match key_source", refused=True, harm=lambda path: shutil.copy(path / "tls/other.key", path / "tls/registry.key"))
+files("another name", False, "is not for web.example.org", refused=True, server_names=["web.example.org"])
+files("expired", False, "expired", refused=True, day=400)
+files("the CA first", False, "begins with the certificate of a CA", refused=True, harm=bring_the_wrong_order)
+files("no file", False, "there is no such file", refused=True, harm=lambda path: (path / "tls/registry.key").unlink())
+files("no key in it", False, "holds no private key", refused=True, harm=lambda path: (path / "tls/registry.key").write_text("x"))
+files(
+    "a key in the certificate's file",
+    False,
+    "belongs nowhere but in its own file",
+    refused=True,
+    harm=lambda path: shutil.copy(path / "tls/registry.key", path / "tls/registry.crt"),
+)
+files("a mode for everybody", False, "would open the key to every user", refused=True, mode="0644")
 
 
 # Revocation: the certificates there, what is revoked
@@ -493,10 +571,21 @@ def theirs(path: pathlib.Path) -> None:
 # Logins: the file before, the logins
 
 
+HELPER = """#!/bin/sh
+kept=${0%/*}/kept given=$(cat)
+case $1 in
+  store) printf %s "$given" >"$kept" ;;
+  erase) rm "$kept" ;;
+  get) cat "$kept" 2>/dev/null || { echo credentials not found in native keychain; exit 1; } ;;
+esac
+"""
+
+
 def login(title: str, content: str | None, logins: list[dict[str, t.Any]], says: str, *, mode: int = 0o600, refused: bool = False) -> None:
     def prepare(host: t.Any) -> dict[str, t.Any]:
         if content is not None:
             host.write(".docker/config.json", content, mode)
+        host.write("bin/docker-credential-rows", HELPER, 0o755)
         return {"logins": logins, "check_credentials": False}
 
     ROWS.append(Row("registry_login", title, says, prepare, refused))
@@ -524,13 +613,209 @@ login("a wide mode", auths(PASSWORD), [to()], "file mode 0644 tightened to 0600"
 login("absent", auths(PASSWORD), [OUT], "removed")
 login("absent, written by an old client", auths(PASSWORD, "https://registry.example.org/v1/"), [OUT], "removed")
 login("one of two", auths(PASSWORD, "other.example.org"), [to(), {**OUT, "registry": "other.example.org"}], "removed")
-login("a credential helper", '{"credsStore": "pass"}', [to()], "credsStore names the credential helper", refused=True)
-login("no JSON", "{", [to()], "is not valid JSON", refused=True)
+login("a helper that is missing", '{"credsStore": "nosuch"}', [to()], "no program docker-credential-nosuch", refused=True)
+login("a helper", '{"credsStore": "rows"}', [to()], "added")
+login(
+    "a helper, and the password in the file",
+    auths(PASSWORD).replace("{", '{"credHelpers": {"registry.example.org": "rows"}, ', 1),
+    [to()],
+    "auth removed from the file",
+)
+login("a helper, absent", '{"credsStore": "rows", "auths": {"registry.example.org": {}}}', [OUT], "removed")
+login("podman", None, [to(client="podman"), to("docker.io", client="podman")], ".config/containers/auth.json")
+login("no JSON", "{", [to()], "line 1, column 2: not valid JSON", refused=True)
 login("no password", None, [{"user": "alice", "registry": "registry.example.org", "username": "alice"}], "logins[0].password", refused=True)
 login("a registry with a path", None, [to("registry.example.org/path")], "logins[0].registry", refused=True)
 login("a login twice", None, [to(), to()], "logins[1]", refused=True)
 
 
+# hosts_entries: the file before, the arguments
+
+
+def hosts_entries(title: str, content: str, says: str, *, refused: bool = False, **arguments: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        host.write("hosts", content, 0o644)
+        return {"path": str(host.path / "hosts"), "name": "registry", **arguments}
+
+    ROWS.append(Row("hosts_entries", title, says, prepare, refused))
+
+
+LOCAL = "127.0.0.1 localhost\n"
+NAMED = [{"address": "192.0.2.10", "names": ["registry.example.org"]}, {"address": "2001:db8::10", "names": ["registry.example.org"]}]
+KEPT_HOSTS = (
+    "# BEGIN holdfast.registry.hosts_entries registry\n192.0.2.10 registry.example.org\n2001:db8::10 registry.example.org\n"
+    "# END holdfast.registry.hosts_entries registry\n"
+)
+hosts_entries("a new block", LOCAL, "block changed", entries=NAMED)
+hosts_entries("the same block", KEPT_HOSTS + LOCAL, '"changed": false', entries=NAMED)
+hosts_entries("another address", KEPT_HOSTS + LOCAL, "block changed", entries=NAMED[:1])
+hosts_entries("no entries", KEPT_HOSTS + LOCAL, "block removed")
+hosts_entries("absent", KEPT_HOSTS + LOCAL, "block removed", entries=NAMED, state="absent")
+hosts_entries("a block of another tool", "# BEGIN old\n192.0.2.9 x\n# END old\n" + LOCAL, "block removed", replaces=["old"])
+hosts_entries("a line of others with the name", f"192.0.2.9 registry.example.org\n{KEPT_HOSTS}", '"changed": false', entries=NAMED)
+hosts_entries("a block without an end", "# BEGIN holdfast.registry.hosts_entries registry\n", "line 1 begins a block", entries=NAMED, refused=True)
+hosts_entries("no address", LOCAL, "entries[0].address", entries=[{"address": "x", "names": ["y"]}], refused=True)
+
+
+# registry_mirrors: files before, the arguments
+
+
+def registry_mirrors(title: str, files: dict[str, str], says: str, *, refused: bool = False, **arguments: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        for name, content in files.items():
+            (host.path / name).parent.mkdir(parents=True, exist_ok=True)
+            host.write(name, content, 0o644)
+        places = {"docker_directory": "docker", "containers_directory": "containers", "containerd_directory": "certs.d"}
+        places |= {"containerd_config": "config.toml", "buildkit_config": "buildkitd.toml"}
+        paths = {parameter: str(host.path / place) for parameter, place in places.items()}
+        return {"name": "company", "mirrors": [HUB_MIRROR], "clients": ["docker", "containers", "containerd", "buildkit"], **paths, **arguments}
+
+    ROWS.append(Row("registry_mirrors", title, says, prepare, refused))
+
+
+HUB_MIRROR = {"upstream": "docker.io", "mirror": "mirror.example.org:5444"}
+DROP_IN = (
+    '# Managed by the Ansible module holdfast.registry.registry_mirrors for company\n[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\n'
+    '[[registry.mirror]]\nlocation = "mirror.example.org:5444/docker.io"\n'
+)
+registry_mirrors("a host without any file", {}, "hosts.toml: added")
+registry_mirrors("files of others", {"config.toml": "version = 2\n", "buildkitd.toml": "debug = true\n"}, "config_path set")
+registry_mirrors("as it should be", {"containers/registries.conf.d/company.conf": DROP_IN}, '"changed": false', clients=["containers"])
+registry_mirrors("another mirror", {"containers/registries.conf.d/company.conf": DROP_IN.replace("5444", "5445")}, "content changed", clients=["containers"])
+registry_mirrors("a client less", {"containers/registries.conf.d/company.conf": DROP_IN}, "company.conf: removed", clients=["docker"])
+registry_mirrors("absent", {"containers/registries.conf.d/company.conf": DROP_IN}, "company.conf: removed", state="absent")
+registry_mirrors("absent and nothing there", {}, '"changed": false', state="absent")
+registry_mirrors("a hosts.toml of others", {"docker/docker.io/hosts.toml": "server = 'x'\n"}, "was not written by this module", refused=True)
+registry_mirrors("a broken config.toml", {"config.toml": "[\n"}, "line 1 is not valid TOML", refused=True)
+registry_mirrors("no mirror", {}, "mirrors[0].mirror: 'https://m' must be HOST", mirrors=[{"upstream": "docker.io", "mirror": "https://m"}], refused=True)
+
+
+def exclusive(title: str, before: list[dict[str, t.Any]], logins: list[dict[str, t.Any]], says: str) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        common = {"check_credentials": False, "name": "rows", "exclusive": True}
+        host.done("registry_login", logins=before, **common)
+        return {"logins": logins, **common}
+
+    ROWS.append(Row("registry_login", f"exclusive, {title}", says, prepare))
+
+
+exclusive("nobody before", [], [to()], "added")
+exclusive("as it should be", [to()], [to()], '"changed": false')
+exclusive("one no longer", [to(), to("other.example.org")], [to()], "removed")
+
+
+# Members of a group: who was there, whom a run before has added, who is wanted
+
+
+GPASSWD = """#!/bin/sh
+case $1 in --add) : >"${0%/*}/../group/$2" ;; *) rm "${0%/*}/../group/$2" ;; esac
+"""
+
+
+def members(title: str, there: str, added: str, users: str, says: str, *, refused: bool = False, group: str = "docker") -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        host.write("bin/gpasswd", GPASSWD, 0o755)
+        (host.path / "group").mkdir()
+        for user_there in there.split():
+            host.write(f"group/{user_there}", "")
+        if added:
+            host.done("group_members", group="docker", users=added.split(), name="rows")
+        return {"group": group, "users": users.split(), "name": "rows"}
+
+    ROWS.append(Row("group_members", title, says, prepare, refused))
+
+
+members("nobody there", "", "", "alice", "alice: added")
+members("nobody wanted", "", "", "", '"changed": false')
+members("there already", "alice", "", "alice", '"changed": false')
+members("added by a run before", "bob", "alice", "alice", '"changed": false')
+members("no longer wanted", "bob", "alice", "", "alice: removed")
+members("somebody else's member", "bob", "", "", '"changed": false')
+members("no name of a user", "", "", "-alice", "users[0]: ", refused=True)
+
+
+# What must be signed: the policy before, what a run before has required, what is required
+
+
+DER = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200") + b"\x04" + b"k" * 64
+SIGNER = f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(DER).decode()}\n-----END PUBLIC KEY-----\n"
+DEFAULT = '{"default": [{"type": "insecureAcceptAnything"}]}'
+
+
+def policy(title: str, content: str | None, before: list[dict[str, t.Any]], wanted: list[dict[str, t.Any]], says: str, *, refused: bool = False) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        if content is not None:
+            host.write("containers/policy.json", content)
+        common = {"name": "rows", "directory": str(host.path / "containers")}
+        if before:
+            host.done("signature_policy", policies=before, **common)
+        return {"policies": wanted, **common}
+
+    ROWS.append(Row("signature_policy", title, says, prepare, refused))
+
+
+SIGNED, OUT_OF_USE = {"scope": "registry.example.org", "keys": [SIGNER]}, {"scope": "registry.example.org/old", "type": "reject"}
+THEIRS = '{"default": [{"type": "reject"}], "transports": {"docker": {"registry.example.org": [{"type": "reject"}]}}}'
+policy("no file", None, [], [SIGNED], "registry.example.org: added, sigstore")
+policy("no file, nothing required", None, [], [], '"changed": false')
+policy("the distribution's file", DEFAULT, [], [SIGNED, OUT_OF_USE], "registry.example.org/old: added, reject")
+policy("as it should be", DEFAULT, [SIGNED], [SIGNED], '"changed": false')
+policy("one no longer", DEFAULT, [SIGNED, OUT_OF_USE], [OUT_OF_USE], "registry.example.org: removed")
+policy("nothing any longer", DEFAULT, [SIGNED, OUT_OF_USE], [], "registry.example.org: removed")
+policy("something else", DEFAULT, [SIGNED], [{"scope": "registry.example.org", "type": "reject"}], "registry.example.org: changed, reject")
+policy("somebody else's entry", THEIRS, [], [SIGNED], "has another entry for registry.example.org", refused=True)
+policy("no JSON", "{", [], [SIGNED], "policy.json: line 1, column 2", refused=True)
+policy("a private key", DEFAULT, [], [{**SIGNED, "keys": ["-----BEGIN PRIVATE KEY-----\nx"]}], "is a private key", refused=True)
+
+
+# docker_daemon: the file before, the settings, and what the engine says of the file
+
+
+def daemon(title: str, content: str | None, settings: dict[str, t.Any] | None, says: str, *, refused: bool = False, engine: str = "exit 0") -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        for name, script in (("dockerd", engine), ("systemctl", "exit 1")):
+            host.write(f"bin/{name}", f"#!/bin/sh\n{script}\n", 0o755)
+        host.write("docker/keep", "")
+        if content is not None:
+            host.write("docker/daemon.json", content)
+        return {"name": "ours", "path": str(host.path / "docker/daemon.json"), "settings": settings, "state": "absent" if settings is None else "present"}
+
+    ROWS.append(Row("docker_daemon", title, says, prepare, refused))
+
+
+daemon("no file", None, {"mtu": 1500}, "added: mtu")
+daemon("no file, no settings", None, {}, '"changed": false')
+daemon("a setting for a reload", '{"mtu": 1500}', {"debug": True}, '"action": "reload"')
+daemon("a setting for a restart", '{"debug": true}', {"mtu": 1500}, '"action": "restart"')
+daemon("an item before those of others", '{"labels": ["a=1"]}', {"labels": ["b=1"]}, "changed: labels")
+daemon("as it should be", '{"debug": true}', {"debug": True}, '"changed": false')
+daemon("absent, and nothing of ours", '{"debug": true}', None, '"changed": false')
+daemon("a comment", "{\n// debug\n}", {"debug": True}, "line 2, column 1: a comment", refused=True)
+daemon("a key twice", '{"debug": true, "debug": false}', {"debug": True}, "is there twice", refused=True)
+daemon("another type", '{"labels": "a=1"}', {"labels": ["a=1"]}, "labels is a string", refused=True)
+daemon("refused by the engine", "{}", {"bogus": 1}, "dockerd says: no such key", refused=True, engine="echo no such key >&2; exit 1")
+
+
+# apt_source: what apt says of the repository, a file of others, further parameters
+
+
+def apt(title: str, says: str, *, others: str = "", refused: bool = False, says_apt: str = "exit 0", **parameters: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        host.write("bin/apt-get", f"#!/bin/sh\n{says_apt}\n", 0o755)
+        host.write("apt/sources.list.d/others.list", others)
+        wanted = {"uris": ["https://packages.example.org"], "suites": ["x"], "components": ["stable"], "key": KEYS["good"]}
+        return {"name": "ours", "directory": str(host.path / "apt"), **wanted, "fingerprints": [FINGERPRINTS["good"]], **parameters}
+
+    ROWS.append(Row("apt_source", title, says, prepare, refused))
+
+
+apt("new", "ours.sources: added")
+apt("absent, and not there", '"changed": false', state="absent")
+apt("one of others", "switched off in favour of", others="deb https://packages.example.org x stable\n")
+apt("one of others with more", "others.list: line 1", others="deb https://packages.example.org x stable test\n", refused=True)
+apt("another key", "which fingerprints does not have", key=KEYS["rsa"], refused=True)
+apt("an expired key", "expired on", key=KEYS["expired"], fingerprints=[FINGERPRINTS["expired"]], refused=True)
+apt("refused by apt", "E: not signed", says_apt="echo E: not signed >&2; exit 100", refused=True)
 # Images: the tags before and the images in them, the images wanted
 
 

@@ -132,3 +132,19 @@ def test_an_endpoint_given_twice_is_one_and_absent_needs_neither_content_nor_end
 )
 def test_the_stores_by_default_are_those_that_the_other_parameters_can_mean(run, tmp_path, parameters, stores):
     assert set(run(check=True, stores=None, anchors_directory=str(tmp_path / "anchors"), **parameters)["stores"]) == stores
+
+
+@pytest.mark.parametrize("former", ["corp", "a/b", "corp-0123456789abcdef"])
+def test_a_former_name_that_is_none_is_refused(run, former):
+    result = run(former_names=[former])
+    assert result["failed"] and result["msg"].startswith("former_names[0]: ")
+
+
+def test_what_stores_that_are_not_listed_keep_is_removed_where_that_is_asked_for(run, tmp_path):
+    stores = {f"{store}_directory": str(tmp_path / store) for store in ("containers", "containerd")}
+    stores["anchors_directory"] = str(tmp_path / "anchors")
+    run(stores=["docker", "containers"], **stores)
+    assert not run(stores=["docker"], **stores)["changed"]
+    result = run(stores=["docker"], only_these_stores=True, check=True, **stores)
+    assert result["stores"]["containers"]["changed"] and not result["stores"]["docker"]["changed"]
+    assert (tmp_path / "containers/registry.example.com/corp.crt").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import grp
 import importlib
 import json
 import os
@@ -22,8 +23,13 @@ pytest.importorskip("bcrypt")
 
 from ansible.module_utils import basic
 from ansible_collections.holdfast.registry.plugins.module_utils import _module
+from ansible_collections.holdfast.registry.plugins.module_utils._apt import source as apt_source
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
+from ansible_collections.holdfast.registry.plugins.module_utils._host import group as group_members_logic
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
+from ansible_collections.holdfast.registry.plugins.modules import group_members, signature_policy
+from ansible_collections.holdfast.registry.plugins.modules import registry_login as registry_login_module
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules import check_mode_rows
 
 ROWS = check_mode_rows.ROWS
@@ -77,6 +83,13 @@ class Host:
 def host(run, tmp_path, monkeypatch):
     account = pwd.struct_passwd(("alice", "x", os.geteuid(), os.getegid(), "", str(tmp_path), "/bin/sh"))
     monkeypatch.setattr(registry_login.pwd, "getpwnam", {"alice": account}.__getitem__)
+    monkeypatch.setattr(
+        group_members_logic.grp,
+        "getgrnam",
+        lambda name: grp.struct_group((name, "x", 990, [path.name for path in (tmp_path / "group").iterdir()])),
+    )
+    for module in (group_members, registry_login_module, signature_policy):
+        monkeypatch.setattr(module, "STATE", str(tmp_path / "state"))
     real = system_trust.SystemStore.of_this_host
 
     def of_this_host(anchors):
@@ -84,6 +97,10 @@ def host(run, tmp_path, monkeypatch):
         return dataclasses.replace(real(anchors), **paths)
 
     monkeypatch.setattr(system_trust.SystemStore, "of_this_host", of_this_host)
+    # What modules remember is no part of what a run changes. A row may have programs of its own.
+    for module in (apt_source, remembered):
+        monkeypatch.setattr(module, "STATE", str(tmp_path.with_name(f"{tmp_path.name}-state")))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     warnings = []
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _self, warning: warnings.append(warning))
     monkeypatch.setattr(basic.AnsibleModule, "log", lambda *_args, **_keywords: None)

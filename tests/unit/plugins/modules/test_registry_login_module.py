@@ -52,7 +52,7 @@ def test_a_check_run_says_what_the_run_does_and_a_second_run_nothing(run: t.Call
     assert not config.parent.exists()
     real = run(login())
     assert (predicted, real["changed"]) == (real, True)
-    assert real["logins"] == [{"user": "alice", "registry": "registry.test:5000", "path": str(config), "changed": True, "reason": "added"}]
+    assert real["logins"] == [{"user": "alice", "registry": "registry.test:5000", "client": "docker", "path": str(config), "changed": True, "reason": "added"}]
     again = run(login())
     assert (again["changed"], again["diff"], again["logins"][0]["reason"]) == (False, [], "up to date")
 

@@ -258,6 +258,36 @@ def test_a_purge_brings_back_what_was_pushed_into_a_hole(keeper):
     assert storage.pull("a", "again") is None and len(document["layers"]) == 2
 
 
+@pytest.mark.parametrize("removed", range(0, 24, 3))
+def test_what_a_killed_purge_leaves_is_whole_where_it_comes_back(keeper, monkeypatch, removed):
+    """A subject that is pushed again brings its signature back from the quarantine, or not, but never half of it."""
+    storage = keeper.storage
+    subject = old(keeper)
+    document = json.loads(storage.content(subject))
+    tag = subject.replace(":", "-") + ".sig"
+    storage.image("a", "a signature", tag)
+    storage.age(24 * HOUR)
+    keeper("collect")
+    left, unlink = [removed], os.unlink
+
+    def stop(path, *arguments, **more):
+        if "/tree/" in str(path):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        unlink(path, *arguments, **more)
+
+    keeper.collect_settings["undo_seconds"] = 0
+    with monkeypatch.context() as context:
+        context.setattr(os, "unlink", stop)
+        keeper("purge")
+    keeper.collect_settings["undo_seconds"] = 7 * 24 * HOUR
+    storage.image("a", "an image")
+    storage.manifest("a", document, "again")
+    assert keeper("collect") == DONE
+    assert [problem for repository, name in storage.tags() if (problem := storage.pull(repository, name))] == []
+
+
 def test_a_tag_brings_its_manifest_back(keeper):
     digest = old(keeper)
     keeper("collect")

@@ -8,6 +8,7 @@ import pathlib
 import re
 
 import pytest
+from ansible_collections.holdfast.registry.tests.unit.roles.nginx_auth.rendering import rendered
 
 TEMPLATES = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/templates/configuration"
 ANSWERS = (TEMPLATES / "what-answers.conf.j2").read_text()
@@ -38,3 +39,11 @@ def test_where_nothing_is_deleted_no_request_for_it_passes():
     assert {method for method, action in actions.items() if action != "unsupported" and method.endswith(":no")} == {"GET:no", "HEAD:no", "PUT:no"}
     servers = (TEMPLATES / "registries.conf.j2").read_text()
     assert servers.count("set $registry ") == servers.count("set $deletes ") == 2, "a server does not say whether it deletes"
+
+
+def test_port_80_serves_nothing_but_proofs_and_only_if_asked():
+    assert "listen 80" not in rendered()["registries.conf"]
+    server = rendered(nginx_auth_challenge_directory="/srv/webroot")["registries.conf"].rpartition("server {")[2]
+    assert "listen 80 default_server;" in server
+    assert "disable_symlinks on from=$document_root;" in server
+    assert re.findall(r"location (.*) \{", server) == [r'~ "\A/[.]well-known/acme-challenge/[A-Za-z0-9_-]+\z"', "/"]

@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import check as registry_check
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.check import check
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.check import Answers
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
 
 pytest.importorskip("cryptography")
@@ -65,6 +65,10 @@ class Registry(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args: t.Any) -> None:
         pass
+
+
+def check(logins: list[Login], directory: str, containers: str = "/nonexistent") -> Answers:
+    return registry_check.check(logins, {"docker": [directory], "podman": [containers, directory]})
 
 
 class Running(t.NamedTuple):
@@ -133,6 +137,15 @@ def test_a_registry_whose_ca_docker_does_not_trust_is_not_sent_the_password(regi
     assert refused == []
     assert "certificate verify failed" in unknown
     assert Registry.asked == []
+
+
+def test_podman_s_own_directory_of_a_registry_is_read_instead_of_docker_s(registry: Running, tmp_path: pathlib.Path) -> None:
+    podman = [login(registry.name, client="podman")]
+    assert check(podman, registry.certificates) == ([], [])
+    (tmp_path / "containers" / registry.name).mkdir(parents=True)
+    assert "certificate verify failed" in check(podman, registry.certificates, str(tmp_path / "containers")).unknown[0]
+    assert check(podman, "/nonexistent", registry.certificates) == ([], [])
+    assert check([login(registry.name)], registry.certificates, str(tmp_path / "containers")) == ([], [])
 
 
 def test_a_registry_that_does_not_answer_is_no_refusal() -> None:

@@ -10,9 +10,11 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import Plan, make_plan, plan_without_account
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import config as logic
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import Plan, plan_without_account
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import no_program
 
 PASSWORD = "correct-horse"
 AUTH = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
@@ -24,6 +26,10 @@ def login(registry: str = "registry.test", **values: t.Any) -> Login:
 
 def absent(registry: str = "registry.test") -> Login:
     return Login("logins[0]", "alice", registry, present=False)
+
+
+def make_plan(path: str, logins: list[Login]) -> Plan:
+    return logic.make_plan(no_program, path, logins)
 
 
 @pytest.fixture
@@ -94,6 +100,7 @@ def test_what_docker_would_use_instead_of_the_password_is_removed(path: pathlib.
 
 def test_the_docker_hub_gets_the_key_docker_looks_up(path: pathlib.Path) -> None:
     assert list(written(make_plan(str(path), [login("docker.io")]))["auths"]) == ["https://index.docker.io/v1/"]
+    assert list(written(make_plan(str(path), [login("docker.io", client="podman")]))["auths"]) == ["docker.io"]
 
 
 def test_absent_removes_the_entry_under_every_key_docker_may_have_used(path: pathlib.Path) -> None:
@@ -149,6 +156,8 @@ def test_a_password_is_not_in_the_login_s_repr() -> None:
     "content",
     [
         "{",
+        '{"auths": {}} // a comment',
+        '{"auths": {},}',
         "[]",
         '"text"',
         '{"auths": []}',
@@ -171,19 +180,38 @@ def test_a_file_that_cannot_be_changed_without_harm_is_named_and_left(path: path
 
 def test_bytes_that_are_no_utf_8_are_malformed(path: pathlib.Path) -> None:
     path.write_bytes(b'{"a": "\xff"}')
-    with pytest.raises(HoldfastError, match="is not valid JSON"):
+    with pytest.raises(HoldfastError, match="line 1 is not UTF-8"):
         make_plan(str(path), [login()])
 
 
 @pytest.mark.parametrize(
-    "config", [{"credsStore": "pass"}, {"credHelpers": {"registry.test": "ecr-login"}}, {"credsStore": "", "credHelpers": {"registry.test": "pass"}}]
+    ("config", "source"),
+    [
+        ({"credsStore": "nosuch"}, "credsStore"),
+        ({"credHelpers": {"registry.test": "nosuch"}}, r"credHelpers\['registry.test'\]"),
+        ({"credsStore": "", "credHelpers": {"registry.test": "nosuch"}}, r"credHelpers\['registry.test'\]"),
+    ],
 )
-def test_a_credential_helper_is_refused_with_what_to_do(path: pathlib.Path, config: dict[str, t.Any]) -> None:
+def test_a_credential_helper_that_is_missing_is_named_with_what_to_do(path: pathlib.Path, config: dict[str, t.Any], source: str) -> None:
     write(path, {**config, "auths": {"registry.test": {}}})
-    with pytest.raises(HoldfastError, match="docker login registry.test"):
+    for entry in (login(), absent()):
+        with pytest.raises(
+            HoldfastError, match=f"{source} names .*'nosuch', but there is no program docker-credential-nosuch on this host; install it, or remove"
+        ):
+            make_plan(str(path), [entry])
+    assert json.loads(path.read_text()) == {**config, "auths": {"registry.test": {}}}
+
+
+def test_a_missing_helper_is_no_hindrance_where_nobody_is_logged_in(path: pathlib.Path) -> None:
+    write(path, {"credsStore": "nosuch"})
+    assert reasons(make_plan(str(path), [absent()])) == ["unchanged: not logged in"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "a b", ["pass"], "/bin/sh", "-x"])
+def test_what_cannot_be_the_name_of_a_helper_is_never_run(path: pathlib.Path, name: t.Any) -> None:
+    write(path, {"credsStore": name})
+    with pytest.raises(HoldfastError, match="which cannot be the end of a program's name"):
         make_plan(str(path), [login()])
-    with pytest.raises(HoldfastError, match="docker logout registry.test"):
-        make_plan(str(path), [absent()])
 
 
 def test_credential_helpers_that_docker_could_not_read_are_refused(path: pathlib.Path) -> None:
@@ -222,4 +250,8 @@ def test_the_plan_for_a_user_yet_to_be_made_adds_and_removes_nothing() -> None:
     plan = plan_without_account([login(), absent("other.test")])
     assert reasons(plan) == ["added, once the user exists", "unchanged: not logged in: there is no such user"]
     assert plan.outcomes[0]["path"] == "~alice/.docker/config.json"
+    assert (
+        plan_without_account([Login("logins[0]", "alice", "r.test", True, "alice", PASSWORD, "podman")]).outcomes[0]["path"]
+        == "~alice/.config/containers/auth.json"
+    )
     assert plan.after == {"auths": {"registry.test": {"auth": "<credentials of alice>"}}}

@@ -18,8 +18,9 @@ import typing as t
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import as_user, converge, parse_logins
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import Outcome, Work, as_user, parse_logins
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 
 ROOT = os.geteuid() == 0
 as_root = pytest.mark.skipif(not ROOT, reason="only root can become another user")
@@ -53,8 +54,15 @@ def config_of(account: pwd.struct_passwd) -> pathlib.Path:
     return pathlib.Path(account.pw_dir, ".docker", "config.json")
 
 
+def converge(logins: list[Login], *, check_mode: bool) -> Outcome:
+    work = Work(run_program, logins, check_mode=check_mode)
+    if not check_mode:
+        work.write()
+    return work.outcome
+
+
 def run(*entries: dict[str, t.Any], check_mode: bool = False) -> list[tuple[bool, str]]:
-    outcomes, _diffs = converge(parse_logins(entries), check_mode=check_mode)
+    outcomes = converge(parse_logins(entries), check_mode=check_mode).logins
     return [(outcome["changed"], outcome["reason"]) for outcome in outcomes]
 
 
@@ -100,7 +108,7 @@ def test_one_user_s_broken_file_stops_the_run_before_another_s_is_written(accoun
     config = config_of(accounts["bob"])
     config.parent.mkdir()
     config.write_text("{")
-    with pytest.raises(HoldfastError, match="bob/.docker/config.json: is not valid JSON"):
+    with pytest.raises(HoldfastError, match="bob/.docker/config.json: line 1, column 2: not valid JSON"):
         run(entry(), entry("bob"))
     assert not config_of(accounts["alice"]).parent.exists()
     assert config.read_text() == "{"
@@ -173,6 +181,19 @@ def test_a_file_left_by_root_in_the_user_s_directory_becomes_the_user_s(accounts
     config.chmod(0o644)
     assert run(entry()) == [(True, "added; file mode 0644 tightened to 0600")]
     assert (config.stat().st_uid, stat.S_IMODE(config.stat().st_mode)) == (accounts["alice"].pw_uid, 0o600)
+
+
+@as_root
+def test_a_file_of_another_that_the_user_cannot_read_is_named_and_left(accounts: dict[str, pwd.struct_passwd]) -> None:
+    config = config_of(accounts["alice"])
+    config.parent.mkdir()
+    os.chown(config.parent, accounts["alice"].pw_uid, -1)
+    config.write_text('{"auths": {"theirs.test": {}}}')
+    config.chmod(0o600)
+    for check_mode in (True, False):
+        with pytest.raises(HoldfastError, match=r"alice/\.docker/config\.json: cannot be read: Permission denied"):
+            run(entry(), check_mode=check_mode)
+    assert (config.stat().st_uid, config.read_text()) == (0, '{"auths": {"theirs.test": {}}}')
 
 
 @as_root

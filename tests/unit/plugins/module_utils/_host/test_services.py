@@ -12,6 +12,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._host import ser
 from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 NAME = "cache.service"
+DEFAULTS = {"restart": False, "reload": False, "stop_first": False, "reload_before_restart": False, "enabled": None, "new_workers": False, "answers": None}
 
 
 class Manager:
@@ -84,7 +85,7 @@ class Host:
 
     def run(self, check_mode=False, **params):
         clock = Clock()
-        defaults = {"restart": False, "reload": False, "stop_first": False, "enabled": None, "state": "started", "new_workers": False, "answers": None}
+        defaults = {**DEFAULTS, "state": "started"}
         params = {"name": NAME, "restart_on": [self.configuration], "reload_on": [self.certificate], **defaults, **params}
         wanted = services.Wanted.of(params, "services[0]")
         return services.manage([wanted], check_mode, systemd.Systemd(self.manager), systemd.Waiting(lambda: clock.time, clock.sleep))
@@ -221,6 +222,38 @@ def test_a_service_is_stopped_and_disabled_and_its_stamp_goes(known):
     assert not known.run(state="stopped")["changed"]
 
 
+def test_a_removed_file_counts_as_changed_once(known, old):
+    os.unlink(known.configuration)
+    assert known.run()["services"][0]["actions"] == ["restarted"]
+    assert not known.run()["changed"]
+
+
+def test_a_service_that_is_released_is_restarted_a_last_time_for_what_is_gone_and_its_stamp_goes(known, old):
+    os.unlink(known.configuration)
+    assert known.run(state="released", restart_on=[], reload_on=[])["services"][0]["actions"] == ["restarted"]
+    assert known.manager.actions() == ["restart"]
+    assert stamps.read(NAME) is None
+    assert not known.run(state="released", restart_on=[], reload_on=[])["changed"]
+
+
+def test_a_service_that_is_released_is_neither_started_nor_enabled_and_may_be_gone(known):
+    known.manager.properties["ActiveState"], known.manager.enabled = "inactive", "disabled"
+    assert not known.run(state="released")["changed"]
+    known.manager.properties["LoadState"] = "not-found"
+    assert not known.run(state="released")["changed"]
+    assert known.manager.actions() == []
+
+
+def test_a_service_that_learns_by_a_reload_how_to_be_restarted_is_reloaded_first(known):
+    for name in ("cache.conf", "cache.crt"):
+        known.write(name, "two")
+    assert known.run(reload_before_restart=True)["services"][0]["actions"] == ["restarted"]
+    assert known.manager.actions() == ["reload", "restart"]
+    known.write("cache.conf", "three")
+    known.run(reload_before_restart=True)
+    assert known.manager.actions() == ["restart"]
+
+
 def test_a_new_unit_file_is_read_before_it_is_started(host):
     host.manager.properties.update(LoadState="not-found", ActiveState="inactive")
     assert host.run()["changed"]
@@ -341,7 +374,7 @@ def several(tmp_path, monkeypatch):
 
 def manage(manager, entries, check_mode=False, **more):
     clock = Clock()
-    defaults = {"restart": False, "reload": False, "stop_first": False, "enabled": None, "state": "started", "new_workers": False, "answers": None}
+    defaults = {**DEFAULTS, "state": "started"}
     wanted = [services.Wanted.of({"restart_on": [], "reload_on": [], **defaults, **entry}, f"services[{place}]") for place, entry in enumerate(entries)]
     return services.manage(wanted, check_mode, systemd.Systemd(manager), systemd.Waiting(lambda: clock.time, clock.sleep), **more)
 

@@ -22,7 +22,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.p
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.revoke import parse_revocations
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.revoke import revoke as authority_revoke
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import certificate_from_pem
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import certificates_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install as host_install
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import request as host_request
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.request import build_csr
@@ -50,12 +50,22 @@ def ca(directory, *, check_mode=False, now=NOW, **changed):
         "permitted_ip_ranges": None,
         "crl_lifetime_days": 825,
         "crl_renew_before_days": 400,
+        "parent_certificate": None,
+        "parent_crl": None,
+        "signed_certificate": None,
     }
     return authority.ensure(str(directory), CaSettings.of({**params, **changed}), check_mode=check_mode, now=now)
 
 
 def entry(**changed):
-    defaults = {"name": "registry", "names": ["registry.example.org", "192.0.2.10"], "common_name": None, "key_type": "ec-p256", "usages": ["server"]}
+    defaults = {
+        "name": "registry",
+        "names": ["registry.example.org", "192.0.2.10"],
+        "common_name": None,
+        "key_type": "ec-p256",
+        "usages": ["server"],
+        "crl_url": "",
+    }
     return {**defaults, "lifetime_days": 397, "renew_before_days": 30, "owner": None, "group": None, "mode": "0600", **changed}
 
 
@@ -74,8 +84,9 @@ def sign(directory, requests, *, check_mode=False, now=NOW, passphrase=None, **c
     return authority_sign.sign(str(directory), requests, policy(**changed), passphrase=passphrase, check_mode=check_mode, now=now)
 
 
-def install(directory, certificates, ca_pem, *, check_mode=False, crl=None, **ownership):
-    return host_install.ensure(str(directory), certificates, ca_certificate=ca_pem, crl=crl, ownership=Ownership(**ownership), check_mode=check_mode)
+def install(directory, certificates, ca_pem, *, check_mode=False, crl=None, chain=None, names=(), crl_der=False, **ownership):
+    more = {"chain": chain, "names": names, "crl_der": crl_der, "ownership": Ownership(**ownership), "check_mode": check_mode}
+    return host_install.ensure(str(directory), certificates, ca_certificate=ca_pem, crl=crl, **more)
 
 
 def revoke(directory, *entries, check_mode=False, now=NOW, passphrase=None):
@@ -122,12 +133,20 @@ def csr(key=None, **changed):
 
 def asked(name="registry", **changed):
     settings = {key: changed.pop(key) for key in ("lifetime_days", "usages", "csr") if key in changed}
-    return {"name": name, "csr": csr(**changed) if "csr" not in settings else "", "needs": [], "lifetime_days": 397, "usages": ["server"], **settings}
+    return {
+        "name": name,
+        "csr": csr(**changed) if "csr" not in settings else "",
+        "needs": [],
+        "lifetime_days": 397,
+        "usages": ["server"],
+        "crl_url": "",
+        **settings,
+    }
 
 
 def pair_matches(tls, key="registry.key"):
     key = key_from_pem((tls / key).read_bytes(), "key")
-    certificate = certificate_from_pem((tls / "registry.crt").read_bytes(), "crt")
+    certificate = certificates_from_pem((tls / "registry.crt").read_bytes(), "crt")[0]
     return key_bits(key) == key_bits(certificate.public_key())
 
 

@@ -266,15 +266,67 @@ def test_a_crl_of_another_ca_or_rubbish_is_refused_and_nothing_is_installed(tmp_
     assert tree(tmp_path / "tls") == before
 
 
-def test_a_certificate_of_a_replaced_ca_is_recorded_as_revoked_with_a_warning(tmp_path):
+@pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
+def test_during_an_overlap_a_certificate_of_the_ca_before_can_be_revoked(tmp_path, passphrase):
+    alice, bob, _web = three(tmp_path, passphrase=passphrase)
+    revoke(tmp_path, {"name": "alice"}, passphrase=passphrase)
+    ca(tmp_path, generation=2, passphrase=passphrase)
+    assert [len(list(crl)) for crl in crls(tmp_path)] == [0, 1]
+    end = end_of(crls(tmp_path)[1])
+    done = revoke(tmp_path, {"serial": bob["serial"]}, passphrase=passphrase)
+    assert done["warnings"] == []
+    assert [single.serial_number for single in crls(tmp_path)[1]] == [int(alice["serial"], 16), int(bob["serial"], 16)]
+    assert (len(list(crls(tmp_path)[0])), end_of(crls(tmp_path)[1])) == (0, end)
+    assert not revoke(tmp_path, {"serial": bob["serial"]}, passphrase=passphrase)["changed"]
+    assert not ca(tmp_path, generation=2, passphrase=passphrase)["changed"]
+
+
+def kept_keys(directory):
+    return sorted(directory.glob("ca-previous-*.key"))
+
+
+def test_the_key_of_the_ca_before_is_kept_closed_and_goes_with_its_last_certificate(tmp_path):
+    three(tmp_path)
+    key = (tmp_path / "ca.key").read_bytes()
+    ca(tmp_path, generation=2)
+    assert [(mode(path), path.read_bytes()) for path in kept_keys(tmp_path)] == [("0o600", key)]
+    assert ca(tmp_path, generation=2, now=NOW + 398 * DAY)["changed"]
+    assert kept_keys(tmp_path) == []
+    assert not ca(tmp_path, generation=2, now=NOW + 398 * DAY)["changed"]
+
+
+def test_a_stolen_key_is_not_kept(tmp_path):
+    three(tmp_path)
+    ca(tmp_path, generation=2, keep_previous=False)
+    assert kept_keys(tmp_path) == []
+
+
+def test_a_new_passphrase_closes_the_key_of_the_ca_before_too(tmp_path):
+    bob = three(tmp_path)[1]
+    ca(tmp_path, generation=2)
+    ca(tmp_path, generation=2, new_passphrase=PASSPHRASE)
+    assert all(b"ENCRYPTED" in path.read_bytes() for path in [tmp_path / "ca.key", *kept_keys(tmp_path)])
+    revoke(tmp_path, {"serial": bob["serial"]}, passphrase=PASSPHRASE)
+    assert len(list(crls(tmp_path)[1])) == 1
+
+
+def test_without_its_key_a_certificate_of_a_replaced_ca_is_recorded_as_revoked_with_a_warning(tmp_path):
     bob = three(tmp_path)[1]
     revoke(tmp_path, {"name": "alice"})
     ca(tmp_path, generation=2)
-    assert [len(list(crl)) for crl in crls(tmp_path)] == [0, 1]
+    kept_keys(tmp_path)[0].unlink()
     done = revoke(tmp_path, {"serial": bob["serial"]})
-    assert "signed by a CA that has been replaced" in done["warnings"][0]
+    assert "signed by a CA that has been replaced and whose key is gone" in done["warnings"][0]
     assert [len(list(crl)) for crl in crls(tmp_path)] == [0, 1]
     assert not ca(tmp_path, generation=2)["changed"]
+
+
+def test_a_certificate_of_a_ca_before_that_is_revoked_gets_a_new_key(tmp_path):
+    converge(tmp_path)
+    serial = record(tmp_path / "ca")[0]["serial"]
+    ca(tmp_path / "ca", generation=2)
+    done = revoke(tmp_path / "ca", {"serial": serial})
+    assert needs(request(tmp_path / "tls", (tmp_path / "ca/ca.crt").read_text(), crl=done["crl"])) == [["revoked", "signed by another CA"]]
 
 
 def test_an_encrypted_ca_revokes_with_its_passphrase_only(tmp_path):

@@ -30,6 +30,9 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     install,
     killed_at,
     mode,
+    needs,
+    needs_openssl,
+    openssl,
     pair_matches,
     predict,
     request,
@@ -120,3 +123,27 @@ def test_a_private_key_pasted_by_mistake_is_refused_without_an_echo(tmp_path):
         with pytest.raises(HoldfastError, match="holds a private key") as caught:
             act()
         assert key.splitlines()[1] not in str(caught.value)
+
+
+@needs_openssl
+def test_the_url_of_the_crl_is_in_the_certificate_and_the_crl_is_there_in_der_form(tmp_path):
+    url = "http://registry.example.org/ca.crl"
+    converge(tmp_path)
+    made = ca(tmp_path / "ca")
+    requested = request(tmp_path / "tls", made["certificate"], entry(crl_url=url))
+    assert needs(requested) == [[f"URL of the CRL changed from none to {url}"]]
+    signed = sign(tmp_path / "ca", requested["requests"])
+    install(tmp_path / "tls", signed["certificates"], made["bundle"], crl=made["crl"], crl_der=True)
+    assert f"URI:{url}" in openssl("x509", "-noout", "-text", "-in", tmp_path / "tls/registry.crt")
+    assert "verify OK" in openssl("crl", "-inform", "DER", "-noout", "-in", tmp_path / "tls/ca.crl.der", "-CAfile", tmp_path / "tls/ca.crt")
+    assert request(tmp_path / "tls", made["certificate"], entry(crl_url=url))["requests"] == []
+    assert needs(request(tmp_path / "tls", made["certificate"])) == [[f"URL of the CRL changed from {url} to none"]]
+
+
+@pytest.mark.parametrize(
+    "url", ["registry.example.org/ca.crl", "ftp://registry.example.org/ca.crl", "http://registry.example.org", "http://a/b c", "http://a/\n"]
+)
+def test_a_url_that_leads_nowhere_is_refused_by_name(tmp_path, url):
+    made = ca(tmp_path / "ca")
+    with pytest.raises(HoldfastError, match=r"certificates\[0\]\.crl_url"):
+        request(tmp_path / "tls", made["certificate"], entry(crl_url=url))

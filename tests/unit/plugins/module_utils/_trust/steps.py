@@ -80,13 +80,14 @@ def make_host(tmp_path):
     return tmp_path
 
 
-def request(host, certificates=(), stores=ALL, endpoints=(), name="corp", client=None, exclusive=False):
+def request(host, certificates=(), stores=ALL, endpoints=(), name="corp", client=None, exclusive=False, former=(), left=()):
     system = dataclasses.replace(
         SystemStore.of_this_host(str(host / "local")), bundle=str(host / "certs/ca-certificates.crt"), hashes=str(host / "certs"), command=str(host / "update")
     )
-    wanted = Kept(name, list(certificates), list(endpoints), client, exclusive)
+    wanted = Kept(name, list(certificates), list(endpoints), client, exclusive, tuple(former))
+    stores = [*stores, *left]
     by_registry = {store: RegistryStore(str(host / store / "certs.d"), store == "containerd") for store in stores if store != "system"}
-    return wanted, Stores(system if "system" in stores else None, by_registry)
+    return wanted, Stores(system if "system" in stores else None, by_registry, frozenset(left))
 
 
 def present(host, *certificates, **keywords):

@@ -1,0 +1,54 @@
+"""The hosts of the scenario, images at the upstream, and a mirror that can be away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from scenario import hosts, images, playbook
+from testinfra.host import Host
+
+
+@pytest.fixture(scope="session")
+def registry() -> Host:
+    return hosts.host("registry")
+
+
+@pytest.fixture(scope="session")
+def client() -> Host:
+    return hosts.host("client")
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Host:
+    return hosts.host("upstream")
+
+
+@pytest.fixture
+def image(upstream: Host) -> Callable[[str], str]:
+    """A fresh image at the upstream, as REPOSITORY:TAG. Each has a repository of its own below a name."""
+
+    def image(below: str) -> str:
+        repository = f"{below}/app-{upstream.check_output('date +%s%N')}"
+        images.push(upstream, "--unix-socket /run/docker-registry/registry.sock http://registry", repository, unpacks=True)
+        return f"{repository}:1"
+
+    return image
+
+
+@pytest.fixture
+def away(registry: Host) -> Iterator[Callable[[], None]]:
+    """The host of the mirrors refuses connections."""
+
+    def away() -> None:
+        registry.check_output("systemctl stop holdfast-gateway")
+
+    yield away
+    registry.check_output("systemctl start holdfast-gateway")
+
+
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """The settings of the scenario, after a test with others."""
+    yield
+    playbook.converged("--tags", "docker_client")

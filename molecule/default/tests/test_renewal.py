@@ -1,0 +1,40 @@
+"""The timer on the registry's host renews its certificate, and nobody notices but the clock."""
+
+import json
+
+from answers import BOBS_PASSWORD
+from scenario import playbook
+from scenario.docker import Docker
+from testinfra.host import Host
+
+JOB = "/etc/holdfast-pki/etc-ssl-holdfast.json"
+SERVICE = "holdfast-pki@etc-ssl-holdfast.service"
+
+
+def served(registry: Host) -> str:
+    """The serial number of the certificate that the gateway shows."""
+    show = "openssl s_client -connect 127.0.0.1:5443 -servername registry.holdfast.test </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    return str(registry.check_output(show))
+
+
+def renew(registry: Host, lifetime_days: int) -> None:
+    """Have the timer's service renew a certificate whose lifetime is another one now."""
+    job = json.loads(registry.check_output(f"cat {JOB}"))
+    job["certificates"][0]["lifetime_days"] = lifetime_days
+    registry.check_output(f"cat >{JOB} <<'END'\n{json.dumps(job)}\nEND")
+    registry.check_output(f"systemctl start {SERVICE}")
+
+
+def test_the_gateway_serves_the_renewed_certificate_and_the_playbook_finds_nothing_to_do(registry: Host, docker: Docker) -> None:
+    original, first = registry.check_output(f"cat {JOB}"), served(registry)
+    workers = registry.check_output("systemctl show -p MainPID holdfast-gateway.service")
+    renew(registry, 300)
+    second = served(registry)
+    assert second != first
+    assert docker.login("bob", BOBS_PASSWORD).rc == 0
+    docker.push("team/renewed")
+    renew(registry, json.loads(original)["certificates"][0]["lifetime_days"])
+    assert served(registry) not in (first, second)
+    assert registry.check_output("systemctl show -p MainPID holdfast-gateway.service") == workers
+    registry.check_output(f"printf %s '{original}' >{JOB}")
+    assert playbook.converged("--limit=registry").changed == 0

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker engine's daemon.json: settings merged into it and taken out of it, by whoever asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import engine, remembered
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claims, merge
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.remembered import Places, Remembered
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
+from ansible_collections.holdfast.registry.plugins.module_utils._json_text import read_object, same, write_object
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+
+
+class Wanted(t.NamedTuple):
+    """What a name wants in the file at a path, which the engine of a unit reads."""
+
+    name: str
+    path: str
+    unit: str
+    settings: dict[str, t.Any]
+
+
+class _Plan(t.NamedTuple):
+    changes: list[Change]
+    action: str
+    before: Remembered
+    after: Remembered
+    content: bytes
+
+
+def configure(run_program: Run, wanted: Wanted, *, check_mode: bool) -> dict[str, t.Any]:
+    """Bring the file into its state, or in check mode only say what that would change. Returns what the module returns."""
+    places, warnings = Places.of(wanted.path), []
+    if not check_mode:
+        make_directories(os.path.dirname(places.record), 0o700)
+    with contextlib.nullcontext() if check_mode else locked(places.record):
+        plan = _plan(wanted, places)
+        if any(isinstance(change, Write) for change in plan.changes):
+            words = engine.arguments(run_program, wanted.unit)
+            engine.check_path(wanted.path, words)
+            if not check_mode or os.path.isdir(os.path.dirname(wanted.path)):
+                warnings = [line for line in [engine.validate(run_program, words, wanted.path, plan.content)] if line]
+        if not check_mode:
+            _carry_out(plan, places)
+    return {
+        "changed": bool(plan.changes),
+        "action": plan.action,
+        "reasons": [change.reason for change in plan.changes],
+        "restart_mark": places.restart,
+        "reload_mark": places.reload,
+        "diff": [change.diff for change in plan.changes],
+        "warnings": warnings,
+    }
+
+
+def _plan(wanted: Wanted, places: Places) -> _Plan:
+    before, content = remembered.read(places), _read(wanted.path)
+    data = read_object(wanted.path, content or b"", with_mark=True)
+    merged = merge(data, wanted.settings, wanted.name, before.claims, where=wanted.path, parameter="settings")
+    original = before.original if before.claims.by_name else content
+    after = Remembered(merged.claims, original)
+    if same(merged.data, data):
+        return _Plan([], "none", before, after, content or b"")
+    action = engine.action(data, merged.data)
+    new = write_object(merged.data, content or b"")
+    changes: list[Change]
+    if not merged.claims.by_name and not merged.data and original is None:
+        changes = Remove.plan(wanted.path, show=_show, why="removed, since nothing is left in it")
+    else:
+        if not merged.claims.by_name and original is not None and same(read_object(wanted.path, original, with_mark=True), merged.data):
+            new = original
+        keys = [key for key in {**data, **merged.data} if not same([data.get(key), key in data], [merged.data.get(key), key in merged.data])]
+        mode = Ownership(mode=0o600) if content is None else Ownership()
+        changes = Write.plan(wanted.path, new, mode, show=_show, why=f"{'added' if content is None else 'changed'}: {', '.join(keys)}")
+    return _Plan(changes, action, before, after, new)
+
+
+def _carry_out(plan: _Plan, places: Places) -> None:
+    """The record comes first, and forgets last: what a killed run leaves is in it, and at worst something that the file does not have."""
+    if plan.changes:
+        remembered.write(places, _both(plan.before, plan.after))
+        remembered.mark(places.restart if plan.action == "restart" else places.reload, plan.content)
+    for change in plan.changes:
+        change.apply()
+    if plan.changes or plan.before != plan.after:
+        remembered.write(places, plan.after)
+
+
+def _both(before: Remembered, after: Remembered) -> Remembered:
+    """The claims of after, and those of before that it has let go."""
+    by_name = {}
+    for name in {**before.claims.by_name, **after.claims.by_name}:
+        claims = {claim.path: claim for claim in after.claims.by_name.get(name, [])}
+        for old in before.claims.by_name.get(name, []):
+            claims[old.path] = claims[old.path].after(old) if old.path in claims else old
+        by_name[name] = list(claims.values())
+    made = after.claims.made + [path for path in before.claims.made if path not in after.claims.made]
+    return Remembered(Claims(by_name, made), after.original)
+
+
+def _read(path: str) -> bytes | None:
+    """The file's content, or None without a file. A link to nothing, and what is no file, is refused."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise HoldfastError(f"{path}: is a symbolic link to {os.readlink(path)}, which is not there; it is left as it is, correct or remove it") from None
+        return None
+    except OSError as error:
+        raise HoldfastError(f"{path}: cannot be read: {error.strerror}; it is left as it is, correct or remove it") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise HoldfastError(f"{path}: is not a plain file; it is left as it is, correct or remove it")
+    return read_bytes(path)
+
+
+def _show(content: bytes) -> str:
+    return engine.masked(content.decode("utf-8", errors="replace"))

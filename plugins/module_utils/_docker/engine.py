@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Docker engine's own word on its configuration, and what it takes for a running one to notice a change."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._json_text import same
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+
+# Keys that the engine takes up when it is reloaded (SIGHUP). It does so for "features" too, but has chosen by then what most of them are about.
+_ALWAYS = frozenset({"max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"})
+# These only where they are in the file. One that is gone keeps its value until the engine starts again.
+_WHILE_SET = frozenset(
+    {
+        "allow-nondistributable-artifacts",
+        "authorization-plugins",
+        "debug",
+        "default-runtime",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
+)
+_CREDENTIALS = re.compile(r"(://)[^/@\s\"]*@")
+# An engine without --validate reads its configuration wholly before it looks at this, and goes no further.
+_NO_LEVEL = "holdfast-validate"
+
+
+def action(before: dict[str, t.Any], after: dict[str, t.Any]) -> str:
+    """What a running engine needs to notice the difference: restart, reload or none."""
+    changed = {key for key in {**before, **after} if key not in before or key not in after or not same(before[key], after[key])}
+    if any(key not in _ALWAYS and not (key in _WHILE_SET and after.get(key) is not None) for key in changed):
+        return "restart"
+    return "reload" if changed else "none"
+
+
+def masked(text: str) -> str:
+    """A text without the credentials in its URLs, such as those of a proxy."""
+    return _CREDENTIALS.sub(r"\1********@", text)
+
+
+def credentials(value: t.Any) -> t.Iterator[str]:
+    """The passwords in the URLs of some settings."""
+    if isinstance(value, str):
+        for found in re.findall(r"://([^/@\s]*)@", value):
+            yield from [part for part in (found.partition(":")[2], found) if part]
+    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
+        yield from credentials(member)
+
+
+def arguments(run_program: Run, unit: str) -> list[str]:
+    """The arguments the engine runs with, or would. A key of the file must not be among them."""
+    answer = run_program("systemctl", "show", "--property", "MainPID,ExecStart", "--", unit)
+    found = dict(line.split("=", 1) for line in answer.out.splitlines() if "=" in line) if answer.code == 0 else {}
+    words = _running(found.get("MainPID", "0"))
+    if not words:
+        started = re.search(r"argv\[\]=(.*?) ;", found.get("ExecStart", ""))
+        words = [word for word in started[1].split() if not word.startswith("$")] if started else []
+    return words[1:] if words and os.path.basename(words[0]) == "dockerd" else []
+
+
+def check_path(path: str, words: list[str]) -> None:
+    """Raise HoldfastError where the engine reads another file."""
+    for number, word in enumerate(words):
+        if word.startswith("--config-file"):
+            other = word.partition("=")[2] or (words[number + 1] if number + 1 < len(words) else "")
+            if os.path.realpath(other) != os.path.realpath(path):
+                raise HoldfastError(f"path: the engine's unit says --config-file {other}, so it does not read {path}; right would be {other}")
+
+
+def validate(run_program: Run, words: list[str], path: str, content: bytes) -> str:
+    """Let the engine read what would be its configuration. Returns a warning, or "". Raises HoldfastError with the engine's own words."""
+    options = [word for number, word in enumerate(words) if not word.startswith("--config-file") and words[number - 1 : number] != ["--config-file"]]
+    with tempfile.NamedTemporaryFile(prefix="holdfast-daemon.", suffix=".json") as staged:  # readable only by its owner
+        staged.write(content)
+        staged.flush()
+        answer = run_program("dockerd", *options, "--validate", "--config-file", staged.name)
+        if answer.code != 0 and "unknown flag" in answer.err + answer.out:
+            staged.seek(0)
+            staged.truncate()
+            staged.write(json.dumps({**json.loads(content), "log-level": _NO_LEVEL}).encode())
+            staged.flush()
+            answer = run_program("dockerd", *options, "--config-file", staged.name)
+            if answer.code != 0 and f"logging level: {_NO_LEVEL}" in answer.err + answer.out:
+                return ""
+    if answer.code == 127:
+        return f"{path}: cannot be validated, there is no dockerd on this host yet"
+    if answer.code != 0:
+        said = masked(answer.words.replace(staged.name, path))
+        raise HoldfastError(f"{path}: the engine would refuse it, so nothing was changed. dockerd says: {said}")
+    return ""
+
+
+def _running(process: str) -> list[str]:
+    """The command line of a process; empty where there is none."""
+    if process in ("", "0"):
+        return []
+    try:
+        with open(f"/proc/{process}/cmdline", "rb") as handle:
+            return handle.read().decode(errors="surrogateescape").split("\0")[:-1]
+    except OSError:
+        return []

@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""config_path in containerd's config.toml, which makes its plugin CRI read hosts.toml. ctr and nerdctl do not need it."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils import _toml
+from ansible_collections.holdfast.registry.plugins.module_utils._files import blocks, whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.blocks import Markers
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+
+_MARKERS = Markers.of("holdfast.registry.registry_mirrors")
+_FOR, _WAS = "# for ", "# was: "
+_NEW = "version = 2"  # which 1.x and 2.x read
+# The plugin that pulls, by the version of the configuration's form.
+_PLUGINS = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.images"}
+_NAMES = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"}
+_EMPTY = re.compile(r"""\s*config_path\s*=\s*(""|'')\s*(#.*)?""")
+
+
+def plan(path: str, name: str, directory: str | None) -> list[Change]:
+    """What it takes for containerd to read directory on behalf of name; None, no longer on its behalf. Nothing is changed."""
+    before = whole.read_bytes(path)
+    lines, names = _without_block(path, blocks.read(before or b""))
+    names = sorted({*names, name} if directory else {*names} - {name})
+    if names and directory is None:
+        # Others go on needing it: what is there stays, but for the name.
+        directory = _directory(before or b"")
+    if names and directory:
+        lines = _with_block(path, lines, directory, names)
+    after = blocks.written(lines)
+    if after == (before or b"") or (before is None and not names):
+        return []
+    if not after:
+        return Remove.plan(path)
+    return [Write(path, "config_path set" if names else "config_path no longer set", after, Ownership(0o644 if before is None else None), before)]
+
+
+def _without_block(path: str, lines: list[str]) -> tuple[list[str], list[str]]:
+    """The lines as they would be without ours, and the names that ours are there for."""
+    left, place = blocks.without(path, lines, _MARKERS)
+    if place is None:
+        return left, []
+    body = [line.strip() for line in lines[place + 1 : place + 1 + len(lines) - len(left) - 2]]
+    names = [name for line in body if line.startswith(_FOR) for name in line[len(_FOR) :].split()]
+    was = [lines[place + 1 + number].strip()[len(_WAS) :] for number, line in enumerate(body) if line.startswith(_WAS)]
+    return [*left[:place], *(f"{line}\n" for line in was), *left[place:]], names
+
+
+def _directory(content: bytes) -> str | None:
+    match = re.search(re.escape(_MARKERS.begin) + r".*?^\s*config_path = \"(.*?)\"$", content.decode("utf-8", "replace"), re.DOTALL | re.MULTILINE)
+    return match[1] if match else None
+
+
+def _with_block(path: str, lines: list[str], directory: str, names: t.Sequence[str]) -> list[str]:
+    lines = blocks.with_end(lines)
+    is_new = not blocks.written(lines).strip()
+    document = _toml.parse(blocks.written(lines) if not is_new else _NEW.encode(), path)
+    version = document.data.get("version", 1)
+    disabled = document.at(("disabled_plugins",))
+    if isinstance(disabled, list) and _NAMES & {str(each) for each in disabled}:
+        return lines
+    if not isinstance(version, int) or version < 1:
+        raise HoldfastError(f"{path}: its version is {version!r}, and only 1, 2 and 3 are known; set config_path by hand and leave containerd out of clients")
+    key = ("plugins", _PLUGINS[min(version, 3)], "registry")
+    there = document.at(key)
+    line = document.line_of(key)
+    _refuse(path, key, there, line, directory, document)
+    if isinstance(there, dict) and there.get("config_path"):
+        return lines
+    head = f"{_FOR}{' '.join(names)}"
+    setting = f"  config_path = {_toml.quoted(directory)}"
+    if line is None:
+        return [*lines, *blocks.block(_MARKERS, [head, *([_NEW] if is_new else []), f"[plugins.{_quoted_key(key[1])}.registry]", setting])]
+    if isinstance(there, dict) and "config_path" in there:
+        # The form that `containerd config default` writes.
+        number = next((number for number in range(line, len(lines)) if _EMPTY.fullmatch(lines[number].rstrip("\n"))), None)
+        if number is None:
+            raise HoldfastError(f"{path}: sets config_path to nothing in a way that is not known; set it to {directory} by hand")
+        was = lines[number].rstrip("\n")
+        return [*lines[:number], *blocks.block(_MARKERS, [head, f"{_WAS}{was}", setting]), *lines[number + 1 :]]
+    return [*lines[:line], *blocks.block(_MARKERS, [head, setting]), *lines[line:]]
+
+
+def _quoted_key(plugin: str) -> str:
+    return plugin if "." not in plugin else _toml.quoted(plugin)
+
+
+def _refuse(path: str, key: _toml.Key, there: t.Any, line: int | None, directory: str, document: _toml.Document) -> None:
+    """Raise HoldfastError where config_path could not be set, or containerd would refuse it."""
+    if there is None:
+        return
+    at = f"{path}: line {line}" if line else path
+    is_implicit = any(table.key[: len(key)] == key for table in document.tables)
+    if not isinstance(there, dict) or (line is None and not is_implicit):
+        raise HoldfastError(f"{at}: writes {'.'.join(key)} without a header of its own; set config_path to {directory} there by hand")
+    found = there.get("config_path")
+    if found and directory not in str(found).split(":"):
+        raise HoldfastError(f"{at}: config_path is {found!r}, so containerd does not read {directory}; add it, as {found}:{directory}, or remove the setting")
+    if found:
+        return
+    if there.get("mirrors") or any(isinstance(each, dict) and each.get("tls") for each in (there.get("configs") or {}).values()):
+        raise HoldfastError(
+            f"{at}: sets registry.mirrors or registry.configs.*.tls, beside which containerd accepts no config_path; "
+            f"move them to hosts.toml files below {directory}, or leave containerd out of clients"
+        )

@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What clients are to be told of mirrors, and the mark of the files that say so."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+
+READABLE = Ownership(mode=0o644)
+_MARK = "# Managed by the Ansible module holdfast.registry.registry_mirrors"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is kept under a name.
+
+    mirrors are the endpoints to ask first, by upstream as image names have it. ca and client are the paths of the CA certificate
+    that the mirrors and registries are trusted by, and of the client's certificate and key.
+    """
+
+    name: str
+    mirrors: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    registries: tuple[str, ...] = ()
+    ca: str | None = None
+    client: tuple[str, str] | None = None
+    short_names: dict[str, str] = dataclasses.field(default_factory=dict)
+    search: tuple[str, ...] = ()
+
+    def nothing(self) -> Wanted:
+        """The same name, under which nothing is kept."""
+        return Wanted(self.name)
+
+    @property
+    def mark(self) -> str:
+        return f"{_MARK} for {self.name}"
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The mirrors and registries, each once."""
+        return list(dict.fromkeys([*(endpoint for endpoints in self.mirrors.values() for endpoint in endpoints), *self.registries]))
+
+
+def keeper(content: bytes | None) -> str | None:
+    """The name that a file of this module is kept under. None for a file of somebody else."""
+    first = (content or b"").partition(b"\n")[0].decode("utf-8", "replace")
+    return first[len(_MARK) + len(" for ") :] if first.startswith(f"{_MARK} for ") else None
+
+
+def plan_own(path: str, wanted: Wanted, lines: t.Iterable[str]) -> list[Change]:
+    """What it takes for path to be a file of ours with these lines. Raises HoldfastError where something else is in its place."""
+    there = whole.read_bytes(path)
+    if os.path.islink(path) or (there is not None and keeper(there) != wanted.name):
+        raise HoldfastError(f"{path}: exists and was not written by this module for {wanted.name}; remove it, or choose another name")
+    return Write.plan(path, "".join(f"{line}\n" for line in (wanted.mark, *lines)).encode(), READABLE)
+
+
+def is_own(path: str, wanted: Wanted) -> bool:
+    """Whether a file is of ours and kept under this name. A symbolic link is not followed."""
+    return os.path.isfile(path) and not os.path.islink(path) and keeper(whole.read_bytes(path)) == wanted.name

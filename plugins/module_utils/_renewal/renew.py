@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Certificates and CRL of a host that has the CA itself, renewed when they are due, with no playbook involved."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing as t
+from datetime import datetime, timedelta
+
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories
+from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
+from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import Systemd
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.policy import Policy
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.renew import Authority, renew_crl
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.sign import sign
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install, request
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import parse_pattern
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._renewal.job import Job
+
+# A renewed certificate ends with its CA: less than this before the CA's end, the playbook has to renew the CA.
+_CA_NEARS_ITS_END = timedelta(days=90)
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What was done, what an administrator has to know, and what went wrong."""
+
+    done: list[str] = dataclasses.field(default_factory=list)
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    error: str = ""
+    certificates: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+
+
+def renew(job: Job, run_program: Run, now: datetime) -> Outcome:
+    """Renew what is due, and let the services read it. What is in place stays where anything fails: error then says why."""
+    outcome = Outcome()
+    try:
+        _renew(job, run_program, now, outcome)
+    except HoldfastError as error:
+        outcome.error = str(error)
+    _write_status(job, outcome, now)
+    return outcome
+
+
+def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
+    authority = renew_crl(job.ca_directory, lifetime_days=job.crl_lifetime_days, renew_before_days=job.crl_renew_before_days, now=now)
+    outcome.done += [f"{job.ca_directory}: {reason}, issued again" for reason in authority.reasons]
+    if authority.ends - now < _CA_NEARS_ITS_END:
+        outcome.warnings.append(f"the CA in {job.ca_directory} ends on {isoformat(authority.ends)}; run the playbook, which renews it")
+    asked = request.ensure(job.directory, job.certificates, ca_certificate=authority.certificate, crl=authority.crl, check_mode=False, now=now)
+    outcome.certificates = asked["certificates"]
+    signed = _sign(job, asked["requests"], now, outcome)
+    outcome.done += asked["changes"]
+    installed = install.ensure(
+        job.directory,
+        signed,
+        ca_certificate=authority.bundle,
+        chain=authority.chain,
+        names=[certificate.name for certificate in job.certificates],
+        crl=authority.crl,
+        crl_der=any(certificate.crl_url for certificate in job.certificates),
+        ownership=Ownership(),
+        check_mode=False,
+    )
+    outcome.done += installed["changes"]
+    # Also after a run that was killed between the installation and the reload.
+    for unit in job.reload:
+        if _reload(unit, run_program):
+            outcome.done.append(f"{unit}: reloaded")
+    outcome.certificates = _certificates(job, authority, now)
+
+
+def _sign(job: Job, requests: list[dict[str, t.Any]], now: datetime, outcome: Outcome) -> list[dict[str, t.Any]]:
+    if not requests:
+        return []
+    patterns = tuple(parse_pattern(text, f"allowed_names[{index}]") for index, text in enumerate(job.allowed_names))
+    policy = Policy(names=tuple(job.allowed_names), patterns=patterns)
+    signed = sign(job.ca_directory, requests, policy, passphrase=None, check_mode=False, now=now)
+    outcome.warnings += signed.get("warnings", [])
+    return list(signed["certificates"])
+
+
+def _certificates(job: Job, authority: Authority, now: datetime) -> list[dict[str, t.Any]]:
+    """The certificates as they are now."""
+    found = request.ensure(job.directory, job.certificates, ca_certificate=authority.certificate, crl=authority.crl, check_mode=True, now=now)
+    return list(found["certificates"])
+
+
+def _reload(name: str, run_program: Run) -> bool:
+    """Reload a unit that runs and has not read its files, and record that it has. The module services does so in a playbook."""
+    systemd, known = Systemd(run_program), stamps.read(name)
+    unit = systemd.unit(name)
+    if known is None or not unit.is_active:
+        return False
+    now = stamps.Stamp(known.restart, stamps.digests(list(known.reload)))
+    if not stamps.unread(known.reload, now.reload, unit.started):
+        return False
+    systemd.act("reload", name)
+    stamps.write(name, now)
+    return True
+
+
+def _write_status(job: Job, outcome: Outcome, now: datetime) -> None:
+    content = {"time": isoformat(now), **dataclasses.asdict(outcome)}
+    make_directories(os.path.dirname(job.status), 0o755)
+    atomic_write(job.status, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode(), Ownership(mode=0o644))

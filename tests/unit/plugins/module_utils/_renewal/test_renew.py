@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("cryptography")
+
+from ansible_collections.holdfast.registry.plugins.module_utils import _commands
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import certificate_from_pem
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem, end_of
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import not_after
+from ansible_collections.holdfast.registry.plugins.module_utils._renewal.job import Job
+from ansible_collections.holdfast.registry.plugins.module_utils._renewal.renew import renew
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
+    DAY,
+    NOW,
+    PASSPHRASE,
+    ca,
+    converge,
+    entry,
+    killed_at,
+    pair_matches,
+    tree,
+)
+
+UNIT = "gateway.service"
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path, monkeypatch):
+    monkeypatch.setattr(stamps, "STATE", str(tmp_path / "state"))
+
+
+class Systemctl:
+    """systemd with one active unit, which was started long ago. A reload fails where broken is set."""
+
+    def __init__(self, *, broken=False, active=True):
+        self.broken, self.active, self.reloads = broken, active, 0
+
+    def __call__(self, *command, **_options):
+        if command[:2] == ("systemctl", "show"):
+            return _commands.Result(
+                0, f"LoadState=loaded\nActiveState={'active' if self.active else 'inactive'}\nMainPID=0\nInactiveExitTimestampMonotonic=1\n", ""
+            )
+        if command[:2] == ("systemctl", "reload"):
+            if self.broken:
+                return _commands.Result(1, "", "nginx: [emerg] no")
+            self.reloads += 1
+        return _commands.Result(0, "", "")
+
+
+def job(tmp_path, **changed):
+    defaults = {
+        "ca_directory": str(tmp_path / "ca"),
+        "directory": str(tmp_path / "tls"),
+        "certificates": [{key: value for key, value in entry().items() if value is not None}],
+        "allowed_names": [],
+        "crl_lifetime_days": 825,
+        "crl_renew_before_days": 400,
+        "reload": [UNIT],
+        "status": str(tmp_path / "state/pki/job.json"),
+    }
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({**defaults, **changed}))
+    return Job.read(str(path))
+
+
+def read_by_the_service(tmp_path):
+    """Record that the service has read the files as they are."""
+    stamps.write(UNIT, stamps.Stamp({}, stamps.digests([str(tmp_path / "tls/registry.crt"), str(tmp_path / "tls/ca.crl")])))
+
+
+def certificate(tmp_path):
+    return certificate_from_pem((tmp_path / "tls/registry.crt").read_bytes(), "")
+
+
+def crl(tmp_path):
+    return crls_from_pem((tmp_path / "tls/ca.crl").read_bytes(), "")[0]
+
+
+def status(tmp_path):
+    return json.loads((tmp_path / "state/pki/job.json").read_text())
+
+
+def test_nothing_is_touched_and_nothing_is_reloaded_while_nothing_is_due(tmp_path):
+    converge(tmp_path)
+    read_by_the_service(tmp_path)
+    before, systemctl = (tree(tmp_path / "ca"), tree(tmp_path / "tls")), Systemctl()
+    outcome = renew(job(tmp_path), systemctl, NOW + 300 * DAY)
+    assert (outcome.done, outcome.warnings, outcome.error, systemctl.reloads) == ([], [], "", 0)
+    assert (tree(tmp_path / "ca"), tree(tmp_path / "tls")) == before
+    assert status(tmp_path)["certificates"][0]["needs"] == []
+
+
+def test_a_certificate_that_is_due_is_renewed_with_its_key_and_the_service_reads_it(tmp_path):
+    converge(tmp_path)
+    read_by_the_service(tmp_path)
+    key, before, systemctl = (tmp_path / "tls/registry.key").read_bytes(), not_after(certificate(tmp_path)), Systemctl()
+    outcome = renew(job(tmp_path), systemctl, NOW + 370 * DAY)
+    assert outcome.error == ""
+    assert not_after(certificate(tmp_path)) == before + 370 * DAY
+    assert (tmp_path / "tls/registry.key").read_bytes() == key
+    assert systemctl.reloads == 1
+    again = renew(job(tmp_path), systemctl, NOW + 370 * DAY)
+    assert (again.done, systemctl.reloads) == ([], 1)
+
+
+def test_the_playbook_finds_nothing_left_to_do(tmp_path):
+    converge(tmp_path)
+    renew(job(tmp_path), Systemctl(), NOW + 370 * DAY)
+    renewed = tree(tmp_path / "tls")
+    made, requested, _signed, installed = converge(tmp_path, now=NOW + 371 * DAY)
+    assert (made["changed"], requested["requests"], installed["changed"]) == (False, [], False)
+    assert tree(tmp_path / "tls") == renewed
+
+
+def test_the_crl_is_renewed_long_before_it_ends_and_is_installed(tmp_path):
+    converge(tmp_path, lifetime_days=7300)
+    end, systemctl = end_of(crl(tmp_path)), Systemctl()
+    read_by_the_service(tmp_path)
+    outcome = renew(job(tmp_path), systemctl, NOW + 430 * DAY)
+    assert outcome.error == ""
+    assert end_of(crl(tmp_path)) == end + 430 * DAY
+    assert (tmp_path / "ca/ca.crl").read_bytes() == (tmp_path / "tls/ca.crl").read_bytes()
+    assert systemctl.reloads == 1
+
+
+def test_a_ca_near_its_end_is_warned_of_and_one_that_has_ended_signs_nothing(tmp_path):
+    converge(tmp_path, lifetime_days=500)
+    assert [line for line in renew(job(tmp_path), Systemctl(), NOW + 450 * DAY).warnings if "run the playbook, which renews it" in line]
+    before = tree(tmp_path / "tls")
+    assert "has expired; run the playbook" in renew(job(tmp_path), Systemctl(), NOW + 501 * DAY).error
+    assert tree(tmp_path / "tls") == before
+
+
+@pytest.mark.parametrize(
+    ("break_it", "message"),
+    [
+        (lambda path: (path / "ca/ca.key").unlink(), "is there without its key"),
+        (lambda path: (path / "ca/issued.jsonl").write_text("no record\n"), "issued.jsonl"),
+        (lambda path: ca(path / "ca", new_passphrase=PASSPHRASE), "passphrase"),
+    ],
+    ids=["no key", "broken record", "encrypted key"],
+)
+def test_where_it_fails_the_certificate_in_use_stays_and_the_status_says_why(tmp_path, break_it, message):
+    converge(tmp_path)
+    break_it(tmp_path)
+    before = tree(tmp_path / "tls")
+    outcome = renew(job(tmp_path), Systemctl(), NOW + 370 * DAY)
+    assert message in outcome.error
+    assert tree(tmp_path / "tls") == before
+    assert status(tmp_path)["error"] == outcome.error
+
+
+def test_a_reload_that_fails_is_an_error_and_tried_again_the_next_day(tmp_path):
+    converge(tmp_path)
+    read_by_the_service(tmp_path)
+    assert "systemctl reload failed" in renew(job(tmp_path), Systemctl(broken=True), NOW + 370 * DAY).error
+    systemctl = Systemctl()
+    assert renew(job(tmp_path), systemctl, NOW + 371 * DAY).done == [f"{UNIT}: reloaded"]
+    assert systemctl.reloads == 1
+
+
+@pytest.mark.parametrize(("active", "stamped"), [(False, True), (True, False)], ids=["stopped", "unknown to the playbook"])
+def test_a_service_that_does_not_run_or_is_not_ours_is_left_alone(tmp_path, active, stamped):
+    converge(tmp_path)
+    if stamped:
+        read_by_the_service(tmp_path)
+    systemctl = Systemctl(active=active)
+    assert renew(job(tmp_path), systemctl, NOW + 370 * DAY).error == ""
+    assert systemctl.reloads == 0
+
+
+def test_names_that_the_ca_is_not_to_sign_are_refused(tmp_path):
+    converge(tmp_path)
+    outcome = renew(job(tmp_path, allowed_names=["*.elsewhere.test"]), Systemctl(), NOW + 370 * DAY)
+    assert "registry.example.org" in outcome.error
+
+
+def test_killed_at_any_step_the_next_run_finishes_and_the_pair_always_matches(tmp_path):
+    for step in range(200):
+        place = tmp_path / str(step)
+        place.mkdir()
+        converge(place)
+        when = NOW + 370 * DAY
+        wanted = job(place)
+        killed = killed_at(step, lambda: renew(wanted, Systemctl(), when))  # noqa: B023 - run at once
+        assert pair_matches(place / "tls")
+        assert renew(wanted, Systemctl(), when).error == ""
+        assert (not_after(certificate(place)) - when).days >= 396
+        if not killed:
+            return
+    raise AssertionError("never ran to its end")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is not what role pki has written"),
+        ("[]", "is not what role pki has written"),
+        ("{}", "'certificates' is missing"),
+    ],
+)
+def test_a_job_that_cannot_be_read_is_named(tmp_path, content, message):
+    path = tmp_path / "job.json"
+    path.write_text(content)
+    with pytest.raises(HoldfastError, match=message) as error:
+        Job.read(str(path))
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_job_is_named(tmp_path):
+    with pytest.raises(HoldfastError, match="there is no such file; role pki writes it"):
+        Job.read(str(tmp_path / "job.json"))

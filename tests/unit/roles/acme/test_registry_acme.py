@@ -1,0 +1,373 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The program of the role acme, with openssl, and without certbot, a server or systemd."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parents[4] / "roles/acme/files/registry-acme"
+NAME = "registry.example.org"
+CA = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
+EC = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+LEAF = "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+@pytest.fixture(scope="module")
+def program():
+    loader = importlib.machinery.SourceFileLoader("registry_acme", str(SCRIPT))
+    spec = importlib.util.spec_from_loader("registry_acme", loader)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["registry_acme"] = module
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """A CA, and another one."""
+    path = tmp_path_factory.mktemp("authority")
+    for name in ("ca", "other"):
+        shell(path, f"openssl req -x509 {EC} -keyout {name}.key -out {name}.crt -days 30 -subj /CN={name} {CA}")
+    return path
+
+
+@pytest.fixture
+def host(tmp_path, authority, program, monkeypatch):
+    """A configuration, and nothing that runs."""
+    (tmp_path / "state").mkdir()
+    configuration = {
+        "names": [NAME],
+        "certificate": str(tmp_path / "registry.crt"),
+        "key": str(tmp_path / "registry.key"),
+        "csr": str(tmp_path / "registry.csr"),
+        "key_type": "ec-p256",
+        "state": str(tmp_path / "state"),
+        "server": "https://acme.example.org/dir",
+        "server_ca": "",
+        "issuer_ca": str(authority / "ca.crt"),
+        "options": ["--register-unsafely-without-email"],
+        "eab": "",
+        "challenge": "http-01",
+        "webroot": "",
+        "renew_percent": 33,
+        "services": [],
+    }
+    monkeypatch.setattr(program, "fetch", lambda *_arguments: {})
+    # The permissions of those who run it in turn are tested in molecule/acme.
+    umask = os.umask(0o022)
+    yield configuration
+    os.umask(umask)
+
+
+def shell(path, command):
+    subprocess.run(["sh", "-ec", command], cwd=path, check=True, capture_output=True)
+
+
+def issued(host, authority, names=(NAME,), *, ca="ca", days=30, csr=None):
+    """What an ACME server returns for the request."""
+    alternatives = ",".join(f"DNS:{name}" for name in names)
+    extensions = pathlib.Path(host["state"], "extensions")
+    extensions.write_text(f"subjectAltName=critical,{alternatives}\n{LEAF}")
+    made = pathlib.Path(host["state"], "made.crt")
+    sign = f"openssl x509 -req -in {csr or host['csr']} -CA {ca}.crt -CAkey {ca}.key -set_serial $(date +%s%N) -days {days} -extfile {extensions} -out {made}"
+    shell(authority, sign)
+    return made.read_text() + (authority / f"{ca}.crt").read_text()
+
+
+def bring(host, chain):
+    pathlib.Path(host["state"], "issued.pem").write_text(chain)
+
+
+@pytest.fixture
+def running(host, authority, program):
+    """A certificate in use."""
+    program.prepare(host)
+    bring(host, issued(host, authority))
+    program.install(host)
+    return host
+
+
+def read(host, what):
+    return pathlib.Path(host[what]).read_text()
+
+
+def status(host):
+    return json.loads(pathlib.Path(host["state"], "status.json").read_text())
+
+
+def test_what_was_issued_is_put_in_place_with_its_key(running, program):
+    assert program.needed(running, with_key=True) == ""
+    assert program.needed(running) == ""
+    assert pathlib.Path(running["key"]).stat().st_mode & 0o777 == 0o600
+    assert not pathlib.Path(f"{running['key']}.new").exists()
+    assert not pathlib.Path(running["state"], "issued.pem").exists()
+    assert status(running)["state"] == "renewed"
+    assert status(running)["names"] == [NAME]
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(running["certificate"], running["key"])
+
+
+def test_a_second_run_makes_nothing_anew(running, program):
+    before = {what: read(running, what) for what in ("certificate", "key", "csr")}
+    program.prepare(running)
+    program.ask(running)
+    program.install(running)
+    assert {what: read(running, what) for what in before} == before
+    assert status(running)["state"] == "current"
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ({"names": (NAME, "other.example.org")}, "is for other.example.org, registry.example.org"),
+        ({"names": ("other.example.org",)}, "is for other.example.org"),
+        ({"ca": "other"}, "is not valid: "),
+        ({"days": -1}, "is not valid: "),
+    ],
+    ids=["a name more", "another name", "another CA", "expired"],
+)
+def test_what_clients_would_refuse_is_not_put_in_place(running, authority, program, made, why):
+    if made.get("days") == -1 and b"openssl 1" in subprocess.run(["openssl", "version"], capture_output=True, check=True).stdout.lower():
+        pytest.skip("this openssl signs nothing that has expired")
+    before = read(running, "certificate"), read(running, "key")
+    bring(running, issued(running, authority, **made))
+    with pytest.raises(program.Failure, match=why):
+        program.install(running)
+    assert (read(running, "certificate"), read(running, "key")) == before
+
+
+def test_a_certificate_for_somebody_elses_key_is_not_put_in_place(running, authority, program, tmp_path):
+    shell(tmp_path, f"openssl req -new {EC} -keyout theirs.key -out theirs.csr -subj /")
+    before = read(running, "certificate")
+    bring(running, issued(running, authority, csr=tmp_path / "theirs.csr"))
+    with pytest.raises(program.Failure, match="for another key"):
+        program.install(running)
+    assert read(running, "certificate") == before
+
+
+@pytest.mark.parametrize("content", ["", "rubbish", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_certificate_is_not_put_in_place(running, program, content):
+    before = read(running, "certificate")
+    bring(running, content)
+    with pytest.raises(program.Failure):
+        program.install(running)
+    assert read(running, "certificate") == before
+
+
+def test_a_link_or_a_pipe_is_not_read_as_root(running, program):
+    place = pathlib.Path(running["state"], "issued.pem")
+    place.symlink_to(running["key"])
+    with pytest.raises(program.Failure, match="cannot be read"):
+        program.install(running)
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(program.Failure):
+        program.install(running)
+
+
+def test_a_key_of_another_type_waits_for_its_certificate(running, authority, program):
+    before = read(running, "key")
+    running["key_type"] = "ec-p384"
+    assert program.needed(running, with_key=True) == "there is no key of type ec-p384"
+    program.prepare(running)
+    assert read(running, "key") == before
+    assert program.needed(running) == "it is for another key"
+    bring(running, issued(running, authority))
+    program.install(running)
+    assert program.key_type(running["key"]) == "ec-p384"
+    assert program.needed(running, with_key=True) == ""
+
+
+def test_a_run_that_was_killed_between_certificate_and_key_is_completed(running, authority, program):
+    running["key_type"] = "rsa-3072"
+    program.prepare(running)
+    pathlib.Path(running["certificate"]).write_text(issued(running, authority))
+    program.prepare(running)
+    assert program.key_type(running["key"]) == "rsa-3072"
+    assert program.needed(running, with_key=True) == ""
+
+
+def test_what_a_killed_run_left_is_removed(running, program):
+    directory = pathlib.Path(running["key"]).parent
+    (directory / ".registry.key.new.12345678.acme-tmp").write_text("half a key")
+    program.prepare(running)
+    assert [path.name for path in directory.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_lost_key_gets_a_successor_with_a_certificate_of_its_own(running, authority, program):
+    pathlib.Path(running["key"]).unlink()
+    assert program.needed(running, with_key=True)
+    program.prepare(running)
+    assert program.needed(running) == "it is for another key"
+    bring(running, issued(running, authority))
+    program.install(running)
+    assert program.needed(running, with_key=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"names": [NAME, "a.example.org"]}, "it is for registry.example.org instead of a.example.org, registry.example.org"),
+        ({"issuer_ca": "other"}, "it is not valid"),
+        ({"certificate": "/nonexistent"}, "there is none"),
+    ],
+    ids=["names", "CA", "none"],
+)
+def test_one_that_will_not_do_is_needed_anew(running, authority, program, change, why):
+    if "issuer_ca" in change:
+        change = {"issuer_ca": str(authority / "other.crt")}
+    assert program.needed({**running, **change}, with_key=True).startswith(why)
+
+
+def test_it_is_due_when_so_much_of_its_life_is_left(running, program):
+    assert program.due(running) == ""
+    assert program.due({**running, "renew_percent": 100}) == "100 % of its life is left"
+
+
+@pytest.mark.parametrize(("start", "due"), [(-7200, True), (86400, False)])
+def test_it_is_due_when_the_server_suggests_it(running, program, monkeypatch, start, due):
+    moments = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds)) for seconds in (start, start + 3600)]
+    asked = []
+
+    def fetch(_configuration, url):
+        asked.append(url)
+        return {"renewalInfo": "https://acme.example.org/info/"} if url.endswith("/dir") else {"suggestedWindow": dict(zip(("start", "end"), moments))}
+
+    monkeypatch.setattr(program, "fetch", fetch)
+    assert bool(program.due(running)) is due
+    assert asked[1].startswith("https://acme.example.org/info/") and asked[1].count(".") == 3
+
+
+@pytest.mark.parametrize("answer", [{}, {"renewalInfo": 3}, {"renewalInfo": "https://acme.example.org", "suggestedWindow": {"start": "soon", "end": "later"}}])
+def test_a_suggestion_that_makes_no_sense_is_not_followed(running, program, monkeypatch, answer):
+    monkeypatch.setattr(program, "fetch", lambda *_arguments: answer)
+    assert program.due(running) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1970-01-02T00:00:01Z", 86401), ("1970-01-02T02:00:01+02:00", 86401), ("1970-01-01T22:00:01.123456-02:00", 86401)],
+)
+def test_times_of_the_server(program, text, seconds):
+    assert program._seconds(text) == seconds
+
+
+def test_a_nonce_that_was_refused_is_no_reason_to_give_up(host, program, monkeypatch):
+    program.prepare(host)
+    answers = [(1, "urn:ietf:params:acme:error:badNonce"), (1, "urn:ietf:params:acme:error:badNonce"), (0, "")]
+
+    def run(*command, **_more):
+        code, said = answers.pop(0)
+        if code == 0:
+            pathlib.Path(command[command.index("--fullchain-path") + 1]).write_text("chain")
+        return subprocess.CompletedProcess(command, code, said, "")
+
+    monkeypatch.setattr(program, "run", run)
+    assert program.run_certbot(host) == "chain"
+    answers[:] = [(1, "Saving debug log to x\n  Detail: connection refused")]
+    with pytest.raises(program.Failure, match="^Detail: connection refused$"):
+        program.run_certbot(host)
+    assert answers == []
+
+
+def test_how_the_names_are_proven(host, program, monkeypatch):
+    monkeypatch.setattr(program, "listens", lambda _port: False)
+    assert "--standalone" in program.certbot({**host, "webroot": "/srv"}, "/tmp")
+    monkeypatch.setattr(program, "listens", lambda _port: True)
+    assert program.certbot({**host, "webroot": "/srv"}, "/tmp")[-2:] == ["--webroot-path", "/srv"]
+    assert "--manual" in program.certbot({**host, "challenge": "dns-01"}, "/tmp")
+
+
+def test_no_secret_is_on_a_command_line(host, program):
+    command = program.certbot({**host, "eab": "/etc/holdfast-acme/eab.ini"}, "/tmp")
+    assert command[command.index("--config") + 1] == "/etc/holdfast-acme/eab.ini"
+
+
+class Systemd:
+    """What the program runs of systemctl."""
+
+    def __init__(self, program, *, active=True, reload=0):
+        self.real, self.active, self.code, self.reloads = program.run, active, reload, 0
+
+    def __call__(self, *command, **more):
+        if command[0] != "systemctl":
+            return self.real(*command, **more)
+        if command[1] == "reload":
+            self.reloads += 1
+            return subprocess.CompletedProcess(command, self.code, "", "job failed")
+        return subprocess.CompletedProcess(command, 0 if self.active else 3, "", "")
+
+
+GATEWAY = {"name": "holdfast-gateway.service", "port": 0, "server_name": NAME}
+
+
+@pytest.fixture
+def stamps(program, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "STAMPS", str(tmp_path))
+    return tmp_path / "holdfast-gateway.service.json"
+
+
+def test_a_service_reads_a_new_certificate_and_what_it_has_read_is_known(running, authority, program, stamps, monkeypatch):
+    systemd = Systemd(program)
+    monkeypatch.setattr(program, "run", systemd)
+    known = {"restart": {"/usr/sbin/nginx": "1"}, "reload": {running["certificate"]: "old", "/etc/other": "2"}}
+    stamps.write_text(json.dumps(known))
+    bring(running, issued(running, authority))
+    program.install({**running, "services": [GATEWAY]})
+    assert systemd.reloads == 1
+    found = json.loads(stamps.read_text())
+    assert found["reload"] == {running["certificate"]: program._digest(running["certificate"]), "/etc/other": "2"}
+    assert found["restart"] == known["restart"]
+    program.install({**running, "services": [GATEWAY]})
+    assert systemd.reloads == 1
+
+
+def test_a_reload_that_failed_is_tried_again_by_the_next_run(running, authority, program, stamps, monkeypatch):
+    systemd = Systemd(program, reload=1)
+    monkeypatch.setattr(program, "run", systemd)
+    stamps.write_text(json.dumps({"restart": {}, "reload": {running["certificate"]: program._digest(running["certificate"])}}))
+    bring(running, issued(running, authority))
+    with pytest.raises(program.Failure, match="cannot be reloaded: job failed"):
+        program.install({**running, "services": [GATEWAY]})
+    systemd.code = 0
+    program.install({**running, "services": [GATEWAY]})
+    assert systemd.reloads == 2
+
+
+def test_a_service_that_does_not_run_is_left_alone(running, authority, program, stamps, monkeypatch):
+    systemd = Systemd(program, active=False)
+    monkeypatch.setattr(program, "run", systemd)
+    bring(running, issued(running, authority))
+    program.install({**running, "services": [GATEWAY]})
+    assert systemd.reloads == 0
+
+
+def test_a_service_that_presents_another_certificate_is_an_error(running, program, monkeypatch):
+    monkeypatch.setattr(program, "RELOAD_SECONDS", 0.1)
+    with pytest.raises(program.Failure, match="does not present the new certificate on port 1"):
+        program.await_certificate(running, {**GATEWAY, "port": 1})
+
+
+def test_a_failure_is_told_with_what_stays_in_use(running, program, monkeypatch, capsys, tmp_path):
+    configuration = tmp_path / "config.json"
+    configuration.write_text(json.dumps({**running, "renew_percent": "100"}))
+    monkeypatch.setattr(program, "run_certbot", lambda _configuration: (_ for _ in ()).throw(program.Failure("the server is away")))
+    monkeypatch.setattr(sys, "argv", ["registry-acme", str(configuration), "ask"])
+    assert program.main() == 1
+    assert capsys.readouterr().err.startswith("<4>the server is away; the certificate that is there stays in use, it is valid until 20")
+    assert status(running)["state"] == "failed"
+    assert status(running)["problem"] == "the server is away"

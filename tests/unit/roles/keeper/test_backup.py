@@ -1,0 +1,248 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Backup, restore and repair with a restic that is only a script: what they ask of it, and what they make of its errors."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import pathlib
+import stat
+import time
+
+import pytest
+from registry_keeper import backup, fetch, host_lock, restore_host
+from registry_keeper.backup_settings import BackupSettings, Source, load, read_environment
+from registry_keeper.errors import BUSY, FAILED, USAGE, KeeperError
+from registry_keeper.layout import Layout
+from registry_keeper.links import Link
+from registry_keeper.report import Report
+from registry_keeper.restic import Failed, Restic
+from registry_keeper.restore import refuse_other_tags
+from trees import Storage
+
+DOCUMENT = {"host": "h", "repository": "rest:https://u:hidden@store.example.org/", "instances": [{"name": "registry", "storage": "/s"}]}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return BackupSettings("h", "rest:https://u:hidden@store.example.org/", directory=str(tmp_path), state=str(tmp_path / "state"), keep={"last": 1})
+
+
+def program(tmp_path, script):
+    """A restic that is this shell script."""
+    path = tmp_path / "restic"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        pytest.param({"host": "h"}, "repository: is missing", id="no repository"),
+        pytest.param({**DOCUMENT, "keep": {"never": 1}}, "keep.never: there is no such setting", id="misspelt"),
+        pytest.param({**DOCUMENT, "keep": {"last": 0}}, "keep: set at least one", id="keeps none"),
+        pytest.param({**DOCUMENT, "instances": [{"name": "registry"}]}, r"instances\[0\].storage: is missing", id="no storage"),
+        pytest.param({**DOCUMENT, "check_parts": 0}, "check_parts: must be a number", id="no parts"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(tmp_path, document, message):
+    (tmp_path / "settings.json").write_text(json.dumps(document))
+    with pytest.raises(KeeperError, match=message) as caught:
+        load(str(tmp_path))
+    assert caught.value.status == USAGE
+
+
+def test_where_no_backup_is_set_up_it_says_so(tmp_path):
+    with pytest.raises(KeeperError, match="no backup is set up on this host"):
+        load(str(tmp_path))
+
+
+def test_the_environment_is_read_from_its_file(tmp_path):
+    (tmp_path / "environment").write_text("# of the store\nAWS_ACCESS_KEY_ID=one\nAWS_SECRET_ACCESS_KEY=two = three\n")
+    assert read_environment(str(tmp_path / "environment")) == {"AWS_ACCESS_KEY_ID": "one", "AWS_SECRET_ACCESS_KEY": "two = three"}
+    (tmp_path / "environment").write_text("export A=b\n")
+    with pytest.raises(KeeperError, match="line 1 is not NAME=VALUE"):
+        read_environment(str(tmp_path / "environment"))
+
+
+def test_secrets_are_in_the_environment_and_on_no_command_line(tmp_path, settings):
+    (tmp_path / "environment").write_text("AWS_SECRET_ACCESS_KEY=hidden2\n")
+    restic = Restic(settings, program(tmp_path, 'echo "$@ | $RESTIC_REPOSITORY $RESTIC_PASSWORD_FILE $AWS_SECRET_ACCESS_KEY"'))
+    arguments, _bar, environment = restic.run("snapshots").partition(" | ")
+    assert arguments == "snapshots"
+    assert environment.split() == [settings.repository, f"{tmp_path}/password", "hidden2"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "status"),
+    [
+        pytest.param("Fatal: wrong password or no key found", "the password in .*/password does not open the repository", FAILED, id="password"),
+        pytest.param("unable to create lock in backend: repository is already locked by PID 7", "another run of restic has the repository", BUSY, id="locked"),
+        pytest.param("Save(<data/0>) returned error: write: no space left on device", "no room is left", FAILED, id="disk full"),
+        pytest.param("Fatal: unable to open config file: stat config: no such file or directory\nIs there a repository at", "there is no", FAILED, id="away"),
+        pytest.param("panic: something new", "restic backup failed: panic: something new", FAILED, id="anything else"),
+    ],
+)
+def test_errors_say_what_is_wrong_and_show_no_password(tmp_path, settings, said, message, status):
+    restic = Restic(settings, program(tmp_path, f"echo '{said}' >&2; echo \"$RESTIC_REPOSITORY\" >&2; exit 1"))
+    with pytest.raises(Failed, match=message) as caught:
+        restic.run("backup")
+    assert caught.value.status == status
+    assert "hidden" not in str(caught.value)
+
+
+def test_much_that_restic_complains_of_does_not_stop_it(tmp_path, settings):
+    restic = Restic(settings, program(tmp_path, "i=0; while [ $i -lt 3000 ]; do echo $i; echo complaint of some length $i >&2; i=$((i + 1)); done"))
+    assert len(restic.run("ls").splitlines()) == 3000
+
+
+def test_a_stale_lock_is_removed_once_and_a_live_one_is_an_error(tmp_path, settings):
+    script = 'case "$1" in unlock) rm -f lock.stale;; *) test ! -e lock.stale -a ! -e lock.live || { echo already locked >&2; exit 1; }; echo done;; esac'
+    restic = Restic(settings, program(tmp_path, f"cd {tmp_path}; {script}"))
+    (tmp_path / "lock.stale").touch()
+    assert restic.run_alone("forget") == "done\n"
+    (tmp_path / "lock.live").touch()
+    with pytest.raises(Failed) as caught:
+        restic.run_alone("forget")
+    assert caught.value.status == BUSY
+
+
+REPOSITORY = """cd DIRECTORY
+case "$1" in
+cat) test -e id || { echo "Is there a repository at" >&2; exit 1; }; printf '{"id": "%s"}' $(cat id);;
+init) echo new >id;;
+esac"""
+
+
+def test_a_repository_is_made_once_and_not_in_place_of_one_that_has_gone(tmp_path, settings):
+    restic = Restic(settings, program(tmp_path, REPOSITORY.replace("DIRECTORY", str(tmp_path))))
+    os.makedirs(settings.state)
+    backup.find_repository(restic)
+    assert (tmp_path / "id").read_text() == "new\n"
+    backup.find_repository(restic)
+    (tmp_path / "id").unlink()
+    with pytest.raises(KeeperError, match="has gone, or cannot be reached"):
+        backup.find_repository(restic)
+    assert not (tmp_path / "id").exists()
+    (tmp_path / "id").write_text("another")
+    with pytest.raises(KeeperError, match="another repository than before"):
+        backup.find_repository(restic)
+    backup.find_repository(restic, new=True)
+    backup.find_repository(restic)
+    assert "hidden" not in pathlib.Path(settings.state, "repository.json").read_text()
+
+
+def test_links_are_listed_before_restic_reads_a_blob_and_collections_wait(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    storage.image("app", "one", "1")
+    state = tmp_path / "state"
+    (tmp_path / "settings.json").write_text(
+        json.dumps({"host": "h", "repository": "/r", "instances": [{"name": "registry", "storage": storage.path}], "state": str(state), "wait_seconds": 0})
+    )
+    lock = f"{storage.path}/keeper/lock"
+    script = f"""case "$1" in
+cat) echo '{{"id": "1"}}';;
+snapshots) echo '[{{"id": "0123456789", "time": "2026-01-01"}}]';;
+backup) cat {state}/links/registry >{tmp_path}/seen; flock -n {lock} true || echo locked >>{tmp_path}/seen
+  echo "$@" >{tmp_path}/arguments; echo '{{"message_type": "summary", "snapshot_id": "abc"}}';;
+forget) echo "$@" >>{tmp_path}/arguments; echo '[{{"keep": [1], "remove": null}}]';;
+esac"""
+    program(tmp_path, script)
+    path, os.environ["PATH"] = os.environ["PATH"], f"{tmp_path}:{os.environ['PATH']}"
+    options = argparse.Namespace(list=False, check=False, new_repository=False, backup_settings=str(tmp_path))
+    report = Report(out=io.StringIO(), err=io.StringIO())
+    try:
+        assert backup.run_host(options, report) == 0
+    finally:
+        os.environ["PATH"] = path
+    seen = (tmp_path / "seen").read_text().splitlines()
+    assert seen[-1] == "locked"
+    assert len(seen) == 1 + len(list(pathlib.Path(storage.tree.repositories).rglob("link")))
+    made, forgot = (tmp_path / "arguments").read_text().splitlines()
+    assert made.endswith(f"--parent 0123456789 -- {state}/contents.json {state}/links/registry {storage.tree.blobs}")
+    assert "--host h --tag holdfast-registry --group-by host" in forgot
+    assert report.facts["last_success"] > 0
+
+
+def test_a_collection_that_does_not_end_is_waited_for_only_so_long(tmp_path):
+    from registry_keeper.lock import hold
+
+    state = str(tmp_path / "keeper")
+    with hold(state, "collect"), pytest.raises(KeeperError) as caught, host_lock.storage_lock(str(tmp_path), None, 0.1):
+        pass
+    assert caught.value.status == BUSY
+    with host_lock.storage_lock(str(tmp_path), None, 0), pytest.raises(KeeperError) as caught, hold(state, "collect"):
+        pass
+    assert caught.value.status == BUSY
+
+
+def test_two_backups_at_once_are_one(tmp_path):
+    with host_lock.host_lock(str(tmp_path)), pytest.raises(KeeperError) as caught, host_lock.host_lock(str(tmp_path)):
+        pass
+    assert caught.value.status == BUSY
+
+
+def test_a_blob_from_the_backup_gets_its_place_only_if_it_is_what_its_digest_says(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    good, bad = storage.blob(b"good"), storage.blob(b"bad")
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    (staged / "1").write_bytes(b"good")
+    (staged / "2").write_bytes(b"rotten")
+    for digest in (good, bad):
+        os.unlink(storage.tree.data(digest))
+    os.utime(staged / "1", (1, 1))
+    handle = os.open(staged, os.O_RDONLY)
+    result = fetch._place(handle, {"1": good, "2": bad, "3": "sha256:" + "0" * 64}, storage.tree)
+    os.close(handle)
+    assert result == {"placed": [good], "wrong": [bad, "sha256:" + "0" * 64]}
+    assert storage.content(good) == b"good"
+    assert not os.path.exists(storage.tree.data(bad))
+    # A collection takes only what is old.
+    assert time.time() - os.stat(storage.tree.data(good)).st_mtime < 60
+
+
+def test_batches_are_neither_too_large_nor_too_many_patterns(monkeypatch):
+    monkeypatch.setattr(fetch, "_BATCH_BYTES", 100)
+    monkeypatch.setattr(fetch, "_BATCH_PATTERNS", 3)
+    sizes = {f"/b/sha256/{two}/{two}{number}/data": 20 for two in ("aa", "bb", "cc") for number in range(4)}
+    wanted = sorted(path for path in sizes if path != "/b/sha256/bb/bb3/data")
+    batches = list(fetch._batches(wanted, sizes, fetch._by_directory(sizes)))
+    assert sorted(path for _patterns, paths in batches for path in paths) == wanted
+    assert all(len(patterns) <= 3 and sum(sizes[path] for path in paths) <= 100 for patterns, paths in batches)
+    assert [patterns for patterns, _paths in batches if "/b/sha256/aa" in patterns], "a whole directory is not one pattern"
+    assert not any("/b/sha256/bb" in patterns for patterns, _paths in batches), "more than was wanted"
+
+
+def test_a_tag_that_names_another_image_is_not_replaced(tmp_path):
+    storage = Storage(str(tmp_path))
+    digest = storage.image("app", "one", "1")
+    refuse_other_tags([Link("app", "tag", digest, "1"), Link("app", "tag", digest, "2")], Layout(str(tmp_path)))
+    with pytest.raises(KeeperError, match="app:1 names sha256"):
+        refuse_other_tags([Link("app", "tag", "sha256:" + "0" * 64, "1")], Layout(str(tmp_path)))
+
+
+def test_a_host_with_images_or_another_ca_is_not_restored_over(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    restore_host._refuse_images(Source("registry", storage.path))
+    storage.blob(b"one")
+    with pytest.raises(KeeperError, match="has images already, and nothing was changed"):
+        restore_host._refuse_images(Source("registry", storage.path))
+    staged = tmp_path / "staged"
+    key = tmp_path / "ca.key"
+    pathlib.Path(f"{staged}{key}").parent.mkdir(parents=True)
+    pathlib.Path(f"{staged}{key}").write_text("old")
+    restore_host._refuse_files(str(staged), [str(key)])
+    key.write_text("new")
+    with pytest.raises(KeeperError, match="ca.key is there already and differs from the backup"):
+        restore_host._refuse_files(str(staged), [str(key)])
+
+
+def test_a_restored_file_is_for_nobody_of_a_group_that_may_be_another_one_here(tmp_path):
+    status = os.stat_result((0o100640, 0, 0, 0, 0, 998, 0, 0, 0, 0))
+    assert restore_host._mode(status) == 0o600
+    assert restore_host._mode(os.stat_result((0o100644, 0, 0, 0, 0, 0, 0, 0, 0, 0))) == 0o644
