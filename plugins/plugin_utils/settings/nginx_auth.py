@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as user_problems
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_crl_url
 from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
@@ -18,6 +19,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     path_problem,
     port_problem,
     range_problem,
+    said,
 )
 
 _PREFIX = "nginx_auth_"
@@ -48,8 +50,11 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
     wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
     wrong += path_problem("nginx_auth_challenge_directory", settings["nginx_auth_challenge_directory"], may_be_empty=True)
-    taken = [registry["place"] for registry in found if settings["nginx_auth_challenge_directory"] and str(registry["port"]) == "80"]
-    wrong += [f"{place}port: 80 is where nginx_auth_challenge_directory is served; choose another" for place in taken]
+    wrong += path_problem("nginx_auth_crl_file", settings["nginx_auth_crl_file"], may_be_empty=True)
+    wrong += said(check_crl_url, settings["nginx_auth_crl_url"], where="nginx_auth_crl_url")
+    for setting in ("nginx_auth_challenge_directory", "nginx_auth_crl_file"):
+        taken = [registry["place"] for registry in found if settings[setting] and str(registry["port"]) == "80"]
+        wrong += [f"{place}port: 80 is where {setting} is served; choose another" for place in taken]
     wrong += path_problem("nginx_auth_keeper_directory", settings["nginx_auth_keeper_directory"], may_be_empty=True)
     for setting in ("nginx_auth_trusted_proxies", "nginx_auth_metrics_networks", "nginx_auth_health_networks"):
         for index, network in enumerate(settings[setting]):

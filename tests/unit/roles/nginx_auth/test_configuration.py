@@ -47,3 +47,12 @@ def test_port_80_serves_nothing_but_proofs_and_only_if_asked():
     assert "listen 80 default_server;" in server
     assert "disable_symlinks on from=$document_root;" in server
     assert re.findall(r"location (.*) \{", server) == [r'~ "\A/[.]well-known/acme-challenge/[A-Za-z0-9_-]+\z"', "/"]
+
+
+def test_the_crl_is_served_without_tls_where_its_url_leads_here():
+    crl = {"nginx_auth_crl_file": "/etc/ssl/holdfast/ca.crl.der"}
+    server = rendered(nginx_auth_crl_url="http://registry.example.org/pki/ca.crl", **crl)["registries.conf"].rpartition("server {")[2]
+    assert re.findall(r"location (.*) \{", server) == ["= /pki/ca.crl", "/"]
+    assert "alias /etc/ssl/holdfast/ca.crl.der;" in server
+    for url in ("", "https://registry.example.org/ca.crl", "http://registry.example.org:8080/ca.crl"):
+        assert "listen 80" not in rendered(nginx_auth_crl_url=url, **crl)["registries.conf"]
