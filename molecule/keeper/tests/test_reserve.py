@@ -3,6 +3,7 @@
 """A small disk that is nearly full: uploads are refused, everything else goes on, and nothing is damaged."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
 
@@ -92,6 +93,25 @@ def test_an_upload_that_was_begun_before_is_not_gone_on_with(server: Host, full:
     assert "nearly full" in server.check_output(f"{CURL} -X PATCH -d x '{place}'")
     # It can be ended.
     assert server.check_output(f"{CURL} {CODE} -X DELETE '{place}'") == "204"
+
+
+def test_a_layer_that_fills_up_the_disk_while_it_is_sent_damages_nothing(server: Host, docker: Docker, image: tuple[str, str], full: tuple[str, str]) -> None:
+    """It began before the reserve was reached, so nothing stops it before the disk is full."""
+    server.check_output(f"rm {FILLER}")
+    until(lambda: not refused(server))
+    begun = server.check_output(f"{CURL} -D - -o /dev/null -X POST {URL}/small/app/blobs/uploads/ | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p'")
+    place = begun if begun.startswith("https://") else f"https://{NAME}:{PORT}{begun}"
+    sent = f"head -c 120M /dev/zero | {CURL} {CODE} -X PATCH -H 'Content-Type: application/octet-stream' -T - '{place}'"
+    assert int(server.run(f"timeout 60 sh -c {shlex.quote(sent)}").stdout or 0) not in (200, 201, 202)
+    assert int(server.check_output(f"stat -f -c %f {STORAGE}")) * 4096 < 1_000_000
+    until(lambda: refused(server))
+    name, digest = image
+    docker.run(f"image rm {name}")
+    assert digest in docker.ok(f"pull {name}")
+    assert server.check_output(f"find {STORAGE}/docker -name link -empty") == ""
+    # The upload is gone with what it took.
+    server.check_output(f"rm -r {STORAGE}/docker/registry/v2/repositories/small/app/_uploads; fallocate -l 80M {FILLER}")
+    until(lambda: refused(server))
 
 
 def test_docker_prints_why_at_once(docker: Docker, full: tuple[str, str]) -> None:

@@ -56,14 +56,13 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
     for source in settings.instances:
         if source.name not in wanted:
             continue
-        as_owner(source.storage, source.user, functools.partial(_settle, source))
+        if not as_owner(source.storage, source.user, functools.partial(_settle, source)):
+            status = ATTENTION
         outcome[source.name] = {"repaired": len(wanted[source.name]) - len(left[source.name]), "left": sorted(left[source.name])[:_NAMED]}
         for digest in sorted(left[source.name])[:_NAMED]:
             report.warn(f"{source.name}: {digest} is in none of the backups that were looked in; push it again, or delete the images that have it")
-        if left[source.name]:
-            status = ATTENTION
     if not any(wanted.values()):
-        report.say("nothing is to be repaired")
+        report.say("nothing is to be repaired" if status == DONE else "what scrub found is nothing that a backup could mend; see its output")
     report.add(instances=outcome)
     return status
 
@@ -95,15 +94,21 @@ def wanted_of(source: Source) -> set[str]:
     return {digest for digest in found if is_digest(digest) and not os.path.exists(layout.data(digest))}
 
 
-def _settle(source: Source) -> None:
-    """Remove the damaged copies of what is back, and say so where `status` looks. As the instance's user."""
+def _settle(source: Source) -> bool:
+    """Remove the damaged copies of what is back, and say so where `status` looks. As the instance's user.
+
+    Returns whether nothing is left of what scrub found. Not all of that is a blob that a backup may have.
+    """
     sound_again(Layout(source.storage), _state(source))
     path = os.path.join(_state(source), "status", "scrub.json")
     with contextlib.suppress(FileNotFoundError, ValueError):
         with open(path, encoding="utf-8") as file:
             document = json.loads(file.read(_LONGEST_STATUS))
         if isinstance(document, dict):
-            write_whole(path, json.dumps(after_repair(_state(source), document), sort_keys=True) + "\n")
+            document = after_repair(_state(source), document)
+            write_whole(path, json.dumps(document, sort_keys=True) + "\n")
+            return document.get("exit_status") == DONE
+    return True
 
 
 def _missing(state: str) -> list[str]:

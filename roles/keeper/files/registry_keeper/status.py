@@ -72,6 +72,7 @@ def gather(settings: Settings, limits: Limits, progress: t.Callable[[str], None]
     rate = growth.rate(samples)
     registry = running.registry()
     numbers = version_of(registry.version)
+    outcomes = {name: _outcome(settings.state, name) for name in limits.commands}
     facts: Facts = {
         "instance": settings.instance,
         "time": int(now),
@@ -90,7 +91,8 @@ def gather(settings: Settings, limits: Limits, progress: t.Callable[[str], None]
         "traffic": traffic.of_the_log([path for path in settings.access_logs if os.path.isfile(path)], settings.server_names),
         "redis": _redis(settings),
         "certificates": [{"path": one.path, "ends": one.ends} for one in running.endings(limits.certificates)],
-        "commands": {name: _outcome(settings.state, name) for name in limits.commands},
+        # Of a mirror nothing is collected, so no first time of that is to come.
+        "commands": {name: outcome for name, outcome in outcomes.items() if outcome or not limits.mirror},
     }
     facts["collectable_bytes"] = _collectable(settings.state)
     facts["needs_a_hand"] = reasons(facts, limits)

@@ -235,6 +235,17 @@ def test_a_tag_that_the_same_call_makes_another_image_is_no_other_tag(registries
     assert registry.tags("app") == {"2": new, "latest": new}
 
 
+def test_an_image_that_moves_is_deleted_when_it_has_been_copied(registries, images):
+    registry = registries()
+    digest = registry.index("app", "1")["digest"]
+    wanted = [{"name": f"{registry.name}/app:1", "state": "absent"}, {"name": f"{registry.name}/prod/app:1", "source": f"{registry.name}/app:1"}]
+    images(wanted, registry)
+    written = [line for line in registry.asked if not line.startswith(("GET", "HEAD"))]
+    assert written[-2:] == ["PUT /v2/prod/app/manifests/1", f"DELETE /v2/app/manifests/{digest}"]
+    again = images(wanted, registry)
+    assert (again["changed"], again["images"][1]["reason"]) == (False, "is there; its source is absent")
+
+
 @pytest.mark.parametrize("planned", [False, True])
 def test_a_platform_of_another_tag_is_never_deleted(registries, images, planned):
     registry = registries()

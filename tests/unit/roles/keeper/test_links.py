@@ -102,8 +102,24 @@ def test_what_is_pushed_while_the_list_is_made_is_whole_in_it_or_not_in_it(stora
     for one in parsed:
         if one.kind in ("tag", "index"):
             assert one.digest in revisions
-        if one.kind == "tag" and one.repository == "team/app":
+        if one.kind == "revision" and one.repository == "team/app":
             assert _parts(storage, one.digest) <= layers
+
+
+def test_an_image_that_is_deleted_while_the_list_is_made_leaves_no_tag_of_nothing(storage, tmp_path, monkeypatch):
+    """Its tags are listed, and then its manifest goes before the list comes to it."""
+    digest = pathlib.Path(storage.tree.tag("team/app", "1"), "current/link").read_text()
+    read = links._linked
+
+    def delete_and_read(directory):
+        if directory == storage.tree.revisions("team/app"):
+            os.unlink(storage.tree.revision("team/app", digest) + "/link")
+        return read(directory)
+
+    monkeypatch.setattr(links, "_linked", delete_and_read)
+    found = [links.parse(line) for line in lines(storage, tmp_path)[1]]
+    assert [one for one in found if one.repository == "team/app" and one.kind != "layer"] == []
+    assert [one.tag for one in found if one.kind == "tag"] == ["2"]
 
 
 def _parts(storage, digest):

@@ -96,6 +96,11 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("keeper", {"keeper_retain_schedule": "25:00"}, "keeper_retain_schedule"),
         ("keeper", {"keeper_collect_grace": "7"}, 'keeper_collect_grace: "7" is not a duration such as 36h'),
         ("keeper", {"keeper_collect_undo": "0d"}, "keeper_collect_undo"),
+        ("keeper", {"keeper_scrub_duration": "1"}, 'keeper_scrub_duration: "1" is not a duration'),
+        ("keeper", {"keeper_scrub_rate": 0}, "keeper_scrub_rate: 0 is not between 1 and"),
+        ("keeper", {"keeper_backup_repository": "backup"}, "keeper_backup_repository: is neither a directory"),
+        ("keeper", {"keeper_backup_repository": "/srv/backup", "keeper_backup_password": "short"}, "keeper_backup_password: needs at least 16"),
+        ("keeper", {"keeper_backup_schedule": "at night"}, 'keeper_backup_schedule: "at night" is neither empty nor a time'),
         ("keeper", {"keeper_instances": [{"name": "Team"}]}, "keeper_instances[0].name: 'Team' is not a lower-case letter"),
         ("keeper", {"keeper_instances": [{"name": "a"}, {"name": "a"}]}, "keeper_instances[1].name: 'a' is the name of another instance as well"),
         (
