@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The command `retain`: applies the rules of policy.py to the tags of a storage.
+"""The command `retain`: applies the rules (policy.py, verdicts.py) to the tags of a storage.
 
 A tag is removed by moving its directory into the quarantine of a run, from which `undo` brings it back. The registry reads tags
 from the storage at every request, so it is gone at once; its image goes with the next collection that nothing else needs it for.
@@ -24,6 +24,7 @@ from registry_keeper.layout import Layout, read_link, refuse_mirror
 from registry_keeper.quarantine import Run, runs
 from registry_keeper.report import Report
 from registry_keeper.settings import Settings
+from registry_keeper.verdicts import Tag, Verdict, subject_of, verdicts
 
 # The registry has written a link long before this.
 SETTLING_SECONDS = 2.0
@@ -87,7 +88,7 @@ def _ignore(_line: str) -> None:
     """A warning that is of no use to anybody."""
 
 
-Plan = list[tuple[str, list[policy.Verdict]]]
+Plan = list[tuple[str, list[Verdict]]]
 
 
 def _plan(settings: Settings, rules: t.Sequence[policy.Rule], record: pulled.Record, report: Report) -> Plan:
@@ -102,11 +103,11 @@ def _plan(settings: Settings, rules: t.Sequence[policy.Rule], record: pulled.Rec
         manifests = Manifests(tree)
         tags = [tag for tag in (_tag(tree, repository, name, digest, record, manifests) for name, digest in tree.walk_tags(repository)) if tag is not None]
         if tags:
-            plan.append((repository, policy.verdicts(rules, repository, tags, now, pulls_since=record.since, needs=manifests.needs)))
+            plan.append((repository, verdicts(rules, repository, tags, now, pulls_since=record.since, needs=manifests.needs)))
     return plan
 
 
-def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: pulled.Record, manifests: Manifests) -> policy.Tag | None:
+def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: pulled.Record, manifests: Manifests) -> Tag | None:
     """A tag as the rules see it; None where it has gone meanwhile."""
     pushed = link_time(tree, repository, name)
     if pushed is None:
@@ -116,10 +117,10 @@ def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: p
     if repository in record.pulls:
         # Whoever pulls an image of an index by its digest uses the index's tag.
         when = record.last_pull(repository, name, *([digest, *manifests.needs(digest)] if digest else []))
-    subject = policy.subject_of(name)
+    subject = subject_of(name)
     # Without its image it is a tag like any other.
     there = subject is not None and os.path.isdir(tree.revision(repository, subject))
-    return policy.Tag(name, digest, pushed / 1e9, when, subject if there else None)
+    return Tag(name, digest, pushed / 1e9, when, subject if there else None)
 
 
 def link_time(tree: Layout, repository: str, tag: str) -> int | None:
@@ -168,11 +169,11 @@ def _tell(plan: Plan, report: Report) -> None:
 
 
 def _counts(plan: Plan) -> dict[str, int]:
-    verdicts = [verdict for _repository, found in plan for verdict in found]
-    return {"repositories": len(plan), "looked_at": len(verdicts), "going": sum(verdict.goes for verdict in verdicts)}
+    every = [verdict for _repository, found in plan for verdict in found]
+    return {"repositories": len(plan), "looked_at": len(every), "going": sum(verdict.goes for verdict in every)}
 
 
-def _fact(repository: str, verdict: policy.Verdict) -> dict[str, t.Any]:
+def _fact(repository: str, verdict: Verdict) -> dict[str, t.Any]:
     tag = verdict.tag
     return {
         "repository": repository,
@@ -186,7 +187,7 @@ def _fact(repository: str, verdict: policy.Verdict) -> dict[str, t.Any]:
     }
 
 
-def _line(word: str, repository: str, verdict: policy.Verdict) -> str:
+def _line(word: str, repository: str, verdict: Verdict) -> str:
     rule = "" if verdict.rule is None else f" [rule {verdict.rule}]"
     return f"{word} {repository}:{verdict.tag.name}  {', '.join(verdict.why)}{rule}"
 
@@ -200,7 +201,7 @@ def _remove(settings: Settings, plan: Plan, report: Report) -> None:
         return
     tree = Layout(settings.storage)
     quarantine = Run.begin(settings.storage, settings.state, "retain")
-    moved: list[tuple[str, policy.Verdict, int]] = []
+    moved: list[tuple[str, Verdict, int]] = []
     try:
         for repository, verdict in going:
             written = _unchanged(tree, repository, verdict.tag)
@@ -236,14 +237,14 @@ def _relative(tree: Layout, repository: str, tag: str) -> str:
     return os.path.relpath(tree.tag(repository, tag), tree.storage)
 
 
-def _unchanged(tree: Layout, repository: str, tag: policy.Tag) -> int | None:
+def _unchanged(tree: Layout, repository: str, tag: Tag) -> int | None:
     """When the tag's link was written, if it is still the one that the rules were applied to; else None."""
     written = link_time(tree, repository, tag.name)
     same = written is not None and written / 1e9 == tag.pushed and read_link(f"{tree.tag(repository, tag.name)}/current/link") == tag.digest
     return written if same else None
 
 
-def _put_back_changed(tree: Layout, quarantine: Run, moved: t.Sequence[tuple[str, policy.Verdict, int]]) -> set[tuple[str, str]]:
+def _put_back_changed(tree: Layout, quarantine: Run, moved: t.Sequence[tuple[str, Verdict, int]]) -> set[tuple[str, str]]:
     """Put back what a client was pushing when it was moved, unless the push has made it anew. Returns what is back."""
     back = set()
     for repository, verdict, written in moved:

@@ -9,17 +9,17 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import policy
+from registry_keeper import policy, verdicts
 
 DAY = 86400
 NOW = 1_000 * DAY
 SUBJECT = "sha256:" + "ab" * 32
-FALLBACK = policy.Tag("sha256-" + "ab" * 32, "sha256:sbom", NOW - 99 * DAY, subject=SUBJECT)
+FALLBACK = verdicts.Tag("sha256-" + "ab" * 32, "sha256:sbom", NOW - 99 * DAY, subject=SUBJECT)
 
 
 def tag(name, age=0, image=None, pulled=None):
     """A tag that was pushed so many days ago, and whose image was pulled so many days ago."""
-    return policy.Tag(name, f"sha256:{image or name}", NOW - age * DAY, 0.0 if pulled is None else NOW - pulled * DAY)
+    return verdicts.Tag(name, f"sha256:{image or name}", NOW - age * DAY, 0.0 if pulled is None else NOW - pulled * DAY)
 
 
 def rule(**keys):
@@ -29,13 +29,13 @@ def rule(**keys):
 def going(written, tags, repository="team/app", **more):
     rules, problems = policy.rules_of(written)
     assert problems == []
-    return {verdict.tag.name for verdict in policy.verdicts(rules, repository, tags, NOW, **more) if verdict.goes}
+    return {verdict.tag.name for verdict in verdicts.verdicts(rules, repository, tags, NOW, **more) if verdict.goes}
 
 
 def why(written, tags, name, **more):
     rules, problems = policy.rules_of(written)
     assert problems == []
-    return next(verdict.why for verdict in policy.verdicts(rules, "team/app", tags, NOW, **more) if verdict.tag.name == name)
+    return next(verdict.why for verdict in verdicts.verdicts(rules, "team/app", tags, NOW, **more) if verdict.tag.name == name)
 
 
 AGED = [tag("a", 1), tag("b", 2), tag("c", 30), tag("d", 31)]
@@ -149,11 +149,11 @@ def test_a_signature_does_not_keep_what_it_signs():
     ids=["referrers", "signature", "something else", "another algorithm", "too short", "a tag"],
 )
 def test_what_a_fallback_tag_is_named_after(name, subject):
-    assert policy.subject_of(name) == subject
+    assert verdicts.subject_of(name) == subject
 
 
 def test_a_tag_with_a_broken_link_stays():
-    assert going([rule(keep_younger_than="7d")], [policy.Tag("broken", None, 0)]) == set()
+    assert going([rule(keep_younger_than="7d")], [verdicts.Tag("broken", None, 0)]) == set()
 
 
 @pytest.mark.parametrize(
