@@ -186,7 +186,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stores:
-  description: For each of O(stores), whether it changed, and why.
+  description: For each of O(stores), and with O(only_these_stores) for the others too, whether it changed, and why.
   returned: success
   type: dict
   contains:

@@ -131,6 +131,60 @@ def _signed(directory: pathlib.Path, signing: Arguments) -> Arguments:
     return {"directory": str(directory / "tls"), "ca_certificate": (directory / "ca/ca.crt").read_text(), "certificates": certificates}
 
 
+# Names and mirrors
+
+
+def named(directory: pathlib.Path, *addresses: str, **more: t.Any) -> Arguments:
+    entries = [{"address": address, "names": ["registry.example.org", "mirror.example.org"]} for address in addresses]
+    return {"path": str(directory / "hosts"), "name": "registry", "entries": entries, "replaces": ["old"], **more}
+
+
+def _named_before(directory: pathlib.Path, *addresses: str) -> Arguments:
+    (directory / "hosts").write_text("# BEGIN old\n192.0.2.9 registry.example.org\n# END old\n127.0.0.1 localhost\n")
+    return named(directory, *addresses)
+
+
+def _named_otherwise(directory: pathlib.Path) -> Arguments:
+    succeed("hosts_entries", _named_before(directory, "192.0.2.10"))
+    return named(directory, "192.0.2.11", "2001:db8::10")
+
+
+def _no_longer_named(directory: pathlib.Path) -> Arguments:
+    succeed("hosts_entries", _named_before(directory, "192.0.2.10"))
+    return named(directory)
+
+
+def mirrors(directory: pathlib.Path, *upstreams: str, **more: t.Any) -> Arguments:
+    """For all clients, below directory."""
+    places = {"docker_directory": "docker", "containers_directory": "containers", "containerd_directory": "containerd/certs.d"}
+    places.update({"containerd_config": "containerd/config.toml", "buildkit_config": "buildkit/buildkitd.toml"})
+    return {
+        "name": "company",
+        "mirrors": [{"upstream": upstream, "mirror": "mirror.example.org:5444"} for upstream in upstreams],
+        "clients": ["docker", "containers", "containerd", "buildkit"],
+        **{parameter: str(directory / place) for parameter, place in places.items()},
+        **more,
+    }
+
+
+def _mirrored(directory: pathlib.Path) -> Arguments:
+    for name, content in (("containerd/config.toml", "version = 2\n"), ("buildkit/buildkitd.toml", "debug = true\n")):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(content)
+    before = mirrors(directory, "docker.io", "ghcr.io")
+    succeed("registry_mirrors", before)
+    return before
+
+
+def _other_mirrors(directory: pathlib.Path) -> Arguments:
+    _mirrored(directory)
+    return mirrors(directory, "ghcr.io", "quay.io", clients=["docker", "containerd"])
+
+
+def _no_mirrors(directory: pathlib.Path) -> Arguments:
+    return {**_mirrored(directory), "state": "absent"}
+
+
 # Trust
 
 
@@ -153,6 +207,10 @@ def _removed_trust(directory: pathlib.Path) -> Arguments:
 
 def _changed_trust(directory: pathlib.Path) -> Arguments:
     return {**_trusted(directory), **trust(directory, "third"), "endpoints": ["registry.example.org"]}
+
+
+def _renamed_trust(directory: pathlib.Path) -> Arguments:
+    return {**_trusted(directory), "name": "other", "former_names": ["corp"], "stores": ["docker", "containerd"], "only_these_stores": True}
 
 
 def _mutual(directory: pathlib.Path) -> Arguments:
@@ -375,9 +433,16 @@ CASES = [
     Case("ca_trust", "other certificates, one registry less", _changed_trust),
     Case("ca_trust", "removed", _removed_trust),
     Case("ca_trust", "a client's certificate added", _mutual),
+    Case("ca_trust", "another name, a store less", _renamed_trust),
     Case("ca_trust", "new, the system's store", _first_system),
     Case("ca_trust", "another certificate, the system's store", _changed_system),
     Case("ca_trust", "removed, the system's store", _removed_system),
+    Case("hosts_entries", "new, in the place of another block", lambda directory: _named_before(directory, "192.0.2.10", "2001:db8::10")),
+    Case("hosts_entries", "other addresses", _named_otherwise),
+    Case("hosts_entries", "removed", _no_longer_named),
+    Case("registry_mirrors", "new, all clients", lambda directory: mirrors(directory, "docker.io", "ghcr.io")),
+    Case("registry_mirrors", "an upstream added, another and two clients removed", _other_mirrors),
+    Case("registry_mirrors", "removed", _no_mirrors),
     Case("registry_login", "a new file", _first_login),
     Case("registry_login", "a login added, another removed", _further_login),
     Case("registry_login", "kept by a helper, another removed", _kept_login),

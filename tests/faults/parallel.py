@@ -13,7 +13,7 @@ import time
 import typing as t
 
 import harness
-from cases import HASH, Arguments, authority, daemon, logins, members, policies, releases, succeed, trust
+from cases import HASH, Arguments, authority, daemon, logins, members, mirrors, named, policies, releases, succeed, trust
 
 
 class Race(t.NamedTuple):
@@ -108,6 +108,27 @@ def _lost_trust(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str
     return lost + [f"{path} is not in hosts.toml" for path in paths if str(path) not in hosts and f"{path}: added" in lines]
 
 
+def _names(work: pathlib.Path, runs: int) -> list[Arguments]:
+    (work / "hosts").write_text("127.0.0.1 localhost\n")
+    return [{**named(work, f"192.0.2.{number + 1}"), "name": f"name{number}"} for number in range(runs)]
+
+
+def _lost_names(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    blocks = (work / "hosts").read_text().count("# END holdfast.registry.hosts_entries")
+    return [] if blocks >= len(results) else [f"{len(results) - blocks} blocks are lost"]
+
+
+def _mirrors(work: pathlib.Path, runs: int) -> list[Arguments]:
+    return [{**mirrors(work, f"upstream{number}.example.org"), "name": f"name{number}"} for number in range(runs)]
+
+
+def _lost_mirrors(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
+    buildkit, containerd = ((work / name).read_text() for name in ("buildkit/buildkitd.toml", "containerd/config.toml"))
+    hosts, drop_ins = len(list(work.glob("docker/*/hosts.toml"))), len(list(work.glob("containers/registries.conf.d/*.conf")))
+    fewest = min(hosts, drop_ins, buildkit.count("# END"), containerd.count(" name"))
+    return [] if fewest >= len(results) else [f"{len(results) - fewest} mirrors are lost"]
+
+
 def _registries(work: pathlib.Path, runs: int) -> list[Arguments]:
     return [logins(f"registry{number}.example.org") for number in range(runs)]
 
@@ -160,6 +181,8 @@ RACES = [
     Race("ca", "each run makes the CA", _one_authority, _other_authority),
     Race("certificate_sign", "each run signs a request", _signers, _lost_records, idempotent=False),
     Race("ca_trust", "each run trusts under a name", _names_to_trust, _lost_trust),
+    Race("hosts_entries", "each run gives a name an address", _names, _lost_names),
+    Race("registry_mirrors", "each run has a mirror of its own", _mirrors, _lost_mirrors),
     Race("registry_login", "each run logs in to a registry", _registries, _lost_logins),
     Race("group_members", "each run adds a user", _members, _lost_members),
     Race("signature_policy", "each run requires signatures", _policies, _lost_policies),

@@ -76,7 +76,7 @@ def test_a_second_run_changes_nothing_and_check_mode_predicts_it(host: Host) -> 
     process = engine(host)
     assert playbook.converged(**EVERYTHING).changed == 0
     predicted = playbook.converged("--check", **{**EVERYTHING, "docker_client_daemon": {"live-restore": True, "log-level": "info"}})
-    assert predicted.changed == 2
+    assert predicted.changed == 2, predicted.output
     assert engine(host) == process
 
 

@@ -98,6 +98,7 @@ def _plan(wanted: Wanted, places: Places) -> _Plan:
 
 def _carry_out(plan: _Plan, places: Places) -> None:
     """The record comes first, and forgets last: what a killed run leaves is in it, and at worst something that the file does not have."""
+    remembered.remove_leftovers(places)
     if plan.changes:
         remembered.write(places, _both(plan.before, plan.after))
         for path in plan.marks:

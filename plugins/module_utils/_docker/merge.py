@@ -151,9 +151,19 @@ class _Merge:
         old = self.mine.get(path)
         known = (old.value if old and isinstance(old.value, list) else []) + self._items_of_others(path)
         ours = [item for number, item in enumerate(items) if not _holds(items[:number], item)]
-        parent[path[-1]] = ours + [item for item in there if not _holds(ours, item)]
+        if not self._in_place(there, ours, self._items_of_others(path)):
+            parent[path[-1]] = ours + [item for item in there if not _holds(ours, item)]
         claimed = [item for item in ours if _holds(known, item) or not _holds(there, item)]
         return [Claim(path, claimed)] if claimed else []
+
+    @staticmethod
+    def _in_place(there: list[t.Any], ours: list[t.Any], claimed: list[t.Any]) -> bool:
+        """Whether our items are all there, in their order and before those that nobody claims. Two names would take turns to be the first."""
+        alone = [item for item in ours if not _holds(claimed, item)]
+        places = [number for number, item in enumerate(there) if _holds(ours, item)]
+        if len(places) < len(ours) or not same([item for item in there if _holds(alone, item)], alone):
+            return False
+        return all(_holds(ours, item) or _holds(claimed, item) for item in there[: places[-1]])
 
     def _put_value(self, parent: Data, path: Path, value: t.Any) -> list[Claim]:
         there = parent.get(path[-1], MISSING)

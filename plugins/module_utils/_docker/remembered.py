@@ -79,6 +79,12 @@ def mark(path: str, content: bytes) -> None:
     _write(path, hashlib.sha256(content).hexdigest().encode() + os.urandom(4).hex().encode() + b"\n")
 
 
+def remove_leftovers(places: Places) -> None:
+    """Remove what a killed run left beside the marks. Only for the holder of the lock of the record."""
+    for path in (places.restart, places.reload):
+        whole.remove_leftovers(path)
+
+
 def _write(path: str, content: bytes) -> None:
     whole.make_directories(os.path.dirname(path), 0o700)
     whole.atomic_write(path, content, _OWN)

@@ -137,6 +137,15 @@ def test_two_names_share_a_value_and_an_item_and_the_last_one_takes_them_out(put
     assert content(file) == {"mtu": 1400}
 
 
+def test_two_names_do_not_take_turns_to_be_the_first_in_a_list(put, file):
+    file.write_text('{"labels": ["theirs=1"]}')
+    put({"labels": ["a=1", "both=1"]}, name="one")
+    put({"labels": ["both=1", "b=1"]}, name="two")
+    assert put({"labels": ["a=1", "both=1"]}, name="one")["changed"] is False
+    assert put({"labels": ["both=1", "b=1"]}, name="two")["changed"] is False
+    assert content(file)["labels"][-1] == "theirs=1"
+
+
 def test_two_values_for_one_setting_are_refused(put, file):
     put({"mtu": 1500}, name="one")
     refused = put({"mtu": 1400}, name="two")
