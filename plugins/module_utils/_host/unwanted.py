@@ -34,8 +34,9 @@ def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str]
         described = re.search(rb"^Description=(.*)$", content, re.MULTILINE)
         found.append({"name": name, "description": described[1].decode(errors="replace") if described else ""})
         if not check_mode:
-            systemd.act("disable", name)
+            # First, since disabling has systemd read all unit files again: a timer whose service has gone fails then.
             systemd.act("stop", name)
+            systemd.act("disable", name)
             stamps.forget(name)
             whole.remove(path)
     if found and not check_mode:

@@ -398,7 +398,7 @@ def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_ret
     assert manager.done == []
     result = manage(manager, wanted, remove_others=["app@*.service"])
     assert predicted["removed"] == result["removed"] == [{"name": "app@old.service", "description": "app@old.service, data in /srv"}]
-    assert manager.done == [("disable", "app@old.service"), ("stop", "app@old.service")]
+    assert manager.done == [("stop", "app@old.service"), ("disable", "app@old.service")]
     assert sorted(path.name for path in (several / "units").iterdir()) == ["app@hand.service", "app@new.service", "other.service"]
     assert not manage(manager, wanted, remove_others=["app@*.service"])["changed"]
 
