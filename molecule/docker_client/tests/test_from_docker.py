@@ -46,8 +46,8 @@ def host() -> Host:
     hosts.write(host, f"{tree}/lib/systemd/system/docker.service", SERVICE)
     host.check_output(f"chmod 755 {tree}/bin/dockerd; chmod 644 {tree}/lib/systemd/system/docker.service")
     packages = "docker-ce docker-ce-cli containerd.io docker-buildx-plugin docker-compose-plugin"
-    host.check_output(f"sh /root/make_repository.sh {REPOSITORY} '{packages}' /root/files")
-    host.check_output(f"systemd-run --unit=apt-server python3 -m http.server --bind 127.0.0.1 --directory {REPOSITORY} 8099")
+    host.check_output(f"test -e {REPOSITORY}/gpg || sh /root/make_repository.sh {REPOSITORY} '{packages}' /root/files")
+    host.check_output(f"systemctl is-active apt-server || systemd-run --unit=apt-server python3 -m http.server --bind 127.0.0.1 --directory {REPOSITORY} 8099")
     host.check_output("for i in $(seq 50); do curl -fsS -o /dev/null http://127.0.0.1:8099/gpg && break; sleep 0.1; done")
     return host
 
