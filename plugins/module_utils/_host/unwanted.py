@@ -36,6 +36,8 @@ def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str]
         if not check_mode:
             systemd.act("disable", name)
             systemd.act("stop", name)
+            # Such as that of a timer whose service has gone first. systemd would list it for ever.
+            systemd.forget_failures(name)
             stamps.forget(name)
             whole.remove(path)
     if found and not check_mode:

@@ -94,7 +94,7 @@ def test_commands_have_a_unit_and_those_with_a_schedule_a_timer():
 def test_every_module_of_the_program_is_installed():
     sources = {entry["src"] for entry in resolve()["files"] if "src" in entry}
     there = pathlib.Path(__file__).parents[4] / "roles/keeper/files"
-    assert sources == {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert sources == {"registry-keeper", *(f"registry_keeper/{path.name}" for path in (there / "registry_keeper").iterdir() if path.name != "__pycache__")}
 
 
 def test_absent_removes_what_present_has_written():
