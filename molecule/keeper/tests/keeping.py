@@ -11,8 +11,13 @@ NAME, PORT = "registry.holdfast.test", 5443
 STORAGE = "/var/lib/docker-registry"
 REGISTRY = "--unix-socket /run/docker-registry/registry.sock http://registry"
 GATEWAY = f"-u 'alice:a password of alice' --cacert /etc/ssl/holdfast/ca.crt --resolve {NAME}:{PORT}:127.0.0.1 https://{NAME}:{PORT}"
-# For the role alone: much of what site.yml tells it.
-ALL = {"keeper_instances": [{"name": "registry"}, {"name": "team"}], "keeper_access_log": "/var/log/holdfast-gateway/access.log"}
+# For the role alone: much of what site.yml tells it, without what needs more than that.
+ALL = {
+    "keeper_instances": [{"name": "registry"}, {"name": "team"}],
+    "keeper_access_log": "/var/log/holdfast-gateway/access.log",
+    "keeper_exporters": [],
+    "keeper_backup_repository": "",
+}
 _KIND = "application/vnd.docker.distribution.manifest.v2+json"
 
 

@@ -37,6 +37,8 @@ def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str]
             # First, since disabling has systemd read all unit files again: a timer whose service has gone fails then.
             systemd.act("stop", name)
             systemd.act("disable", name)
+            # Such as that of a timer whose service has gone first. systemd would list it for ever.
+            systemd.forget_failures(name)
             stamps.forget(name)
             whole.remove(path)
     if found and not check_mode:

@@ -329,7 +329,7 @@ class Several:
     def __init__(self, *names):
         self.active = dict.fromkeys(names, True)
         self.invocations = dict.fromkeys(names, 1)
-        self.done = []
+        self.done, self.forgotten = [], []
 
     def __call__(self, *command):
         verb, names = command[1], command[command.index("--") + 1 :] if "--" in command else []
@@ -338,7 +338,9 @@ class Several:
             return Result(0, "\n\n".join(self._shown(name, started) for name in names), "")
         if verb == "is-enabled":
             return Result(0, "enabled\n" * len(names), "")
-        if verb not in ("reset-failed", "daemon-reload"):
+        if verb == "reset-failed":
+            self.forgotten += names
+        elif verb != "daemon-reload":
             self.done.append((verb, *names))
         for name in names:
             if verb in ("start", "restart"):
@@ -399,6 +401,7 @@ def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_ret
     result = manage(manager, wanted, remove_others=["app@*.service"])
     assert predicted["removed"] == result["removed"] == [{"name": "app@old.service", "description": "app@old.service, data in /srv"}]
     assert manager.done == [("stop", "app@old.service"), ("disable", "app@old.service")]
+    assert manager.forgotten == ["app@old.service"], "a failed unit stays listed when its file has gone"
     assert sorted(path.name for path in (several / "units").iterdir()) == ["app@hand.service", "app@new.service", "other.service"]
     assert not manage(manager, wanted, remove_others=["app@*.service"])["changed"]
 
