@@ -85,7 +85,7 @@ def test_a_link_in_the_place_of_our_file_is_not_followed(client: Host) -> None:
 
 
 LEFT = (
-    "ls -d /etc/*/certs.d/* /etc/containers/registries.conf.d/holdfast* /etc/docker/daemon.json; ls /usr/local/share/ca-certificates;"
+    "ls -d /etc/*/certs.d/* /etc/containers/registries.conf.d/holdfast*; ls /usr/local/share/ca-certificates;"
     " grep -l holdfast.registry. /etc/containerd/config.toml /etc/buildkit/buildkitd.toml; grep -c 'BEGIN holdfast.registry' /etc/hosts"
 )
 
@@ -100,5 +100,6 @@ def test_a_ca_that_is_no_longer_needed_goes_with_what_an_earlier_version_did_and
     assert "192.0.2.9" not in client.file("/etc/hosts").content_string
     # the CA and the address of the upstream are the test's own
     assert client.run(LEFT).stdout.split() == ["elsewhere.crt", "/etc/containerd/config.toml", "2"]
+    assert MIRROR not in client.run("cat /etc/docker/daemon.json").stdout
     playbook.converged("--tags", "docker_client", docker_client_state="absent")
     assert client.run(LEFT).stdout.split() == ["elsewhere.crt", "1"]
