@@ -12,6 +12,15 @@ import typing as t
 
 from registry_keeper.errors import BUSY, KeeperError
 
+_held: set[int] = set()
+
+
+def leave_to_parent() -> None:
+    """In a process that was forked while the lock was held: the lock ends with the parent, also if this process lives on for a moment."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
 
 @contextlib.contextmanager
 def hold(state: str, purpose: str, wait: float = 0.0) -> t.Iterator[None]:
@@ -37,4 +46,8 @@ def hold(state: str, purpose: str, wait: float = 0.0) -> t.Iterator[None]:
             file.truncate()
             file.write(f"{purpose} (process {os.getpid()})\n")
             file.flush()
-        yield
+        _held.add(file.fileno())
+        try:
+            yield
+        finally:
+            _held.discard(file.fileno())

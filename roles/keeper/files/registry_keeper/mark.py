@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import typing as t
 
+from registry_keeper import lock
 from registry_keeper.layout import ALGORITHMS, Layout, digest_of
 from registry_keeper.quarantine import Run
 from registry_keeper.survey import Quarantined, Rules, Survey, survey
@@ -111,6 +112,11 @@ class Mark:
 _context: tuple[Layout, Rules, Index] | None = None
 
 
+def _begin_in_child() -> None:
+    lock.leave_to_parent()
+    os.nice(15)
+
+
 def _survey_one(name: str) -> tuple[bytes, bytes, bytes, Survey]:
     if _context is None:
         raise RuntimeError("not prepared")
@@ -149,7 +155,7 @@ def mark(tree: Layout, rules: Rules, index: Index, progress: t.Callable[[str], N
                 progress(f"looked at {number + 1} of {len(names)} repositories")
         else:
             # The sweep that follows has moments in which it should not be kept waiting; this has none.
-            with multiprocessing.get_context("fork").Pool(processes, initializer=os.nice, initargs=(15,)) as pool:
+            with multiprocessing.get_context("fork").Pool(processes, initializer=_begin_in_child) as pool:
                 for number, (needed, linked, unlinked, one) in enumerate(pool.imap_unordered(_survey_one, names, chunksize=4)):
                     one.needed, one.linked, one.unlinked = _unpack(needed), _unpack(linked), _unpack(unlinked)
                     result.add(one)

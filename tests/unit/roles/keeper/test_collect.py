@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import pathlib
+import signal
 import sys
 import time
 
@@ -18,7 +19,7 @@ from keeping import HOUR, old
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import lock, redis_cache
-from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
+from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperError
 
 
 def test_what_a_tag_names_stays_and_what_none_names_goes(keeper):
@@ -316,6 +317,27 @@ def test_two_at_once_do_not_meet(keeper):
     with lock.hold(keeper.storage.path + "/keeper", "a test"):
         assert keeper("collect") == keeper("purge") == keeper("undo", "x") == BUSY
     assert keeper.storage.files() == before and "a test" in keeper.document["error"]
+
+
+def test_the_lock_ends_with_the_program_and_not_with_what_it_has_forked(tmp_path):
+    ready, held = os.pipe(), os.pipe()
+    program = os.fork()
+    if program == 0:
+        with lock.hold(str(tmp_path), "a test"):
+            if os.fork() == 0:
+                signal.alarm(10)  # whatever becomes of the test
+                lock.leave_to_parent()
+                os.write(ready[1], b"x")
+                os.read(held[0], 1)  # lives on
+                os._exit(0)
+            time.sleep(30)
+    os.read(ready[0], 1)
+    with pytest.raises(KeeperError, match="a test"), lock.hold(str(tmp_path), "another"):
+        pass
+    os.kill(program, signal.SIGKILL)
+    os.waitpid(program, 0)
+    with lock.hold(str(tmp_path), "another"):
+        os.write(held[1], b"x")
 
 
 def test_a_cache_that_cannot_be_told_stops_the_collection(keeper):
