@@ -118,9 +118,10 @@ def test_alone_it_keeps_what_it_is_told_and_forgets_the_rest(host: Host) -> None
 @pytest.mark.controller
 def test_absent_leaves_nothing_but_what_was_set_aside(host: Host) -> None:
     assert host.check_output(THERE)
-    aside = host.check_output(f"ls -R {STORAGE}/keeper")
-    assert alone(keeper_state="absent").changed == 2
+    aside = host.check_output(f"ls {STORAGE}/keeper/runs {STORAGE}/keeper/pulled")
+    instances = [{"name": "registry"}, {"name": "team"}, {"name": "hub", "mirror": True}]
+    assert alone(keeper_state="absent", keeper_instances=instances).changed == 2
     assert host.run(THERE).stdout == ""
     assert "registry-keeper" not in host.check_output("systemctl list-units --all 'registry-keeper-*'; ls /var/lib/holdfast/services")
-    assert host.check_output(f"ls -R {STORAGE}/keeper") == aside
-    assert alone(keeper_state="absent").changed == 0
+    assert host.check_output(f"ls {STORAGE}/keeper/runs {STORAGE}/keeper/pulled") == aside
+    assert alone(keeper_state="absent", keeper_instances=instances).changed == 0
