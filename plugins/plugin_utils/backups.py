@@ -130,10 +130,17 @@ def files(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]
 
 
 def absent(backup: Backup) -> list[str]:
-    """What is to be removed: of the backup that is not made any more. The repository stays, and so does what is known of it."""
+    """What is to be removed: of the backup that is not made any more. The repository stays, and so does what is known of it.
+
+    The timer is left to the module services, which stops it before it removes its file.
+    """
     if backup["repository"]:
         return []
-    return [*(f"{DIRECTORY}/{name}" for name in ("settings.json", "password", "environment")), DIRECTORY, *(f"{_UNITS}/{unit}" for unit in _UNIT_FILES)]
+    return [
+        *(f"{DIRECTORY}/{name}" for name in ("settings.json", "password", "environment")),
+        DIRECTORY,
+        *(f"{_UNITS}/{unit}" for unit in _UNIT_FILES if not unit.endswith(".timer")),
+    ]
 
 
 def services(backup: Backup) -> list[dict[str, t.Any]]:

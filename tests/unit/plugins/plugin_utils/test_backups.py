@@ -87,7 +87,9 @@ def test_without_a_repository_there_is_no_backup_and_its_secrets_go():
     assert not [one for one in found["files"] if "backup" in one["path"] and "/registry_keeper/" not in one["path"]]
     assert found["services"] == []
     assert f"{backups.DIRECTORY}/password" in found["absent"]
-    assert "/etc/systemd/system/registry-keeper-backup.timer" in found["absent"]
+    assert "/etc/systemd/system/registry-keeper-backup.service" in found["absent"]
+    # It is stopped before its file goes, which the module services does.
+    assert "/etc/systemd/system/registry-keeper-backup.timer" not in found["absent"]
 
 
 def test_with_one_it_has_a_timer_and_units():
