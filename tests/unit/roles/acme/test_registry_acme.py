@@ -336,6 +336,15 @@ def test_a_service_reads_a_new_certificate_and_what_it_has_read_is_known(running
     assert systemd.reloads == 1
 
 
+def test_a_service_that_uses_a_certificate_from_elsewhere_is_left_alone(running, authority, program, stamps, monkeypatch):
+    systemd = Systemd(program)
+    monkeypatch.setattr(program, "run", systemd)
+    stamps.write_text(json.dumps({"restart": {}, "reload": {"/etc/ssl/holdfast/registry.crt": "1"}}))
+    bring(running, issued(running, authority))
+    program.install({**running, "services": [GATEWAY]})
+    assert systemd.reloads == 0
+
+
 def test_a_service_of_which_nothing_is_known_reads_a_new_certificate_once(running, authority, program, stamps, monkeypatch):
     systemd = Systemd(program)
     monkeypatch.setattr(program, "run", systemd)
