@@ -242,7 +242,11 @@ OPTIONS: Options = {
 
 
 def work(call: Call) -> Result:
-    return ca.ensure(call.parameters["directory"], CaSettings.of(call.parameters), check_mode=call.check_mode, now=call.now)
+    wanted = CaSettings.of(call.parameters)
+    # They are certificates, which the result holds again, and not a key that was put in their place.
+    for parameter in ("parent_certificate", "parent_crl", "signed_certificate"):
+        call.show(call.parameters[parameter] or "")
+    return ca.ensure(call.parameters["directory"], wanted, check_mode=call.check_mode, now=call.now)
 
 
 def main() -> None:
