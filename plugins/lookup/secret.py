@@ -81,7 +81,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import LONGEST_PASSWORD
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import check_cost
 from ansible_collections.holdfast.registry.plugins.plugin_utils import secret_files

@@ -20,7 +20,7 @@ import time
 import typing as t
 import urllib.parse
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint, parse_endpoint, subject_text
 
 BODY_LIMIT = 64 * 1024

@@ -10,7 +10,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 _KEPT = "it is left as it is, correct or remove it"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
 from ansible_collections.holdfast.registry.plugins.plugin_utils import upstreams
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import INHERITED, socket_of, storage_of, user_of

@@ -11,7 +11,7 @@ import ipaddress
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint, kind_of, parse_endpoint
 
 # Keys of a further registry that the first registry has no variables for.

@@ -20,11 +20,11 @@ import stat
 import string
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.place import opened
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import File, atomic_write, remove_leftovers
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import text_problem
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import LONGEST_PASSWORD, make_hash, random_letters, scheme_of
 

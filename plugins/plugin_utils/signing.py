@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import certificates as pki
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import WantedCertificate

@@ -9,7 +9,7 @@ import re
 import ssl
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import dns_problem, parse_endpoint, text_problem
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, duration_problem
 

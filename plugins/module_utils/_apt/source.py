@@ -17,12 +17,12 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils._apt import openpgp, sources
 from ansible_collections.holdfast.registry.plugins.module_utils._apt.sources import Repository
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result, Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, MakeDirectory, Remove, RemoveDirectory, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _READABLE = Ownership(mode=0o644)
 _LOCKED = ("Could not get lock", "Unable to lock", "Unable to acquire", "is locked by another process")

@@ -10,8 +10,8 @@ import os
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,9 @@ import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import names_in
 from ansible_collections.holdfast.registry.plugins.module_utils._http import Request, ask, parse_url
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair, trusting_context
 
 _HUB_HOST = "registry-1.docker.io"

@@ -15,8 +15,8 @@ from ansible_collections.holdfast.registry.plugins.module_utils._commands import
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import entries
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Change, Entry, Login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.helpers import Helper, Kept
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _SIZE_LIMIT = 1024 * 1024
 # Where each client keeps credentials, in the home of its user. podman itself logs in to a file in /run, which a reboot empties.

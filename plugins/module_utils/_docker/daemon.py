@@ -14,12 +14,12 @@ from ansible_collections.holdfast.registry.plugins.module_utils._commands import
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import engine, remembered
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claims, merge
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.remembered import Places, Remembered
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import read_object, same, write_object
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 class Wanted(t.NamedTuple):

@@ -12,8 +12,8 @@ import tempfile
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import same
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 # Keys that the engine takes up when it is reloaded (SIGHUP). It does so for "features" too, but has chosen by then what most of them are about.
 _ALWAYS = frozenset({"max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"})

@@ -11,7 +11,7 @@ import shutil
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run, search_path
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 _NOT_FOUND = "credentials not found"
 

@@ -21,10 +21,10 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import PLACES, Plan, make_plan, plan_without_account
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
 
 _TIME_LIMIT = 60

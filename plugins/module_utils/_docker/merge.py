@@ -13,8 +13,8 @@ import copy
 import dataclasses
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import kind, same
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 Path = tuple[str, ...]
 Data = dict[str, t.Any]

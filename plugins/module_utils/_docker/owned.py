@@ -11,9 +11,9 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import Outcome, Work
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import remembered, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _Key = tuple[str, str, str]  # as Login.identity
 

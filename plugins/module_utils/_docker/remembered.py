@@ -17,10 +17,10 @@ import os
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claim, Claims
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _OWN = Ownership(mode=0o600)  # a proxy in it may have a password
 

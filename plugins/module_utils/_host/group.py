@@ -13,9 +13,9 @@ import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import remembered, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 @dataclasses.dataclass(frozen=True)

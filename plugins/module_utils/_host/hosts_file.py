@@ -11,12 +11,12 @@ import os
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import blocks, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.blocks import Markers
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import dns_problem, is_address
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:\[\]-]{0,199}")

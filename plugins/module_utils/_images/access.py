@@ -12,10 +12,10 @@ import re
 import ssl
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._http import Url, basic_credentials, parse_url
 from ansible_collections.holdfast.registry.plugins.module_utils._images.names import api_host
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint, parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair, trusting_context
 

@@ -11,6 +11,7 @@ import re
 import typing as t
 import urllib.parse
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._http import Request, Url, opened, parse_url
 from ansible_collections.holdfast.registry.plugins.module_utils._images.access import Access
 from ansible_collections.holdfast.registry.plugins.module_utils._images.manifests import (
@@ -23,7 +24,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._images.manifest
     parse_manifest,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._images.names import is_digest
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _PAGES = 10000
 _REDIRECTS = (301, 302, 303, 307, 308)

@@ -8,11 +8,11 @@ import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._http import RequestError
 from ansible_collections.holdfast.registry.plugins.module_utils._images.client import Registry
 from ansible_collections.holdfast.registry.plugins.module_utils._images.copying import Repository, fallback_tag, listed
 from ansible_collections.holdfast.registry.plugins.module_utils._images.manifests import SIZE_LIMIT, Manifest, platform_text
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 LEVELS = ("repositories", "tags", "images", "referrers")
 _AT_ONCE = 8

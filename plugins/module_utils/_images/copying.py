@@ -9,6 +9,7 @@ import http.client
 import json
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._images.client import Registry
 from ansible_collections.holdfast.registry.plugins.module_utils._images.manifests import (
     OCI_INDEX,
@@ -17,7 +18,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._images.manifest
     descriptor,
     parse_manifest,
 )
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _CHUNK = 1024 * 1024
 _MANIFESTS = 2000

@@ -8,8 +8,8 @@ import hashlib
 import json
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._images.names import is_digest
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _INDEXES = (OCI_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._images.access import Access
 from ansible_collections.holdfast.registry.plugins.module_utils._images.client import Registry
 from ansible_collections.holdfast.registry.plugins.module_utils._images.copying import (
@@ -20,7 +21,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._images.copying 
     missing_referrers,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._images.names import ImageName, parse_image
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 # Deleting a tag that is not there shows whether a registry can delete a tag alone, and changes nothing.
 _NO_TAG = "holdfast-no-such-tag-3f1c62b09a"

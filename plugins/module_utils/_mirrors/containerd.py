@@ -9,11 +9,11 @@ import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import blocks, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.blocks import Markers
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _MARKERS = Markers.of("holdfast.registry.registry_mirrors")
 _FOR, _WAS = "# for ", "# was: "

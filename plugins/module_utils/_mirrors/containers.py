@@ -9,10 +9,10 @@ import os
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted, is_own, keeper, plan_own
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 Registry = dict[str, t.Any]
 

@@ -9,10 +9,10 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 READABLE = Ownership(mode=0o644)
 _MARK = "# Managed by the Ansible module holdfast.registry.registry_mirrors"

@@ -13,7 +13,7 @@ import string
 import sys
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
 MIN_COST, MAX_COST = 4, 17
 LONGEST_PASSWORD = 72  # bytes; bcrypt reads no more

@@ -7,7 +7,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import kind_of, text_problem, user_problems
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import LONGEST_PASSWORD, MAX_COST, MIN_COST, scheme_of
 

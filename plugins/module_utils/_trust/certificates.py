@@ -17,7 +17,7 @@ import ssl
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import subject_text
 
 _BEGIN = re.compile(r"-----BEGIN ([^\r\n]*?)-----")

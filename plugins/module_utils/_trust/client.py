@@ -11,8 +11,8 @@ import ssl
 import stat
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import on_day, read_blocks, read_facts, shown
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 import dataclasses
 import os
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import Certificate, certificates_in
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
 

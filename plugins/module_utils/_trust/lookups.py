@@ -13,10 +13,10 @@ import os
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import names_in, read_bytes
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 _MARK = "# Managed by the Ansible module holdfast.registry.signature_policy\n"
 _OURS = "holdfast.yaml"

@@ -16,12 +16,12 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import _json_text
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, remembered, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import same
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import lookups
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.requirements import Requirement
 

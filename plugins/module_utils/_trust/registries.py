@@ -12,10 +12,10 @@ import dataclasses
 import json
 import os
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, Remove, RemoveDirectory
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import MARK, Kept, is_marked, plan_write, refuse_others
 
 _PAIR_MARK = b"# So are the links of the same name to a client's certificate and key.\n"

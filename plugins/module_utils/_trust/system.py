@@ -11,11 +11,11 @@ import shutil
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import Certificate, certificates_in, subject_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept, is_marked, plan_write, refuse_others
 

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import registries, system
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept

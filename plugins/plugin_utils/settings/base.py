@@ -9,7 +9,7 @@ import dataclasses
 import re
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import is_address as names_is_address
 from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names

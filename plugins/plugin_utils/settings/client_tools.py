@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._short_names import read_short_names
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, endpoint_problem, is_address
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import check_key_mode

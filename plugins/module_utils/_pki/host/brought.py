@@ -12,10 +12,10 @@ import typing as t
 from datetime import datetime
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers, status_of
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import all_to_pem, cas_from_pem, certificates_from_pem, is_ca, to_pem

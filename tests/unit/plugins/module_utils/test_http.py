@@ -19,6 +19,7 @@ import warnings
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils import _http as registry_info
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._http import (
     BODY_LIMIT,
     Request,
@@ -30,7 +31,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._http import (
     mistaken_credentials,
     parse_url,
 )
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair, trusting_context
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import kind, read_object, same, write_object
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 @pytest.mark.parametrize(

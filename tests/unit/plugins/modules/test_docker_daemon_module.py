@@ -9,7 +9,7 @@ import os
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import daemon as logic
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.modules import docker_daemon
 
 # Accepts what has no key "bogus", as an engine from 23.0 on; keys beside an option of its unit are refused.

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.plugin_utils.signing import as_wanted
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization

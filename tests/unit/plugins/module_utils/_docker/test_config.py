@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import config as logic
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import Plan, plan_without_account
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import no_program
 
 PASSWORD = "correct-horse"

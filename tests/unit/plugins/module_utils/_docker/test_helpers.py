@@ -16,7 +16,7 @@ import typing as t
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import Work, parse_logins
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 
 ROOT = os.geteuid() == 0

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import Outcome, Work, parse_logins
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.owned import log_in
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import no_program
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Link, Remove, RemoveDirectory, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 OPEN = Ownership(mode=0o644)
 

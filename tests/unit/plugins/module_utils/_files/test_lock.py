@@ -7,10 +7,10 @@ import pathlib
 import select
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import lock
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 def test_the_lock_removes_what_killed_runs_left_of_this_file_and_nothing_else(tmp_path):

@@ -6,8 +6,8 @@ import os
 import types
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 def test_owner_and_group_are_given_by_name_or_number():

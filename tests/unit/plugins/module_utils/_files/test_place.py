@@ -6,11 +6,11 @@ import contextlib
 import os
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.place import opened
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories, read_bytes, remove, set_ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 STRANGER = 4321
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what belongs to others")

@@ -9,9 +9,9 @@ import pwd
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import group as logic
 from ansible_collections.holdfast.registry.plugins.module_utils._host.group import Wanted
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 class Machine:

@@ -8,10 +8,10 @@ import errno
 import os
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import blocks, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._host import hosts_file
 from ansible_collections.holdfast.registry.plugins.module_utils._host.hosts_file import Entry, Wanted, read_entries
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 LOCAL = b"127.0.0.1\tlocalhost\n\xff no text\n::1 localhost\n"
 BLOCK = b"# BEGIN holdfast.registry.hosts_entries r:5000\n192.0.2.10 r m\n2001:db8::10 r m\n# END holdfast.registry.hosts_entries r:5000\n"

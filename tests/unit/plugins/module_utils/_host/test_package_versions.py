@@ -7,8 +7,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._apt import holds, versions
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import packages
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 MADISON = "".join(f" engine | 5:{number}-1~debian.13~trixie | https://x trixie/stable amd64 Packages\n" for number in ("28.30.0", "28.3.2", "28.3.1", "27.5.1"))
 

@@ -7,8 +7,8 @@ import os
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import packages, quiet_units
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 PLAN = "Inst redis-tools (5:8.0 Debian:13/stable [amd64])\nInst redis-server (5:8.0 Debian:13/stable [amd64])\nConf redis-tools (5:8.0 x [amd64])\n"
 

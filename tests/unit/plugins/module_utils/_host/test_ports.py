@@ -8,8 +8,8 @@ import socket
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import ports
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 
 @pytest.fixture

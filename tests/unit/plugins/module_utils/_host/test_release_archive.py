@@ -11,8 +11,8 @@ import tempfile
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import release_archive
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._host import archives
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._host.archives import member
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program

@@ -12,9 +12,9 @@ import tempfile
 import threading
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import known_releases, release_archive, release_changes, releases
 from ansible_collections.holdfast.registry.plugins.module_utils._host.release_parameters import Wanted
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._host import archives
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 

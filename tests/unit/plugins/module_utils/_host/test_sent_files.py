@@ -8,9 +8,9 @@ import os
 import pwd
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole as files
 from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import run_program
 
 OWN = {"owner": pwd.getpwuid(os.geteuid()).pw_name, "group": grp.getgrgid(os.getegid()).gr_name}

@@ -8,8 +8,8 @@ import time
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import services, stamps, systemd, unwanted
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 NAME = "cache.service"
 DEFAULTS = {"restart": False, "reload": False, "stop_first": False, "reload_before_restart": False, "enabled": None, "new_workers": False, "answers": None}

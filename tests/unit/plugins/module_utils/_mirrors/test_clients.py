@@ -9,9 +9,9 @@ import pathlib
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.clients import CLIENTS, Places, keep
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 
 M, NAME = "mirror.example.org:5444", "holdfast-r_443"
 CA, PAIR = "/etc/ca.crt", ("/etc/c.crt", "/etc/c.key")

@@ -10,8 +10,8 @@ import signal
 import time
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords import file as htpasswd
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords import hashes as password_hashes
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.file import Policy, diff, manage, parse

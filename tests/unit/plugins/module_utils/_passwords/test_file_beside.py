@@ -11,8 +11,8 @@ import signal
 import subprocess
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords import file as file_module
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.file import Policy, manage
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import User

@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords import hashes as password_hashes
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.hashes import Scheme, check_library, make_hash, same_hash, scheme_of, verify
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import info
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import name_text
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.info import inspect

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem, end_of, number_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (

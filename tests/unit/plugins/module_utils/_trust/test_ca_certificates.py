@@ -7,7 +7,7 @@ import datetime
 import random
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import certificates
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import certificates_in, read_ca_certificates, read_facts
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.programs import no_program, run_program

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import trust
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trust.steps import (
     ENDPOINTS,

@@ -9,8 +9,8 @@ import os
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import remembered
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.policy import Wanted, manage
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.requirements import parse
 

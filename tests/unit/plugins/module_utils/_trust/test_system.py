@@ -8,7 +8,7 @@ import os
 import ssl
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import subject_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore

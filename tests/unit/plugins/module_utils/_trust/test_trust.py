@@ -8,9 +8,9 @@ import stat
 import threading
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole as files
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import subject_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import trust

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings, issue_ca
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     certificate_from_pem,

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import cas_from_pem, certificate_from_pem, common_name, signed_by
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem, end_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import not_after

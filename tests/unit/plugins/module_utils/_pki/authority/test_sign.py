@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import key_usage
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     certificate_from_pem,

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
     asked,
