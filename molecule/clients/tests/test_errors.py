@@ -132,10 +132,10 @@ def guesses(client: Host) -> Iterator[None]:
 
 def test_too_many_wrong_passwords_from_one_address(docker: Docker, client: Host, guesses: None) -> None:
     hosts.write(client, f"{docker.config}/config.json", json.dumps({"auths": {REGISTRY: {"auth": "Ym9iOmJvYg=="}}}))
-    said = (docker.run(f"pull {REGISTRY}/team/app").stderr for _ in range(60))
+    said = (docker.run(f"pull {REGISTRY}/team/app").stderr for _attempt in range(60))
     assert any(shows("toomanyrequests of this registry", line) for line in said)
     client.check_output("systemctl stop guesses")
-    assert any(docker.login("alice", PASSWORD).rc == 0 or time.sleep(1) for _ in range(60)), "still refused after a minute"
+    assert any(docker.login("alice", PASSWORD).rc == 0 or time.sleep(1) for _attempt in range(60)), "still refused after a minute"
 
 
 def test_every_error_on_the_page_was_shown() -> None:

@@ -12,7 +12,7 @@ DIRECTORY = "/etc/ssl/own"
 CERTIFICATE = f"{DIRECTORY}/store.crt"
 UNIT = "holdfast-pki@etc-ssl-own"
 JOB = "/etc/holdfast-pki/etc-ssl-own.json"
-PROGRAM = "/usr/local/lib/holdfast-pki/renew"
+PROGRAM = "/usr/bin/python3 -IB /usr/local/lib/holdfast-pki/renew"
 
 
 @pytest.fixture

@@ -62,10 +62,10 @@ def converged(*arguments: str, **variables: Any) -> Run:
     return run
 
 
-def module(on: str, name: str, /, **arguments: Any) -> dict[str, Any]:
+def module(on: str, called: str, /, **arguments: Any) -> dict[str, Any]:
     """One module of the collection on one host. Returns what it returned."""
     with tempfile.TemporaryDirectory() as results:
-        run = _run("ansible", *INVENTORIES, on, "--module-name", f"holdfast.registry.{name}", "--args", json.dumps(arguments), "--tree", results)
+        run = _run("ansible", *INVENTORIES, on, "--module-name", f"holdfast.registry.{called}", "--args", json.dumps(arguments), "--tree", results)
         result = pathlib.Path(results, on)
         assert result.exists(), run.output
         returned: dict[str, Any] = json.loads(result.read_text())

@@ -18,7 +18,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._renewal.renew i
 def main(arguments: list[str]) -> int:
     """Renew what the job in the file arguments[0] says. Returns the exit status: 0, 1 if it failed, 2 if it was called wrongly."""
     if len(arguments) != 1:
-        print("usage: renew JOB.json", file=sys.stderr)
+        sys.stderr.write("usage: renew JOB.json\n")
         return 2
     try:
         outcome = renew(Job.read(arguments[0]), _programs(), datetime.now(timezone.utc).replace(microsecond=0))
@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
 
 def _say(priority: int, text: str) -> None:
     """A line for the journal, with a priority of syslog(3)."""
-    print(f"<{priority}>{text}", flush=True)
+    sys.stdout.write(f"<{priority}>{text}\n")
+    sys.stdout.flush()
 
 
 def _programs() -> Run:

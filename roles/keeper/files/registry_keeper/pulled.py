@@ -113,7 +113,7 @@ def update(record: Record, logs: t.Sequence[str], names: t.Collection[str], warn
 
 def _files_of(logs: t.Sequence[str]) -> t.Iterator[str]:
     """The files of the logs, each a path or a glob pattern. Twice: what a rotation renames meanwhile is met in the second round."""
-    for _ in range(2):
+    for _round in range(2):
         for log in logs:
             yield from sorted(glob.glob(log))
 

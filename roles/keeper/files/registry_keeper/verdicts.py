@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
 import re
 import typing as t
 
@@ -75,9 +76,7 @@ def _by_rule(rule: Rule, tags: list[Tag], now: float, pulls_since: float | None)
     for tag in tags:
         keeping: list[str] = []
         failing: list[str] = []
-
-        def condition(holds: bool, what: str, otherwise: str, kept: list[str] = keeping, gone: list[str] = failing) -> None:
-            (kept if holds else gone).append(what if holds else otherwise)
+        condition = functools.partial(_note, keeping, failing)
 
         if rule.newest is not None:
             which = "newest image" if rule.newest == 1 else f"{rule.newest} newest images"
@@ -92,6 +91,10 @@ def _by_rule(rule: Rule, tags: list[Tag], now: float, pulls_since: float | None)
             _pulled(rule.pulled_within, tag, now, pulls_since, condition)
         found[tag.name] = Verdict(tag, not keeping, tuple(keeping or failing), rule.number)
     return found
+
+
+def _note(keeping: list[str], failing: list[str], holds: bool, what: str, otherwise: str) -> None:
+    (keeping if holds else failing).append(what if holds else otherwise)
 
 
 def _pulled(within: int, tag: Tag, now: float, pulls_since: float | None, condition: t.Callable[[bool, str, str], None]) -> None:

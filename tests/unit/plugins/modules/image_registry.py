@@ -48,8 +48,10 @@ class FakeRegistry:
         with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"registry": self})) as server:
             self.port = server.server_address[1]
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-            yield self
-            server.shutdown()
+            try:
+                yield self
+            finally:
+                server.shutdown()
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import time
+import unittest.mock
 
 import pytest
 
@@ -384,7 +385,7 @@ def test_a_service_that_presents_another_certificate_is_an_error(running, progra
 def test_a_failure_is_told_with_what_stays_in_use(running, program, monkeypatch, capsys, tmp_path):
     configuration = tmp_path / "config.json"
     configuration.write_text(json.dumps({**running, "renew_percent": "100"}))
-    monkeypatch.setattr(program, "run_certbot", lambda _configuration: (_ for _ in ()).throw(program.Failure("the server is away")))
+    monkeypatch.setattr(program, "run_certbot", unittest.mock.Mock(side_effect=program.Failure("the server is away")))
     monkeypatch.setattr(sys, "argv", ["registry-acme", str(configuration), "ask"])
     assert program.main() == 1
     assert capsys.readouterr().err.startswith("<4>the server is away; the certificate that is there stays in use, it is valid until 20")

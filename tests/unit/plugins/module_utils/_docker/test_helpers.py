@@ -189,7 +189,7 @@ def test_a_helper_that_waits_for_somebody_is_ended_with_the_run(home: Home, monk
     with pytest.raises(HoldfastError, match="a credential helper may wait for somebody to type a passphrase"):
         home.run({})
     number = (home.path / "pid").read_text().strip()
-    for _ in range(50):
+    for _attempt in range(50):
         state = pathlib.Path(f"/proc/{number}/stat")
         if not state.exists() or ") Z" in state.read_text():
             break
