@@ -257,7 +257,6 @@ def below_root(host: t.Any) -> dict[str, t.Any]:
 
 # A CA of this collection may have none below it, so that ca_sign takes only other roots: see test_parent.py.
 ca_sign("a root that may sign no CA", "may sign no further CA", refused=True)
-ca_sign("no request", "csr: is not a certificate signing request", refused=True, csr="rubbish")
 ROWS.append(Row("ca", "below a root, no directory", "BEGIN CERTIFICATE REQUEST", below_root))
 
 

@@ -67,6 +67,7 @@ def test_a_revocation_that_no_crl_can_list_is_a_warning(run, issued, tmp_path, m
     warnings = []
     monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _self, warning: warnings.append(warning))
     assert run(ca, directory=str(tmp_path / "ca"), generation=2)["needs"] == ["generation changed from 1 to 2"]
+    next((tmp_path / "ca").glob("ca-previous-*.key")).unlink()
     assert run(certificate_revoke, directory=str(tmp_path / "ca"), certificates=[{"name": "bob"}])["changed"]
     assert "was signed by a CA that has been replaced" in warnings[0]
 
