@@ -55,7 +55,7 @@ def test_while_clients_push_every_link_in_a_backup_has_its_blob_in_it(host: Host
 
 
 def test_users_ca_and_configuration_are_in_it_and_nothing_that_is_not_needed(host: Host) -> None:
-    host.check_output(f"mkdir -p {STORAGE}/keeper/runs/x/tree; echo x >{STORAGE}/keeper/runs/x/tree/quarantined")
+    host.check_output(f"runuser -u docker-registry -- sh -c 'mkdir -p {STORAGE}/keeper/runs/x/tree; echo x >{STORAGE}/keeper/runs/x/tree/quarantined'")
     host.check_output(f"curl -fsS -X POST {AT}/v2/backup/upload/blobs/uploads/")
     back_up(host)
     there = listed(host)
