@@ -20,7 +20,7 @@ def problems(**settings):
 
 
 def test_nothing_is_added_where_there_is_one_registry():
-    assert resolve() == ([], [], [], [], [], {})
+    assert resolve() == ([], [], [], [], [], [], {})
     assert problems() == []
 
 

@@ -46,7 +46,9 @@ def test_a_dry_run_changes_nothing_and_says_what_would_go(keeper):
     before = keeper.storage.files()
     assert keeper("collect", "--dry-run") == DONE
     assert keeper.storage.files() == before
-    assert keeper.document["would_take"] == {"manifests": 1, "layers": 3, "blobs": 4, "bytes": sum(map(len, before.values())) - 4 * 71}
+    would_take = dict(keeper.document["would_take"])
+    assert would_take.pop("time") > 0
+    assert would_take == {"manifests": 1, "layers": 3, "blobs": 4, "bytes": sum(map(len, before.values())) - 4 * 71}
     assert keeper.storage.pull("a", gone) is None
 
 
