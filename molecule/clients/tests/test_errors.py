@@ -44,6 +44,8 @@ def pretended(upstream: Host) -> Iterator[None]:
     upstream.check_output("timeout 20 sh -c 'until ss -ltn | grep -q :9443; do sleep 0.1; done'")
     yield
     upstream.check_output("systemctl stop pretend; rm -r /root/pretend")
+    playbook.module("client", "ca_trust", name="pretended", endpoints=[TLS], stores=["docker"], state="absent")
+    playbook.module("client", "hosts_entries", name="pretended", state="absent")
 
 
 @pytest.fixture
@@ -52,6 +54,14 @@ def docker(client: Host) -> Iterator[Docker]:
     docker = Docker(client, REGISTRY)
     yield docker
     docker.close()
+
+
+def eventually(say: Callable[[], str], word: str) -> str:
+    """What is said once the word is in it, or after ten seconds."""
+    deadline = time.monotonic() + 10
+    while word not in (said := say()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return said
 
 
 def trust_pretended(upstream: Host) -> None:
@@ -68,7 +78,8 @@ def test_an_unknown_ca(docker: Docker, upstream: Host) -> None:
 def test_a_name_that_is_not_in_the_certificate(docker: Docker, client: Host) -> None:
     port, address = REGISTRY.partition(":")[2], client.check_output(f"getent hosts {REGISTRY.partition(':')[0]}").split()[0]
     playbook.module("client", "hosts_entries", name="pretended", entries=[{"address": address, "names": ["images.holdfast.test"]}])
-    said = docker.run(f"pull images.holdfast.test:{port}/team/app").stderr
+    # dockerd reads /etc/hosts every five seconds
+    said = eventually(lambda: docker.run(f"pull images.holdfast.test:{port}/team/app").stderr, "x509")
     assert shows("x509: certificate is valid for another name", said, images_example_org="images.holdfast.test")
     assert "x509" not in docker.run(f"pull {REGISTRY}/team/app").stderr
 
