@@ -44,12 +44,12 @@ def replace(server: Host) -> None:
 
 
 def manifests(host: Host) -> set[str]:
-    """Every manifest of every repository, and every tag, as the storage has them."""
-    return set(
-        host.check_output(
-            f"cd {STORAGE}/docker/registry/v2/repositories && find . -path '*/_manifests/*' -name link -size +0 -exec grep -H . {{}} +"
-        ).splitlines()
-    )
+    """Every manifest of every repository, and every tag, as the storage has them. What a tag was that names nothing any more is no part of it."""
+    lines = host.check_output(
+        f"cd {STORAGE}/docker/registry/v2/repositories && find . -path '*/_manifests/*' -name link -size +0 -exec grep -H . {{}} +"
+    ).splitlines()
+    named = {line.partition("/current/link:")[0] for line in lines if "/current/link:" in line}
+    return {line for line in lines if "/_manifests/tags/" not in line or line.partition("/current/link:")[0].partition("/index/")[0] in named}
 
 
 def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(docker: Docker) -> None:
