@@ -55,6 +55,8 @@ def plan(store: RegistryStore, wanted: Kept) -> list[Change]:
 
 def apply(store: RegistryStore, wanted: Kept) -> list[Change]:
     """Make what plan() says, one run at a time. Returns what was made."""
+    if not wanted.certificates and not os.path.isdir(store.base):
+        return []  # no lock either, whose directory would have to be made
     whole.make_directories(os.path.dirname(store.base), 0o755)
     with locked(store.base):
         planned = plan(store, wanted)
