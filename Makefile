@@ -51,7 +51,7 @@ clean: ## Remove the demonstration: its containers, their data and passwords
 	rm -rf .cache/demo .cache/summary
 
 .PHONY: test
-test: KILLS := 25
+test: KILLS := 15
 test: lint sanity units faults integration scenarios ## Check everything: lint, sanity, unit tests, faults, modules and scenarios on real hosts
 
 .PHONY: lint
