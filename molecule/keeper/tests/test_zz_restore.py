@@ -44,12 +44,21 @@ def replace(server: Host) -> None:
 
 
 def manifests(host: Host) -> set[str]:
-    """Every manifest of every repository, and every tag, as the storage has them. What a tag was that names nothing any more is no part of it."""
+    """Every manifest of every repository, and every tag with the manifests it has named, as the storage has them.
+
+    What names nothing is no part of it: a tag without a manifest, and a manifest that a tag has named and that has been collected.
+    """
     lines = host.check_output(
         f"cd {STORAGE}/docker/registry/v2/repositories && find . -path '*/_manifests/*' -name link -size +0 -exec grep -H . {{}} +"
     ).splitlines()
-    named = {line.partition("/current/link:")[0] for line in lines if "/current/link:" in line}
-    return {line for line in lines if "/_manifests/tags/" not in line or line.partition("/current/link:")[0].partition("/index/")[0] in named}
+    there = {line.partition("/_manifests/")[0] + line.rpartition("link:")[2] for line in lines if "/_manifests/revisions/" in line}
+    tags = {line.partition("/current/")[0] for line in lines if "/current/link:" in line}
+    return {
+        line
+        for line in lines
+        if "/_manifests/tags/" not in line
+        or (line.partition("/current/")[0].partition("/index/")[0] in tags and line.partition("/_manifests/")[0] + line.rpartition("link:")[2] in there)
+    }
 
 
 def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(docker: Docker) -> None:
