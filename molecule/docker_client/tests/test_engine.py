@@ -36,8 +36,8 @@ def container(host: Host) -> str:
 
 
 def listing(host: Host) -> str:
-    """Every file of the configuration with its mode, owner and content, and the records of the collection."""
-    find = "find /etc /usr/local/share/ca-certificates -xdev ! -name '.*.lock' ! -name 'group*' ! -name 'gshadow*'"
+    """Every file of the configuration with its mode, owner and content. Empty directories may stay: they may be others' as well."""
+    find = "find /etc /usr/local/share/ca-certificates -xdev ! -type d ! -name '.*.lock' ! -name 'group*' ! -name 'gshadow*'"
     return str(host.check_output(f"{find} -printf '%p %M %u %g %l\\n' | sort; {find} -type f -print0 | sort -z | xargs -0 sha256sum; getent group docker"))
 
 
