@@ -15,7 +15,10 @@ UNIT = "registry-keeper-scrub@registry.service"
 
 @pytest.fixture(scope="module")
 def host() -> Host:
-    return hosts.host("server")
+    server = hosts.host("server")
+    # The clients of the soak delete parts of their own images, which scrub would tell as well.
+    server.check_output(f"rm -rf {STORAGE}/docker/registry/v2/repositories/soak")
+    return server
 
 
 def damage(host: Host, digest: str) -> None:
