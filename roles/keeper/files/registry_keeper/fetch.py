@@ -130,10 +130,12 @@ def staging(state: str) -> t.Iterator[str]:
 def _take(directory: str, files: t.Mapping[str, str], target: Target) -> dict[str, list[str]]:
     """Let the instance's user take these files, by their digests, out of a directory that it could not get into by itself."""
     if os.geteuid() == 0:
-        owner = pwd.getpwnam(target.user).pw_uid if target.user else os.stat(target.layout.storage).st_uid
+        storage = os.stat(target.layout.storage)
+        owner = pwd.getpwnam(target.user).pw_uid if target.user else storage.st_uid
         for root, _names, names in os.walk(directory):
             for name in (root, *(os.path.join(root, name) for name in names)):
-                os.chown(name, owner, -1, follow_symlinks=False)
+                # restic knows groups by number, and on another host that number is another group's: the gateway could read nothing.
+                os.chown(name, owner, storage.st_gid, follow_symlinks=False)
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         return as_owner(target.layout.storage, target.user, lambda: _place(handle, files, target.layout))
