@@ -52,6 +52,7 @@ clean: ## Remove the demonstration: its containers, their data and passwords
 
 .PHONY: test
 test: KILLS := 15
+test: SEED := 1
 test: lint sanity units faults integration scenarios ## Check everything: lint, sanity, unit tests, faults, modules and scenarios on real hosts
 
 .PHONY: lint
@@ -84,7 +85,7 @@ units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.14 that i
 
 .PHONY: faults
 faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once, and check that nothing is lost
-	$(bin)/python tests/faults/main.py --kills $(KILLS)
+	$(bin)/python tests/faults/main.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: integration
 integration: $(venv)/test.done ## ansible-test integration: the modules on a throw-away host (TARGET=htpasswd for one)

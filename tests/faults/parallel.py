@@ -163,7 +163,9 @@ def _settings(work: pathlib.Path, runs: int) -> list[Arguments]:
 
 def _lost_settings(work: pathlib.Path, results: list[dict[str, t.Any]]) -> list[str]:
     there = json.loads((work / "docker/daemon.json").read_text())["labels"]
-    return [] if len(there) == len(results) else [f"{len(results) - len(there)} labels are lost"]
+    repeated = [f"{label} is repeated" for label in set(there) if there.count(label) > 1]
+    # Of a killed run the label may be there already.
+    return repeated + ([] if len(there) >= len(results) else [f"{len(results) - len(there)} labels are lost"])
 
 
 def _releases(work: pathlib.Path, runs: int) -> list[Arguments]:

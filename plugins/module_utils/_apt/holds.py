@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
 
@@ -57,4 +58,5 @@ class Holds:
             whole.remove(self._record)
             return
         whole.make_directories(os.path.dirname(self._record), 0o700)
-        whole.atomic_write(self._record, "".join(f"{name}\n" for name in sorted(names)).encode(), Ownership(mode=0o600))
+        with locked(self._record) as record:
+            record.write("".join(f"{name}\n" for name in sorted(names)).encode(), Ownership(mode=0o600))

@@ -91,8 +91,8 @@ def ensure(run_program: Run, source: Source, now: datetime.datetime, *, check_mo
 
 def remove(source: Source, *, check_mode: bool) -> dict[str, t.Any]:
     """Remove the source, and have again what it took the place of."""
-    record = _read_record(source)
-    with _alone(source, check_mode) if record is not None else contextlib.nullcontext():
+    with _alone(source, check_mode or not os.path.isdir(os.path.dirname(source.record))):
+        record = _read_record(source)
         changes: list[Change] = []
         if record is not None:
             for path in record["others"]:
@@ -123,12 +123,13 @@ def _result(changes: list[Change], warnings: list[str], source: Source) -> dict[
 
 @contextlib.contextmanager
 def _alone(source: Source, check_mode: bool) -> t.Iterator[None]:
-    """One run at a time for all sources: two may be about the same file of others."""
+    """One run at a time for all sources: two may be about the same file of others. What a killed run left of the record goes."""
     if check_mode:
         yield
         return
     whole.make_directories(os.path.dirname(source.record), 0o700)
     with locked(os.path.join(STATE, "apt", "sources")):
+        whole.remove_leftovers(source.record)
         yield
 
 

@@ -12,6 +12,7 @@ import os
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
 
@@ -43,7 +44,8 @@ def read(unit: str) -> Stamp | None:
 def write(unit: str, stamp: Stamp) -> None:
     whole.make_directories(directory(), 0o700)
     content = json.dumps(dataclasses.asdict(stamp), indent=1, sort_keys=True) + "\n"
-    whole.atomic_write(_path(unit), content.encode(), Ownership(mode=0o600))
+    with locked(_path(unit)) as file:
+        file.write(content.encode(), Ownership(mode=0o600))
 
 
 def forget(unit: str) -> bool:

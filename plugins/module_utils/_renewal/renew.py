@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories
+from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories, remove_leftovers
 from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import Systemd
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.policy import Policy
@@ -111,4 +111,5 @@ def _reload(name: str, run_program: Run) -> bool:
 def _write_status(job: Job, outcome: Outcome, now: datetime) -> None:
     content = {"time": isoformat(now), **dataclasses.asdict(outcome)}
     make_directories(os.path.dirname(job.status), 0o755)
+    remove_leftovers(job.status)  # systemd has one run of a unit at a time
     atomic_write(job.status, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode(), Ownership(mode=0o644))

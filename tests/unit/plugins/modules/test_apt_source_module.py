@@ -216,6 +216,15 @@ def test_a_file_of_somebody_else_is_not_replaced(put, run, apt, name):
     assert (apt / name).read_text() == "theirs\n"
 
 
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_a_killed_run_left_of_the_record_goes(run, apt, tmp_path, state):
+    leftover = tmp_path / "state/apt/.ours.json.01ab23cd.holdfast-tmp"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("{")
+    run(apt_source, **({"name": "ours", "state": "absent"} if state == "absent" else ARGUMENTS), directory=str(apt))
+    assert not leftover.exists()
+
+
 def test_a_key_that_is_replaced_or_damaged_on_the_host_is_put_right(put, apt):
     put()
     (apt / "keyrings/ours.gpg").write_bytes(b"x")

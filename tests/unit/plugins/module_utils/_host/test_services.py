@@ -110,6 +110,14 @@ def test_files_older_than_the_running_service_are_taken_for_read_and_nothing_is_
     assert stamps.read(NAME)
 
 
+def test_what_a_killed_run_left_of_the_stamp_goes(host, old):
+    leftover = host.path / f"state/services/.{NAME}.json.01ab23cd.holdfast-tmp"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_text("{")
+    host.run()
+    assert not leftover.exists()
+
+
 def test_a_newer_file_restarts_a_service_of_which_nothing_is_known(host):
     assert host.run()["services"][0]["actions"] == ["restarted"]
     assert host.manager.actions() == ["restart"]

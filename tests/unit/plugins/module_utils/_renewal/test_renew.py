@@ -97,6 +97,15 @@ def test_nothing_is_touched_and_nothing_is_reloaded_while_nothing_is_due(tmp_pat
     assert status(tmp_path)["certificates"][0]["needs"] == []
 
 
+def test_what_a_killed_run_left_of_the_status_goes(tmp_path):
+    converge(tmp_path)
+    leftover = tmp_path / "state/pki/.job.json.01ab23cd.holdfast-tmp"
+    leftover.parent.mkdir(parents=True, exist_ok=True)
+    leftover.write_text("{")
+    renew(job(tmp_path), Systemctl(), NOW + 300 * DAY)
+    assert not leftover.exists()
+
+
 def test_a_certificate_that_is_due_is_renewed_with_its_key_and_the_service_reads_it(tmp_path):
     converge(tmp_path)
     read_by_the_service(tmp_path)
