@@ -56,16 +56,22 @@ test: SEED := 1
 test: lint sanity units faults integration scenarios ## Check everything: lint, sanity, unit tests, faults, modules and scenarios on real hosts
 
 .PHONY: lint
-lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
+lint: $(venv)/test.done ## Check YAML, Ansible, Python, shell, spelling, licenses, workflows and what Galaxy says
 	yamllint --strict .
+	git ls-files -z | xargs -0 codespell
+	reuse lint --quiet || { reuse lint; exit 1; }
+	$(bin)/python tests/license_headers.py
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.renovate renovate.json
 	ruff check .
 	ruff format --check .
 	mypy
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
 	cd $(collection) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
-	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$')
+	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$|^# shellcheck shell=')
 	$(bin)/python tests/role_readmes.py --check
+	tests/galaxy-import
 
 .PHONY: sanity
 sanity: $(venv)/test.done ## ansible-test sanity

@@ -44,7 +44,8 @@ def filled_in(value, option):
     if isinstance(value, dict):
         return {key: filled_in(inner, below.get(key, {})) for key, inner in value.items()}
     if isinstance(value, list):
-        return [filled_in(item, {"type": option.get("elements", "str"), **{key: option[key] for key in ("options", "choices") if key in option}}) for item in value]
+        element = {"type": option.get("elements", "str"), "options": below, **{key: option[key] for key in ("choices",) if key in option}}
+        return [filled_in(item, element) for item in value]
     return value
 
 
