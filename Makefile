@@ -54,7 +54,7 @@ clean: ## Remove the demonstration: its containers, their data and passwords
 .PHONY: test
 test: KILLS := 15
 test: SEED := 1
-test: lint sanity units faults integration scenarios ## Check everything: lint, sanity, unit tests, faults, modules and scenarios on real hosts
+test: lint docs-site sanity units faults integration scenarios ## Check everything: lint, documentation, sanity, unit tests, faults, modules and scenarios on real hosts
 
 .PHONY: lint
 lint: $(venv)/test.done ## Check YAML, Ansible, Python, shell, spelling, licenses, workflows and what Galaxy says
@@ -73,6 +73,7 @@ lint: $(venv)/test.done ## Check YAML, Ansible, Python, shell, spelling, license
 	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$|^# shellcheck shell=')
 	$(bin)/python tests/role_readmes.py --check
 	tests/galaxy-import
+	$(bin)/python tests/prose.py
 
 .PHONY: sanity
 sanity: $(venv)/test.done ## ansible-test sanity
@@ -132,6 +133,11 @@ kills: $(venv)/site.done ## Kill site.yml in random tasks and check that the nex
 docs: $(venv)/test.done ## Update the variable tables of the roles' READMEs
 	$(bin)/python tests/role_readmes.py
 
+.PHONY: docs-site
+docs-site: .cache/docs/venv/done ## Build the documentation site into .cache/docs/html
+	docs/site/build .cache/docs/venv/bin
+	@echo "Look at it: .cache/docs/html/index.html"
+
 .PHONY: dist
 dist: $(venv)/test.done ## Build the collection's archive, and have Galaxy's importer read it
 	tests/galaxy-import
@@ -157,13 +163,18 @@ $(venv)/test.done: requirements/test.txt requirements/site.txt tests/unit/requir
 	@$(call install,requirements/test.txt)
 	@touch $@ $(venv)/site.done
 
+.cache/docs/venv/done: requirements/docs.txt | $(collection)
+	@$(call install,requirements/docs.txt,.cache/docs/venv)
+	@touch $@
+
 $(collection):
 	@mkdir -p $(@D)
 	@ln -sfn ../../../.. $@
 
+# Install what the file $(1) lists into the virtual environment $(2), by default $(venv).
 define install
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
-test -x $(bin)/pip || $(PYTHON) -m venv $(venv) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(venv); }
-echo "Installing what $(1) lists into $(venv) ..."
-$(bin)/pip install --quiet --disable-pip-version-check -r $(1)
+test -x $(or $(2),$(venv))/bin/pip || $(PYTHON) -m venv $(or $(2),$(venv)) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(or $(2),$(venv)); }
+echo "Installing what $(1) lists into $(or $(2),$(venv)) ..."
+$(or $(2),$(venv))/bin/pip install --quiet --disable-pip-version-check -r $(1)
 endef

@@ -102,10 +102,10 @@ def parse_endpoint(text: str, *, parameter: str) -> Endpoint:
     problem = _ipv6_problem(host) if text.startswith("[") else host_problem(host)
     if problem:
         raise HoldfastError(
-            f"{parameter}: {text!r} has no valid host name or address: it {problem}; right would be registry.example.com, 192.0.2.1 or [2001:db8::1]"
+            f"{parameter}: {text!r} has no valid host name or address: it {problem}; use registry.example.com, 192.0.2.1 or [2001:db8::1]"
         )
     if port is not None and not (_PORT.fullmatch(port) and int(port) <= 65535):
-        raise HoldfastError(f"{parameter}: {text!r} has no valid port after the colon; right would be a number from 1 to 65535")
+        raise HoldfastError(f"{parameter}: {text!r} has no valid port after the colon; use a number from 1 to 65535")
     return Endpoint(host, None if port is None else int(port))
 
 
@@ -119,7 +119,7 @@ def _ipv6_problem(host: str) -> str | None:
 def check_file_name(name: str, where: str) -> None:
     """Refuse a name that cannot be a file's, with something appended to it."""
     if not _FILE_NAME.fullmatch(name):
-        raise HoldfastError(f"{where}: {name!r} cannot name a file; right would be letters, digits, '.', '_' and '-', the first a letter or digit, at most 200")
+        raise HoldfastError(f"{where}: {name!r} cannot name a file; use letters, digits, '.', '_' and '-', the first a letter or digit, at most 200")
 
 
 # Users
@@ -147,7 +147,7 @@ def certificate_user_problem(name: t.Any) -> str | None:
     problem = text_problem(name)
     if problem or _CERTIFICATE_USER.fullmatch(name):
         return problem
-    return f"{name!r} cannot be read from a client certificate: right would be letters, digits, '.', '_', '@' and '-', the first a letter or digit, at most 64"
+    return f"{name!r} cannot be read from a client certificate: use letters, digits, '.', '_', '@' and '-', the first a letter or digit, at most 64"
 
 
 def text_problem(value: t.Any) -> str | None:

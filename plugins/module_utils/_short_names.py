@@ -18,9 +18,9 @@ def read_short_names(given: t.Mapping[str, t.Any], parameter: str) -> dict[str, 
     """Check names and images. Raises HoldfastError naming the parameter and the name."""
     for name, image in given.items():
         if not _PATH.fullmatch(str(name)):
-            raise HoldfastError(f"{parameter}: {name!r} is no name without a registry and a tag; right would be app or team/app")
+            raise HoldfastError(f"{parameter}: {name!r} is no name without a registry and a tag; use app or team/app")
         registry, slash, repository = str(image).partition("/")
         if not slash or not _PATH.fullmatch(repository) or ("." not in registry and ":" not in registry and registry != "localhost"):
-            raise HoldfastError(f"{parameter}[{name!r}]: {image!r} is no image with a registry and without a tag; right would be registry.example.org/team/app")
+            raise HoldfastError(f"{parameter}[{name!r}]: {image!r} is no image with a registry and without a tag; use registry.example.org/team/app")
         parse_endpoint(registry, parameter=f"{parameter}[{name!r}]")
     return {str(name): str(image) for name, image in given.items()}

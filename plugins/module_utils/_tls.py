@@ -48,7 +48,7 @@ def load_pair(context: ssl.SSLContext, pair: Pair, names: PairNames) -> None:
     """Have a context show this certificate. Raises HoldfastError, with the name of the file that is wrong."""
     _read(pair.certificate, names.certificate)
     if b"ENCRYPTED" in _read(pair.key, names.key):
-        raise HoldfastError(f"{names.key}: {pair.key} is encrypted; right would be a key without a passphrase")
+        raise HoldfastError(f"{names.key}: {pair.key} is encrypted; use a key without a passphrase")
     try:
         context.load_cert_chain(pair.certificate, pair.key, password=lambda: "")
     except ssl.SSLError as error:

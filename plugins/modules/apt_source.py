@@ -194,7 +194,7 @@ def _read(call: Call, present: bool) -> source.Source:
         raise HoldfastError("components: go with suites that are names, and not with those that are paths, which end with a slash")
     given = [name for name in _KEYS if params[name] is not None]
     if present and len(given) != 1:
-        raise HoldfastError(f"key, key_url and key_path: {'are given together' if given else 'none is given'}; right would be one of them")
+        raise HoldfastError(f"key, key_url and key_path: {'are given together' if given else 'none is given'}; use one of them")
     key = given[0] if given else "key"
     return source.Source(
         name=params["name"],

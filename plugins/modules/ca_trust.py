@@ -275,14 +275,14 @@ def work(call: Call) -> Result:
     params = call.parameters
     present = params["state"] == "present"
     if params["exclusive"] and not present:
-        raise HoldfastError("exclusive: goes with state=present only; right would be one call with state=absent for each name")
+        raise HoldfastError("exclusive: goes with state=present only; use one call with state=absent for each name")
     endpoints = [str(parse_endpoint(text, parameter=f"endpoints[{number}]")) for number, text in enumerate(params["endpoints"])]
     stores = read_stores(params, present, endpoints)
     check_name(params["name"], parameter="name")
     for number, former in enumerate(params["former_names"]):
         check_name(former, parameter=f"former_names[{number}]")
         if former == params["name"]:
-            raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; right would be a name that is no longer used")
+            raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; use a name that is no longer used")
     certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
     client = read_client(params, stores) if present else None
     # In check mode a task before this one may have said that it would make them.
@@ -301,7 +301,7 @@ def read_stores(params: dict[str, t.Any], present: bool, endpoints: list[str]) -
     if names is None:
         names = ["system", "docker"] if endpoints or not present else ["system"]
     if not names:
-        raise HoldfastError("stores: is empty; right would be at least one of system, docker, containers, containerd")
+        raise HoldfastError("stores: is empty; use at least one of system, docker, containers, containerd")
     all_names = STORES if params["only_these_stores"] else names
     by_registry = {name: RegistryStore(absolute(params, f"{name}_directory"), name == "containerd") for name in all_names if name != "system"}
     asked = [name for name in by_registry if name in names]
@@ -317,7 +317,7 @@ def read_client(params: dict[str, t.Any], stores: Stores) -> ClientPair | None:
     if not any(params[name] for name in names):
         return None
     if not set(stores.by_registry) - stores.left:
-        raise HoldfastError(f"{names.certificate}: the store system has no place for it; right would be one of docker, containers, containerd in stores")
+        raise HoldfastError(f"{names.certificate}: the store system has no place for it; use one of docker, containers, containerd in stores")
     return ClientPair(Pair(absolute(params, names.certificate), absolute(params, names.key)), names)
 
 

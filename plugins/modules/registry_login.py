@@ -223,9 +223,9 @@ OPTIONS: Options = {
 def work(call: Call) -> Result:
     params = call.parameters
     if params["name"] is not None and not (params["name"] and params["name"].isprintable()):
-        raise HoldfastError(f"name: {params['name']!r} is no name; right would be the name of who logs these users in, such as my_playbook")
+        raise HoldfastError(f"name: {params['name']!r} is no name; use the name of the play that logs these users in, such as my_playbook")
     if params["exclusive"] and not params["name"]:
-        raise HoldfastError("exclusive: needs name, under which the logins that may go are recorded; right would be name: my_playbook")
+        raise HoldfastError("exclusive: needs name, under which the logins that may go are recorded; use name: my_playbook")
     logins = parse_logins(params["logins"], params["registry"])
     for login in logins:
         if login.present:
@@ -235,7 +235,7 @@ def work(call: Call) -> Result:
         docker, containers = params["docker_directory"], params["containers_directory"]
         refused, warnings = check(logins, {"docker": [docker], "podman": [containers, docker]})
         if refused and not call.check_mode:
-            raise HoldfastError(f"{'; '.join(refused)}. Nothing was written; right would be the current password, or check_credentials: false")
+            raise HoldfastError(f"{'; '.join(refused)}. Nothing was written; use the current password, or check_credentials: false")
         warnings = [f"{line}; a real run fails here unless that is put right before" for line in refused] + warnings
     record = os.path.join(STATE, "registry_login.json")
     outcome = log_in(call.run_program, logins, params["name"], record, exclusive=params["exclusive"], check_mode=call.check_mode)

@@ -11,8 +11,8 @@ short_description: Make the container tools of a host ask mirrors first
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Tells Docker, podman and its kin, containerd and BuildKit of mirrors, each in its own way, in one call.
-    The upstream itself is asked where a mirror is away or refuses.
+  - Tells Docker, podman and similar tools, containerd and BuildKit of mirrors, each in its own way, in one call.
+    The upstream itself is asked if a mirror cannot be reached or refuses.
   - What others have written stays. It is merged where the program can merge it. Otherwise the module names the file and fails before it changes anything.
   - Everything it writes is kept under O(name), found again by its mark and removed again when it is no longer wanted.
   - Whom the mirrors are trusted by and who is logged in is not its business. See M(holdfast.registry.ca_trust) and M(holdfast.registry.registry_login).
@@ -220,7 +220,7 @@ def read_wanted(params: dict[str, t.Any]) -> Wanted:
         upstream = endpoint(entry["upstream"], f"mirrors[{number}].upstream")
         mirror = endpoint(entry["mirror"], f"mirrors[{number}].mirror")
         if upstream == mirror:
-            raise HoldfastError(f"mirrors[{number}].mirror: {mirror} is the upstream itself; right would be the mirror's own address")
+            raise HoldfastError(f"mirrors[{number}].mirror: {mirror} is the upstream itself; use the mirror's own address")
         mirrors[upstream] = (*mirrors.get(upstream, ()), *([] if mirror in mirrors.get(upstream, ()) else [mirror]))
     client = (absolute(params, "client_certificate_path"), absolute(params, "client_key_path")) if params["client_certificate_path"] else None
     return Wanted(

@@ -39,7 +39,7 @@ options:
         required: true
       type:
         description:
-          - V(sigstore) to require a signature as C(cosign sign --key) makes it, which is kept in the registry beside the image.
+          - V(sigstore) to require a signature as C(cosign sign --key) makes it, which is kept in the registry next to the image.
           - V(gpg) to require one as C(skopeo copy --sign-by) makes it (simple signing).
           - V(reject) to accept no image of the scope at all.
         type: str
@@ -125,9 +125,9 @@ OPTIONS: Options = {
 def work(call: Call) -> Result:
     name, directory = call.parameters["name"], call.parameters["directory"]
     if not name or not name.isprintable():
-        raise HoldfastError(f"name: {name!r} is no name; right would be the name of who requires this, such as my_playbook")
+        raise HoldfastError(f"name: {name!r} is no name; use the name of the play that requires this, such as my_playbook")
     if not os.path.isabs(directory) or not directory.isprintable():
-        raise HoldfastError(f"directory: {directory!r} is not an absolute path; right would be /etc/containers")
+        raise HoldfastError(f"directory: {directory!r} is not an absolute path; use /etc/containers")
     wanted = Wanted(name, parse(call.parameters["policies"], parameter="policies"), os.path.normpath(directory))
     return manage(call.run_program, wanted, os.path.join(STATE, "signature_policy.json"), check_mode=call.check_mode)
 

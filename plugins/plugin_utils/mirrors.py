@@ -144,7 +144,7 @@ def _namespace(text: str, place: str) -> str:
     if text in _ALIASES:
         raise HoldfastError(f"{place}: {text!r} is {UNNAMED!r} for clients; write that")
     if endpoint.port is None and "." not in endpoint.host:
-        raise HoldfastError(f"{place}: {text!r} is no upstream for clients but a repository: right would be a name with a dot or a port, such as docker.io")
+        raise HoldfastError(f"{place}: {text!r} is no upstream for clients but a repository: use a name with a dot or a port, such as docker.io")
     if len(text) > _MAX_LENGTH:
         raise HoldfastError(f"{place}: {text!r} has more than {_MAX_LENGTH} characters")
     return str(text)

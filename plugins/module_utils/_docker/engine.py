@@ -81,7 +81,7 @@ def check_path(path: str, words: list[str]) -> None:
         if word.startswith("--config-file"):
             other = word.partition("=")[2] or (words[number + 1] if number + 1 < len(words) else "")
             if os.path.realpath(other) != os.path.realpath(path):
-                raise HoldfastError(f"path: the engine's unit says --config-file {other}, so it does not read {path}; right would be {other}")
+                raise HoldfastError(f"path: the engine's unit says --config-file {other}, so it does not read {path}; use {other}")
 
 
 def validate(run_program: Run, words: list[str], path: str, content: bytes) -> str:

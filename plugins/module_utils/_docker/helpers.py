@@ -30,7 +30,7 @@ class Helper:
         self.source, self.name = source, name
         self._run, self._where = run_program, f"{path}: {source} names the credential helper {name!r}"
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise HoldfastError(f"{self._where}, which cannot be the end of a program's name; right would be one such as 'pass' or 'secretservice'")
+            raise HoldfastError(f"{self._where}, which cannot be the end of a program's name; use one such as 'pass' or 'secretservice'")
         self._program = f"docker-credential-{name}"
 
     @property

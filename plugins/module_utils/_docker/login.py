@@ -40,7 +40,7 @@ def parse_logins(entries: t.Sequence[t.Mapping[str, t.Any]], default_registry: s
             raise HoldfastError(f"{place}.user: {entry['user']!r} is not the name of a user")
         registry = entry.get("registry") or default_registry
         if not registry:
-            raise HoldfastError(f"{place}.registry: is missing; right would be registry.example.com, here or in registry for all logins")
+            raise HoldfastError(f"{place}.registry: is missing; use registry.example.com, here or in registry for all logins")
         parse_endpoint(registry, parameter=f"{place}.registry")
         present = entry.get("state") != "absent"
         if present:

@@ -45,7 +45,7 @@ def check(wanted: Wanted) -> None:
         _check_name(user, f"users[{place}]", "a user")
     _check_name(wanted.group, "group", "a group")
     if not wanted.name or not wanted.name.isprintable():
-        raise HoldfastError(f"name: {wanted.name!r} is no name; right would be the name of who gives these users their place, such as my_playbook")
+        raise HoldfastError(f"name: {wanted.name!r} is no name; use the name of the play that adds these users, such as my_playbook")
 
 
 def manage(run_program: Run, wanted: Wanted, record: str, *, check_mode: bool) -> dict[str, t.Any]:
@@ -113,7 +113,7 @@ def _look_up(wanted: Wanted, *, check_mode: bool) -> tuple[int | None, list[str]
         if not wanted.users:
             return None, [], []
         if not check_mode:
-            raise HoldfastError(f"{problem}; right would be one that a package or a task before has made") from None
+            raise HoldfastError(f"{problem}; use one that a package or an earlier task has made") from None
         return None, [], [f"{problem}; a real run fails unless a task before makes it"]
     return found.gr_gid, list(found.gr_mem), []
 

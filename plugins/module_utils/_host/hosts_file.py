@@ -53,13 +53,13 @@ def read_entries(given: t.Sequence[dict[str, t.Any]]) -> tuple[Entry, ...]:
     for number, entry in enumerate(given):
         place = f"entries[{number}]"
         if not is_address(entry["address"]):
-            raise HoldfastError(f"{place}.address: {entry['address']!r} is not an IP address; right would be 192.0.2.10 or 2001:db8::10, without brackets")
+            raise HoldfastError(f"{place}.address: {entry['address']!r} is not an IP address; use 192.0.2.10 or 2001:db8::10, without brackets")
         if not entry["names"]:
-            raise HoldfastError(f"{place}.names: is empty; right would be [registry.example.org]")
+            raise HoldfastError(f"{place}.names: is empty; use [registry.example.org]")
         for each, name in enumerate(entry["names"]):
             problem = dns_problem(name)
             if problem:
-                raise HoldfastError(f"{place}.names[{each}]: {name!r} {problem}; right would be registry.example.org")
+                raise HoldfastError(f"{place}.names[{each}]: {name!r} {problem}; use registry.example.org")
         found.append(Entry(entry["address"], tuple(dict.fromkeys(entry["names"]))))
     return tuple(found)
 
@@ -67,7 +67,7 @@ def read_entries(given: t.Sequence[dict[str, t.Any]]) -> tuple[Entry, ...]:
 def check_label(text: str, parameter: str) -> None:
     """Refuse what cannot be part of a comment that marks a block."""
     if not _LABEL.fullmatch(text):
-        raise HoldfastError(f"{parameter}: {text!r} cannot name a block; right would be letters, digits, blanks and any of ._:[]-, at most 200")
+        raise HoldfastError(f"{parameter}: {text!r} cannot name a block; use letters, digits, blanks and any of ._:[]-, at most 200")
 
 
 def plan(path: str, wanted: Wanted) -> Plan:

@@ -204,7 +204,7 @@ class _Packages:
         removed = [match[2] for match in found if match[1] == "Remv"]
         if removed:
             raise HoldfastError(
-                f"names: {', '.join(missing)} cannot be installed beside {', '.join(removed)}, which would be removed. "
+                f"names: {', '.join(missing)} cannot be installed together with {', '.join(removed)}, which would be removed. "
                 "Nothing was changed. Remove it yourself, or leave out the package that takes its place"
             )
         if answer.code != 0:

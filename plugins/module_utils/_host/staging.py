@@ -40,7 +40,7 @@ class Validation:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
         if answer.code == 127 and check_mode:
-            return [f"validate: {answer.words}; check mode cannot tell whether {self.directory} would be right"]
+            return [f"validate: {answer.words}; check mode cannot tell whether {self.directory} would be valid"]
         if answer.code != 0:
             words = (answer.err + answer.out).replace(stage, self.directory).strip()
             message = f"validate: {self.directory} would be wrong, so nothing was changed. {command[0]} says: {words or f'exit status {answer.code}'}"

@@ -83,7 +83,7 @@ def _access(entry: t.Mapping[str, t.Any], place: str, kept: _Kept, timeout: int)
         except HoldfastError as error:
             raise HoldfastError(f"{place}.{error}") from None
         if url.scheme == "http" and not entry.get("unix_socket") and not _LOOPBACK.fullmatch(url.host):
-            raise HoldfastError(f"{place}.url: {url.text!r} would carry the password readable through the network; right would be https://")
+            raise HoldfastError(f"{place}.url: {url.text!r} would carry the password readable through the network; use https://")
     elif url.scheme == "https":
         credentials = kept.credentials(name)
     connect_to = entry.get("connect_to")
@@ -107,7 +107,7 @@ def _base(text: str, place: str) -> Url:
     except HoldfastError as error:
         raise HoldfastError(f"{place}.{error}") from None
     if url.target != "/":
-        raise HoldfastError(f"{place}.url: {text!r} must have no path; right would be {url.scheme}://{url.host_header}")
+        raise HoldfastError(f"{place}.url: {text!r} must have no path; use {url.scheme}://{url.host_header}")
     return url
 
 

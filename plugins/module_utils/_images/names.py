@@ -38,14 +38,14 @@ def parse_image(text: str, place: str, *, by_digest: bool) -> ImageName:
     registry, slash, rest = text.partition("/")
     example = "registry.example.com/team/app:1.4" + (" or registry.example.com/team/app@sha256:..." if by_digest else "")
     if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
-        raise HoldfastError(f"{place}: {text!r} does not begin with the name of a registry; right would be {example}")
+        raise HoldfastError(f"{place}: {text!r} does not begin with the name of a registry; use {example}")
     parse_endpoint(registry, parameter=place)
     rest, at, digest = rest.partition("@")
     repository, colon, tag = rest.partition(":")
     if at and (colon or not by_digest):
-        raise HoldfastError(f"{place}: {text!r} must name a tag{' or a digest, not both' if by_digest else ', not a digest'}; right would be {example}")
+        raise HoldfastError(f"{place}: {text!r} must name a tag{' or a digest, not both' if by_digest else ', not a digest'}; use {example}")
     if not at and not colon:
-        raise HoldfastError(f"{place}: {text!r} names no tag; right would be {example}")
+        raise HoldfastError(f"{place}: {text!r} names no tag; use {example}")
     check_repository(repository, place)
     if colon and not _TAG.fullmatch(tag):
         raise HoldfastError(f"{place}: {tag!r} is not a tag: letters, digits, '.', '_' and '-', the first a letter, a digit or '_', at most 128")
@@ -65,7 +65,7 @@ def check_repository(name: str, place: str) -> None:
 def check_digest(digest: str, place: str) -> None:
     """Refuse what is not a SHA-256 digest."""
     if not _DIGEST.fullmatch(digest):
-        raise HoldfastError(f"{place}: {digest!r} is not a digest; right would be sha256: and 64 digits 0-9 and a-f")
+        raise HoldfastError(f"{place}: {digest!r} is not a digest; use sha256: and 64 digits 0-9 and a-f")
 
 
 def is_digest(text: t.Any) -> bool:

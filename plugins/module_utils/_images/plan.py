@@ -85,7 +85,7 @@ def parse_images(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
     for one in wanted:
         if one.source and changing.get(one.source, one.place) != one.place:
             other = changing[one.source]
-            raise HoldfastError(f"{one.place}.source: {one.source} is what {other} changes; right would be the source of {other}, or a task of its own")
+            raise HoldfastError(f"{one.place}.source: {one.source} is what {other} changes; use the source of {other}, or a task of its own")
     return wanted
 
 

@@ -107,6 +107,6 @@ def _refuse(path: str, key: _toml.Key, there: t.Any, line: int | None, directory
         return
     if there.get("mirrors") or any(isinstance(each, dict) and each.get("tls") for each in (there.get("configs") or {}).values()):
         raise HoldfastError(
-            f"{at}: sets registry.mirrors or registry.configs.*.tls, beside which containerd accepts no config_path; "
+            f"{at}: sets registry.mirrors or registry.configs.*.tls, and containerd accepts no config_path together with them; "
             f"move them to hosts.toml files below {directory}, or leave containerd out of clients"
         )

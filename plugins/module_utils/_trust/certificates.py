@@ -60,7 +60,7 @@ def read_ca_certificates(run_program: Run, text: str, *, parameter: str, now: da
         place = f"{parameter}: certificate {number}"
         certificate = _read_ca_certificate(run_program, der, place)
         if certificate.not_after <= now:
-            raise HoldfastError(f"{place} ({shown(certificate.subject)}) expired on {on_day(certificate.not_after)}; right would be the CA's current one")
+            raise HoldfastError(f"{place} ({shown(certificate.subject)}) expired on {on_day(certificate.not_after)}; use the CA's current one")
         certificates[der] = certificate
     return list(certificates.values())
 
@@ -68,14 +68,14 @@ def read_ca_certificates(run_program: Run, text: str, *, parameter: str, now: da
 def read_blocks(text: str, *, parameter: str) -> list[bytes]:
     """The DER of the certificates in a PEM text. Raises HoldfastError when there is none, or anything else."""
     if "PRIVATE KEY" in text:
-        raise HoldfastError(f"{parameter}: holds a private key; right would be certificates only")
+        raise HoldfastError(f"{parameter}: holds a private key; use certificates only")
     blocks = _BEGIN.split(text)[1:]
     if not blocks:
-        raise HoldfastError(f"{parameter}: holds no certificate; right would be PEM text that starts with -----BEGIN CERTIFICATE-----")
+        raise HoldfastError(f"{parameter}: holds no certificate; use PEM text that starts with -----BEGIN CERTIFICATE-----")
     found = []
     for number, (label, rest) in enumerate(zip(blocks[::2], blocks[1::2]), start=1):
         if label != "CERTIFICATE":
-            raise HoldfastError(f"{parameter}: block {number} is a {label[:40]!r}; right would be CERTIFICATE blocks only")
+            raise HoldfastError(f"{parameter}: block {number} is a {label[:40]!r}; use CERTIFICATE blocks only")
         body, end, _rest = rest.partition(_END)
         if not end:
             raise HoldfastError(f"{parameter}: certificate {number} has no line {_END}")
@@ -112,7 +112,7 @@ def _read_ca_certificate(run_program: Run, der: bytes, place: str) -> Certificat
     if not found:
         facts = _ask_openssl(run_program, der)
         named = f" ({shown(facts.subject)})" if facts else ""
-        raise HoldfastError(f"{place}{named} is no CA's: its basicConstraints are not CA:TRUE; right would be the certificate of the CA")
+        raise HoldfastError(f"{place}{named} is no CA's: its basicConstraints are not CA:TRUE; use the certificate of the CA")
     return found[0]
 
 

@@ -33,7 +33,7 @@ class ClientPair:
         if not facts.is_for_clients:
             raise HoldfastError(
                 f"{place} is not for clients: its extendedKeyUsage lacks clientAuth, or its keyUsage digitalSignature; "
-                "right would be a client certificate, first in the file"
+                "use a client certificate, first in the file"
             )
         if facts.not_after <= now:
             raise HoldfastError(f"{place} expired on {on_day(facts.not_after)}; renew it first")
@@ -47,7 +47,7 @@ class ClientPair:
         _read(self.files.key, self.names.key)
         mode = stat.S_IMODE(os.stat(self.files.key).st_mode)
         if mode & stat.S_IRWXO:
-            raise HoldfastError(f"{self.names.key}: {self.files.key} is open to every user (mode {mode:04o}); right would be 0600, or 0640 with a group")
+            raise HoldfastError(f"{self.names.key}: {self.files.key} is open to every user (mode {mode:04o}); use 0600, or 0640 with a group")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_ciphers("ALL:@SECLEVEL=0")  # what is strong enough is the server's to say
         load_pair(context, self.files, self.names)
@@ -55,7 +55,7 @@ class ClientPair:
 
 def _read(path: str, name: str) -> bytes:
     if not os.path.isfile(path):
-        raise HoldfastError(f"{name}: {path} {'is not a file' if os.path.exists(path) else 'does not exist'}; right would be a file on the host")
+        raise HoldfastError(f"{name}: {path} {'is not a file' if os.path.exists(path) else 'does not exist'}; use a file on the host")
     try:
         return read_bytes(path) or b""
     except HoldfastError as error:

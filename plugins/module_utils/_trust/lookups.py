@@ -54,7 +54,7 @@ def _is_there(directory: str, scope: str, entry: dict[str, t.Any]) -> bool:
         wanted = {key: value if isinstance(value, str) else json.dumps(value) for key, value in entry.items()}
         if there is None or any(there.get(key) != value for key, value in wanted.items()):
             line = ", ".join(f"{key}: {value}" for key, value in wanted.items())
-            raise HoldfastError(f"{path}: has an entry for {scope} already, and podman takes only one; right would be '{line}' in it, or no entry for it there")
+            raise HoldfastError(f"{path}: has an entry for {scope} already, and podman takes only one; use '{line}' there, or remove the entry")
         return True
     return False
 

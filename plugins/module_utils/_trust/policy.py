@@ -145,7 +145,7 @@ class _Merge:
             if there is not None and not is_ours:
                 raise HoldfastError(
                     f"{requirement.place}.scope: {self.wanted.policy} has another entry for {scope}, which this module did not write or which was changed "
-                    "since; right would be to remove it there, or to leave the scope out here"
+                    "since; remove it there, or leave the scope out here"
                 )
             self.lines.append(f"{scope}: {'added' if there is None else 'changed'}, {requirement.kind}")
             self.scopes[scope] = new
@@ -178,10 +178,10 @@ def _check(path: str, policy: dict[str, t.Any]) -> Scopes:
     """The entries for scopes of registries. Raises HoldfastError for what podman refuses as well, so that it is not taken for the module's doing."""
     unknown = sorted(set(policy) - {"default", "transports"})
     if unknown:
-        raise HoldfastError(f"{path}: has a key {unknown[0]!r}, for which podman refuses every image; right would be default and transports alone")
+        raise HoldfastError(f"{path}: has a key {unknown[0]!r}, for which podman refuses every image; use default and transports alone")
     if "default" not in policy:
         raise HoldfastError(
-            f'{path}: has no default, without which podman refuses every image; right would be "default": [{{"type": "insecureAcceptAnything"}}]'
+            f'{path}: has no default, without which podman refuses every image; use "default": [{{"type": "insecureAcceptAnything"}}]'
         )
     _check_list(path, "default", policy["default"])
     transports = policy.get("transports", {})
@@ -231,7 +231,7 @@ def _refuse_old_programs(run_program: Run, wanted: Wanted) -> None:
                 what = "several sigstore keys for one scope" if len(requirement.keys) > 1 else "sigstore keys"
                 raise HoldfastError(
                     f"{requirement.place}.keys: {program} {found[1]}.{found[2]} on this host does not know {what}, and would refuse every image; "
-                    f"right would be {program} {needed[0]}.{needed[1]} or newer{', or one key' if len(requirement.keys) > 1 else ''}"
+                    f"use {program} {needed[0]}.{needed[1]} or newer{', or one key' if len(requirement.keys) > 1 else ''}"
                 )
 
 

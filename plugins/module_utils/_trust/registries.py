@@ -103,7 +103,7 @@ def _plan_kept(directory: str, wanted: Kept) -> tuple[list[Change], list[Change]
 
 def _plan_link(path: str, target: str, parameter: str, ours: bool) -> list[Change]:
     if _place(target) == _place(path):
-        raise HoldfastError(f"{parameter}: {target} is where this module puts its link; right would be a file outside of the stores")
+        raise HoldfastError(f"{parameter}: {target} is where this module puts its link; use a file outside of the stores")
     if os.path.lexists(path) and whole.link_target(path) != target and not (ours and os.path.islink(path)):
         raise HoldfastError(f"{path}: exists and was not put there by this module; remove it or choose another name")
     return Link.plan(path, target)

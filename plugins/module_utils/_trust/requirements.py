@@ -57,14 +57,14 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], *, parameter: str) -> list
         place = f"{parameter}[{number}]"
         scope = _scope(entry["scope"], f"{place}.scope")
         if scope in found:
-            raise HoldfastError(f"{place}.scope: {scope!r} is already in {found[scope].place}; right would be one entry, which may have several keys")
+            raise HoldfastError(f"{place}.scope: {scope!r} is already in {found[scope].place}; use one entry, which may have several keys")
         kind, lookaside = entry.get("type") or "sigstore", entry.get("lookaside") or ""
         if kind == "reject" and entry.get("keys"):
             raise HoldfastError(f"{place}.keys: go with type sigstore or gpg; type reject accepts no image of the scope")
         if kind != "reject" and not entry.get("keys"):
             raise HoldfastError(f"{place}.keys: is missing or empty; type {kind} needs at least one public key")
         if lookaside and (kind != "gpg" or not re.fullmatch(r"(https?|file)://[!-~]+", lookaside)):
-            raise HoldfastError(f"{place}.lookaside: right would be a URL with https, http or file, such as https://sigs.example.com, and type gpg")
+            raise HoldfastError(f"{place}.lookaside: use a URL with https, http or file, such as https://sigs.example.com, and type gpg")
         keys = [key for index, text in enumerate(entry.get("keys") or []) for key in _keys(kind, text, f"{place}.keys[{index}]")]
         found[scope] = Requirement(place, scope, kind, keys, lookaside)
     return list(found.values())
@@ -72,14 +72,14 @@ def parse(entries: t.Sequence[t.Mapping[str, t.Any]], *, parameter: str) -> list
 
 def _scope(text: str, where: str) -> str:
     host, *path = text.split("/")
-    right = "right would be registry.example.com, registry.example.com/team or *.example.com"
+    right = "use registry.example.com, registry.example.com/team or *.example.com"
     if host.startswith("*."):
         problem = dns_problem(host[2:])
         if problem or path:
             raise HoldfastError(f"{where}: {text!r} {problem or 'has a path'}; {right}")
         return text
     if host in _HUB_NAMES:
-        raise HoldfastError(f"{where}: {text!r} never matches; right would be docker.io, or docker.io/library/NAME")
+        raise HoldfastError(f"{where}: {text!r} never matches; use docker.io, or docker.io/library/NAME")
     if "." not in host and ":" not in host and host != "localhost":
         raise HoldfastError(f"{where}: {text!r} does not begin with a registry; {right}")
     parse_endpoint(host, parameter=where)
@@ -95,15 +95,15 @@ def _keys(kind: str, text: str, where: str) -> list[bytes]:
     blocks = _BLOCK.findall(text.replace("\r\n", "\n"))
     if "PRIVATE KEY" in text:
         raise HoldfastError(
-            f"{where}: is a private key, which must stay with whoever signs; right would be the public one ({'cosign.pub' if kind != 'gpg' else wanted})"
+            f"{where}: is a private key, which must stay with whoever signs; use the public one ({'cosign.pub' if kind != 'gpg' else wanted})"
         )
     if not blocks or any(label != wanted for label, _content in blocks):
-        raise HoldfastError(f"{where}: is not a public key for type {kind}; right would be its text, from -----BEGIN {wanted}----- on")
+        raise HoldfastError(f"{where}: is not a public key for type {kind}; use its text, from -----BEGIN {wanted}----- on")
     decoded = [_decoded(content, where) for _label, content in blocks]
     if kind == "gpg":
         return decoded
     if any(not _is_sequence(key) for key in decoded):
-        raise HoldfastError(f"{where}: is damaged; right would be the public key as cosign or openssl has written it")
+        raise HoldfastError(f"{where}: is damaged; use the public key as cosign or openssl has written it")
     lines = [base64.encodebytes(key).decode("ascii").replace("\n", "") for key in decoded]
     return [_pem(line) for line in lines]
 
@@ -115,7 +115,7 @@ def _decoded(content: str, where: str) -> bytes:
     try:
         return base64.b64decode("".join(lines), validate=True)
     except (binascii.Error, ValueError):
-        raise HoldfastError(f"{where}: is damaged; right would be the public key as its program has written it") from None
+        raise HoldfastError(f"{where}: is damaged; use the public key as its program has written it") from None
 
 
 def _is_sequence(der: bytes) -> bool:

@@ -26,11 +26,11 @@ def problems(settings: Settings) -> list[str]:
         if not re.fullmatch(r"[A-Za-z0-9._-]*", settings[name]):
             found.append(f'{name}: "{settings[name]}" is not a word such as {example}')
     if not settings["docker_client_engine_component"]:
-        found.append("docker_client_engine_component: is empty; right would be a component such as stable")
+        found.append("docker_client_engine_component: is empty; use a component such as stable")
     if settings["docker_client_engine_key"] and settings["docker_client_engine_key_url"]:
         found.append("docker_client_engine_key and docker_client_engine_key_url: give one of them")
     if settings["docker_client_engine"] == "docker" and not settings["docker_client_engine_fingerprints"]:
-        found.append("docker_client_engine_fingerprints: is empty; without the fingerprint of its key, a repository is not taken for the right one")
+        found.append("docker_client_engine_fingerprints: is empty; without the fingerprint of its key, a repository cannot be recognised")
     for place, text in enumerate(settings["docker_client_engine_fingerprints"]):
         found += said(parse_fingerprint, text, f"docker_client_engine_fingerprints[{place}]")
     return found + _daemon(settings)

@@ -18,7 +18,7 @@ def problems(settings: Settings) -> list[str]:
         where = f"docker_client_mirrors[{place}]"
         found += endpoint_problem(f"{where}.upstream", entry["upstream"]) + endpoint_problem(f"{where}.mirror", entry["mirror"])
         if entry["upstream"].lower() == entry["mirror"].lower():
-            found.append(f"{where}.mirror: {entry['mirror']} is the upstream itself; right would be the mirror's own address")
+            found.append(f"{where}.mirror: {entry['mirror']} is the upstream itself; use the mirror's own address")
     for place, registry in enumerate(settings["docker_client_search_registries"]):
         found += endpoint_problem(f"docker_client_search_registries[{place}]", registry)
     try:

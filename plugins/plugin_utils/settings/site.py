@@ -121,7 +121,7 @@ def _users(users: list[object]) -> list[str]:
             found.append(f"holdfast_users[{place}].name: {RESERVED}")
         for key in ("password", "password_hash"):
             if isinstance(user, dict) and key in user and user[key] is None:
-                found.append(f"holdfast_users[{place}].{key}: is empty; leave the line out to have a password made up")
+                found.append(f"holdfast_users[{place}].{key}: is empty; leave the line out to have a password generated")
     return found
 
 

@@ -79,7 +79,7 @@ class Trust(t.NamedTuple):
         for crl in [] if self.chain else self.crls or []:
             if all(crl_of_ca([crl], ca) is None for ca in self.cas):
                 raise HoldfastError(
-                    "crl: holds a CRL that none of the CAs of ca_certificate signed; hand on both from one run of the module holdfast.registry.ca"
+                    "crl: holds a CRL that none of the CAs of ca_certificate signed; pass on both from one run of the module holdfast.registry.ca"
                 )
 
 

@@ -95,7 +95,7 @@ def _key_ownership(entry: dict[str, t.Any], where: str, *, check_mode: bool) -> 
 def check_key_mode(mode: t.Any, *, where: str) -> None:
     """Refuse a mode that would open a key to every user."""
     if (Ownership.of(mode, None, None, where=where).mode or 0) & 0o007:
-        raise HoldfastError(f"{where}mode: {mode!r} would open the key to every user; right would be '0600', or '0640' with a group")
+        raise HoldfastError(f"{where}mode: {mode!r} would open the key to every user; use '0600', or '0640' with a group")
 
 
 class Issuer(t.NamedTuple):

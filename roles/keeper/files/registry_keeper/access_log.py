@@ -69,7 +69,7 @@ class AccessLog:
         except FileNotFoundError:
             return  # not written yet, or being rotated: the next look finds it under its other name
         except (OSError, EOFError) as error:
-            raise KeeperError(f"{path}: cannot be read, so nothing is known about what clients have just found: {error}") from error
+            raise KeeperError(f"{path}: cannot be read, so nothing is known about what clients have found recently: {error}") from error
 
     def _lines(self, file: t.Any, found: set[bytes]) -> int:
         """Read whole lines; returns the number of bytes read. A line that is still being written is left for the next look."""

@@ -215,7 +215,7 @@ def _mend(work: Collection, this: Run, marked: Mark) -> None:
         uploads += this.take(relative)
     work.report.add(mended_links=len(mended.written), taken_links=len(mended.taken), abandoned_uploads=uploads)
     if mended.written or mended.taken:
-        work.report.say(f"mended: {len(mended.written)} empty links written again, {len(mended.taken)} links to nothing taken")
+        work.report.say(f"repaired: {len(mended.written)} empty links written again, {len(mended.taken)} links to nothing taken")
     if uploads:
         work.report.say(f"taken: {uploads} abandoned uploads")
     for path in mended.unknown:

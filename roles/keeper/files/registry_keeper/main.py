@@ -22,7 +22,7 @@ from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
-    "status": ("status", "say how the registry is, and what needs a hand", False),
+    "status": ("status", "say how the registry is, and what needs attention", False),
     "metrics": ("metrics", "the same as metrics for Prometheus", False),
     "reserve": ("reserve", "say whether there is space for uploads", False),
     "collect": ("collect", "take what no tag needs into the quarantine, while the registry runs", True),

@@ -62,7 +62,7 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
         for digest in sorted(left[source.name])[:_NAMED]:
             report.warn(f"{source.name}: {digest} is in none of the backups that were looked in; push it again, or delete the images that have it")
     if not any(wanted.values()):
-        report.say("nothing is to be repaired" if status == DONE else "what scrub found is nothing that a backup could mend; see its output")
+        report.say("nothing is to be repaired" if status == DONE else "a backup cannot repair what scrub found; see its output")
     report.add(instances=outcome)
     return status
 

@@ -327,7 +327,7 @@ def test_a_pair_that_no_server_could_accept_is_refused_with_the_name_of_the_file
         (pair._replace(key="/\0"), "client_key: .* cannot be read: embedded null"),
         (pair._replace(certificate=str(rubbish)), "client_cert: .*rubbish holds no valid PEM certificate"),
         (pair._replace(key=str(rubbish)), "client_key: .*rubbish is not a private key in PEM form"),
-        (pair._replace(key=str(encrypted)), "client_key: .*encrypted is encrypted; right would be a key without a passphrase"),
+        (pair._replace(key=str(encrypted)), "client_key: .*encrypted is encrypted; use a key without a passphrase"),
         (pair._replace(key=authority.client("other").key), "client_key: .*other.key is not the key of .*client.crt"),
     ):
         with pytest.raises(HoldfastError, match=f"^{message}"):

@@ -114,7 +114,7 @@ def test_a_host_name_is_one_everywhere(name):
 )
 def test_what_is_no_host_name_says_why(name, why):
     assert dns_problem(name) == host_problem(name) == why
-    with pytest.raises(HoldfastError, match=f"^endpoint: .* has no valid host name or address: it {re.escape(why)}; right would be"):
+    with pytest.raises(HoldfastError, match=f"^endpoint: .* has no valid host name or address: it {re.escape(why)}; use"):
         parse_endpoint(name, parameter="endpoint")
 
 
@@ -134,7 +134,7 @@ def test_a_file_name_is_one_everywhere(name):
 
 @pytest.mark.parametrize("name", ["", ".hidden", "-x", "_x", "a/b", "..", "a b", "a\n", "ä", "x" * 201])
 def test_what_is_no_file_name_is_refused_with_its_place(name):
-    with pytest.raises(HoldfastError, match=r"^names\[2\]: .* cannot name a file; right would be letters"):
+    with pytest.raises(HoldfastError, match=r"^names\[2\]: .* cannot name a file; use letters"):
         check_file_name(name, "names[2]")
 
 

@@ -288,7 +288,7 @@ def test_a_key_that_is_an_option_of_the_unit_is_refused(put):
 
 def test_another_file_that_the_unit_names_is_pointed_out(put, tmp_path):
     (tmp_path / "bin/systemctl").write_text(SYSTEMCTL.replace("-H fd://", "--config-file=/srv/daemon.json"))
-    assert "right would be /srv/daemon.json" in put({"debug": True})["msg"]
+    assert "use /srv/daemon.json" in put({"debug": True})["msg"]
 
 
 def test_without_an_engine_there_is_a_warning(run, file, monkeypatch, tmp_path):

@@ -146,7 +146,7 @@ def test_any_further_registry_may_have_networks():
     assert resolved(other, rules=ANYBODY)["other"]["networks"] == ["192.0.2.0/24"]
 
 
-NOT_AN_UPSTREAM = "is no upstream for clients but a repository: right would be a name with a dot or a port, such as docker.io"
+NOT_AN_UPSTREAM = "is no upstream for clients but a repository: use a name with a dot or a port, such as docker.io"
 
 
 @pytest.mark.parametrize(

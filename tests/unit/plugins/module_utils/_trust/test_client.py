@@ -101,7 +101,7 @@ class TestWhatIsRefused:
             ("client_certificate_path", pair(str(tmp_path), client.files.key)),
             ("client_key_path", pair(client.files.certificate, str(tmp_path / "fifo"))),
         ):
-            with pytest.raises(HoldfastError, match=f"^{parameter}: .*; right would be a file on the host"):
+            with pytest.raises(HoldfastError, match=f"^{parameter}: .*; use a file on the host"):
                 wrong.check(run_program, NOW)
 
 

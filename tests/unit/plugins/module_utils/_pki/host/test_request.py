@@ -263,7 +263,7 @@ def test_a_key_gets_its_owner_group_and_mode_and_keeps_them_through_every_step(t
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"mode": "0644"}, r"^certificates\[1\]\.mode: '0644' would open the key to every user; right would be '0600'"),
+        ({"mode": "0644"}, r"^certificates\[1\]\.mode: '0644' would open the key to every user; use '0600'"),
         ({"mode": 384}, r"^certificates\[1\]\.mode: write it in octal and in quotes"),
         ({"owner": "no-such-user"}, r"^certificates\[1\]\.owner: there is no user 'no-such-user' on this host"),
     ],
