@@ -162,7 +162,7 @@ OPTIONS: Options = {
             "region": {"type": "str", "default": "us-east-1"},
             "bucket": {"type": "str", "required": True},
             "prefix": {"type": "str", "default": ""},
-            "access_key": {"type": "str", "required": True, "no_log": True},
+            "access_key": {"type": "str", "required": True, "no_log": False},
             "secret_key": {"type": "str", "required": True, "no_log": True},
             "ca_certificate": {"type": "str", "default": "", "no_log": True},
             "path_style": {"type": "bool", "default": True},

@@ -35,7 +35,7 @@ class Place:
     def key(self, name: str) -> str:
         return f"{self.prefix}{name}"
 
-    def bytes(self, count: int) -> bytes:
+    def random(self, count: int) -> bytes:
         """Random content, so that no object is like another."""
         return os.urandom(count)
 
@@ -133,7 +133,7 @@ class Place:
 
 def objects(at: Place) -> None:
     """An object that is written, read, listed, overwritten and removed."""
-    first, second = at.bytes(1500), at.bytes(700)
+    first, second = at.random(1500), at.random(700)
     at.put("object", first)
     at.reads("read after write", "object", first)
     at.shows("list after write", "object", len(first))
@@ -177,7 +177,7 @@ def directories(at: Place) -> None:
 
 def uploads(at: Place) -> None:
     """An upload that is found again by the lists of uploads and of parts, as after a registry was restarted or by another host."""
-    content = at.bytes(3000)
+    content = at.random(3000)
     upload = at.begun("upload")
     if upload not in at.uploads("upload"):
         at.wrong("list of uploads", "an upload that was begun just now is not listed")
@@ -193,7 +193,7 @@ def uploads(at: Place) -> None:
 
 def parts(at: Place) -> None:
     """A large object in two parts, and another upload that goes on with it, by copying it as its first part."""
-    first, second, third = at.bytes(PART), at.bytes(2000), at.bytes(1000)
+    first, second, third = at.random(PART), at.random(2000), at.random(1000)
     upload = at.begun("large")
     tags = [at.sent("large", upload, 1, first), at.sent("large", upload, 2, second)]
     if at.parts("large", upload) != {1: len(first), 2: len(second)}:
@@ -210,7 +210,7 @@ def parts(at: Place) -> None:
 
 def copies(at: Place) -> None:
     """An object that is moved: copied, and then removed where it was."""
-    content = at.bytes(1200)
+    content = at.random(1200)
     at.put("source", content)
     source = urllib.parse.quote(f"{at.client.bucket.name}/{at.key('source')}")
     at.asked("copy", "PUT", "target", headers={"x-amz-copy-source": source, **at.client.bucket.encryption})
@@ -224,7 +224,7 @@ def copies(at: Place) -> None:
 def aborts(at: Place) -> None:
     """An upload that is given up, and leaves nothing."""
     upload = at.begun("given-up")
-    at.sent("given-up", upload, 1, at.bytes(500))
+    at.sent("given-up", upload, 1, at.random(500))
     at.asked("abort", "DELETE", "given-up", query={"uploadId": upload})
     if upload in at.uploads("given-up"):
         at.wrong("abort", "an upload that was given up just now is still listed")
@@ -236,7 +236,7 @@ def aborts(at: Place) -> None:
 
 def ranges(at: Place) -> None:
     """Parts of an object, as a registry and a gateway ask for them, and by URLs that are signed as a redirect's is."""
-    content = at.bytes(4000)
+    content = at.random(4000)
     at.put("ranged", content)
     for asked, expected in (("bytes=1000-", content[1000:]), ("bytes=0-0", content[:1]), ("bytes=1000-1999", content[1000:2000])):
         for in_url in (False, True):

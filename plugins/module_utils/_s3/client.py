@@ -23,6 +23,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._names import En
 from ansible_collections.holdfast.registry.plugins.module_utils._s3.signing import Credentials, Unsigned, presigned, signed_headers
 
 _PAUSES = (0.2, 0.6)
+_BUSY = (429, 500, 502, 503, 504)
 _LIMIT = 16 * 1024 * 1024
 # What the store says about who asks, rather than about what is stored. None of it gets better by asking for something else.
 _KINDS = {
@@ -48,8 +49,8 @@ _MEANS = {
 class StoreError(HoldfastError):
     """A request got no response, or one that says why it was not done.
 
-    kind is that of RequestError (dns, connect, tls, timeout, http), or credentials, permissions, clock, bucket, region,
-    unavailable (status 429 or 5xx) or refused.
+    kind is that of RequestError (dns, connect, tls, timeout, http), or credentials, permissions, clock, bucket, region
+    or unavailable (status 429, 500, 502, 503 or 504).
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -148,16 +149,16 @@ class Client:
     ) -> Answer:
         """Send a request for an object, or for the bucket where key is empty. in_url signs the URL, as for a redirect.
 
-        Statuses 429 and 5xx and failed connections are tried again. Any other status is returned, but for those that say something about who
-        asks. Raises StoreError for these, and if there is no response until the deadline.
+        A store that is busy or fails, and failed connections, are asked again. Any other status is returned, but for those that say something
+        about who asks. Raises StoreError for these, and if there is no response until the deadline.
         """
-        attempt = 0
+        attempt, doing = 0, f"{method} of {key or 'the bucket'}{''.join(f' ?{name}' for name in query or {})}"
         while True:
             try:
                 answer = self._once(method, key, query or {}, headers or {}, body, in_url)
-                if answer.status != 429 and answer.status < 500:
-                    return self._unless_about_us(answer, f"{method} of {key or 'the bucket'}{''.join(f' ?{name}' for name in query or {})}")
-                error = StoreError("unavailable", f"status {answer.status}{_code_of(answer, ' ({})')}")
+                if answer.status not in _BUSY:
+                    return answer if in_url else self._unless_about_us(answer, doing)
+                error = StoreError("unavailable", f"status {code_of(answer)} to {doing}, and to {len(_PAUSES)} further attempts")
             except RequestError as failed:
                 error = StoreError(failed.kind, _without_query(str(failed)))
             if attempt == len(_PAUSES):

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._s3 import checks
-from ansible_collections.holdfast.registry.plugins.module_utils._s3.client import Bucket, Client, StoreError
+from ansible_collections.holdfast.registry.plugins.module_utils._s3.client import Bucket, Client, StoreError, code_of
 
 DIRECTORY = "holdfast-probe"
 # What a probe that was killed has left is removed by a later one.
@@ -112,7 +112,7 @@ def _reached(client: Client) -> list[str]:
     left_out = client.find_addresses()
     answer = client.ask("GET", query={"prefix": _directory(client.bucket), "max-keys": "1"})
     if answer.status != 200:
-        raise StoreError("http", f"a list of the bucket: status {checks.code_of(answer)} instead of 200")
+        raise StoreError("http", f"a list of the bucket: status {code_of(answer)} instead of 200")
     if b"ListBucketResult" not in answer.content:
         raise StoreError("http", f"what responds is no S3 store: the list of a bucket begins with {answer.content[:40]!r}")
     return left_out

@@ -37,7 +37,7 @@ class Wanted(t.NamedTuple):
 
 def wanted_stores(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
     """The stores of the parameter of that name. Raises HoldfastError naming the entry and the key that is wrong."""
-    found = []
+    found: list[Wanted] = []
     for index, entry in enumerate(entries):
         place = f"stores[{index}]"
         if not _NAME.fullmatch(entry["name"]):
