@@ -175,6 +175,13 @@ def writes(path, _mode, flags):
     return path == "." or bool(flags & os.O_CREAT)
 
 
+def copy_of(prepared, step):
+    """A copy of a directory that was prepared once, beside it, for the run that is killed at this step."""
+    place = prepared.parent / str(step)
+    shutil.copytree(prepared, place, symlinks=True)
+    return place
+
+
 def killed_at(step, work):
     """Run work() in a process that is killed at its step-th step. Returns whether it was killed."""
     child = os.fork()

@@ -25,6 +25,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     asked,
     ca,
     converge,
+    copy_of,
     entry,
     in_children,
     install,
@@ -80,11 +81,12 @@ def whole(root):
 @pytest.mark.parametrize("changed", [None, {"key_type": "ed25519"}, {"names": ["new.example.org"]}])
 def test_killed_at_any_step_files_are_whole_and_the_next_run_finishes(tmp_path, changed):
     kills = 0
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    if changed:
+        converge(prepared)
     for step in itertools.count():
-        root = tmp_path / str(step)
-        root.mkdir()
-        if changed:
-            converge(root)
+        root = copy_of(prepared, step)
         if not killed_at(step, lambda root=root: converge(root, entry(**(changed or {})))):
             break
         kills += 1

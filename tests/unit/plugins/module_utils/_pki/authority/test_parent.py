@@ -19,6 +19,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     NOW,
     PASSPHRASE,
     ca,
+    copy_of,
     csr,
     install,
     killed_at,
@@ -208,12 +209,13 @@ def test_a_missing_crl_of_the_parent_is_warned_of(tmp_path, root):
 
 
 def test_killed_at_any_step_the_next_run_finishes(tmp_path, root):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    for name in ("root.key", "root.crt"):
+        (prepared / name).write_bytes((tmp_path / name).read_bytes())
+    below(prepared, root)
     for step in itertools.count():
-        place = tmp_path / str(step)
-        place.mkdir()
-        for name in ("root.key", "root.crt"):
-            (place / name).write_bytes((tmp_path / name).read_bytes())
-        below(place, root)
+        place = copy_of(prepared, step)
         killed = killed_at(step, lambda: below(place, root, generation=2))  # noqa: B023 - run at once
         below(place, root, generation=2)
         assert pair_matches(place / "tls")

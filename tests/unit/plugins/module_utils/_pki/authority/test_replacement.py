@@ -19,6 +19,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     asked,
     ca,
     converge,
+    copy_of,
     killed_at,
     needs,
     needs_openssl,
@@ -184,13 +185,14 @@ def test_constraints_are_in_the_certificate_and_a_change_is_a_reason(tmp_path):
 @pytest.mark.parametrize("changed", [{"passphrase": None}, {"passphrase": PASSPHRASE}])
 def test_killed_at_any_step_of_a_replacement_the_next_run_finishes_it(tmp_path, changed):
     wanted = {"generation": 2, "key_type": "ed25519", **changed}
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    converge(prepared)
+    old = (prepared / "tls/registry.crt").read_text()
+    for name in ("ca-bundle.crt", "ca.crl"):  # as in a CA that was made with other tools
+        (prepared / "ca" / name).unlink()
     for step in itertools.count():
-        root = tmp_path / str(step)
-        root.mkdir()
-        converge(root)
-        old = (root / "tls/registry.crt").read_text()
-        for name in ("ca-bundle.crt", "ca.crl"):  # as in a CA that was made with other tools
-            (root / "ca" / name).unlink()
+        root = copy_of(prepared, step)
         if not killed_at(step, lambda root=root: ca(root / "ca", **wanted)):
             break
         sign(root / "ca", [asked()], passphrase=changed["passphrase"])  # the CA works at every instant
@@ -206,10 +208,11 @@ def test_killed_at_any_step_of_a_replacement_the_next_run_finishes_it(tmp_path, 
 
 
 def test_a_replacement_that_was_cut_short_and_is_no_longer_wanted_leaves_the_old_ca(tmp_path):
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    before = ca(prepared)["certificate"]
     for step in itertools.count():
-        root = tmp_path / str(step)
-        root.mkdir()
-        before = ca(root)["certificate"]
+        root = copy_of(prepared, step)
         if not killed_at(step, lambda root=root: ca(root, generation=2)):
             break
         if (root / "ca.crt").read_text() == before:
