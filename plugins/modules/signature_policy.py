@@ -25,7 +25,7 @@ options:
     required: true
   policies:
     description:
-      - All that is required under O(name). With an empty list, everything that was is no longer.
+      - All that is required under O(name). An empty list removes all requirements that were there under it.
     type: list
     elements: dict
     required: true
