@@ -101,9 +101,7 @@ def parse_endpoint(text: str, *, parameter: str) -> Endpoint:
     host, port = match["host"], match["port"]
     problem = _ipv6_problem(host) if text.startswith("[") else host_problem(host)
     if problem:
-        raise HoldfastError(
-            f"{parameter}: {text!r} has no valid host name or address: it {problem}; use registry.example.com, 192.0.2.1 or [2001:db8::1]"
-        )
+        raise HoldfastError(f"{parameter}: {text!r} has no valid host name or address: it {problem}; use registry.example.com, 192.0.2.1 or [2001:db8::1]")
     if port is not None and not (_PORT.fullmatch(port) and int(port) <= 65535):
         raise HoldfastError(f"{parameter}: {text!r} has no valid port after the colon; use a number from 1 to 65535")
     return Endpoint(host, None if port is None else int(port))

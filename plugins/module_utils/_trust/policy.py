@@ -180,9 +180,7 @@ def _check(path: str, policy: dict[str, t.Any]) -> Scopes:
     if unknown:
         raise HoldfastError(f"{path}: has a key {unknown[0]!r}, for which podman refuses every image; use default and transports alone")
     if "default" not in policy:
-        raise HoldfastError(
-            f'{path}: has no default, without which podman refuses every image; use "default": [{{"type": "insecureAcceptAnything"}}]'
-        )
+        raise HoldfastError(f'{path}: has no default, without which podman refuses every image; use "default": [{{"type": "insecureAcceptAnything"}}]')
     _check_list(path, "default", policy["default"])
     transports = policy.get("transports", {})
     for place, entries in [("transports", transports), *((f"transports.{name}", entries) for name, entries in _items(transports))]:

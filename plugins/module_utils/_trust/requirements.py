@@ -94,9 +94,7 @@ def _keys(kind: str, text: str, where: str) -> list[bytes]:
     wanted = _GPG if kind == "gpg" else _PUBLIC
     blocks = _BLOCK.findall(text.replace("\r\n", "\n"))
     if "PRIVATE KEY" in text:
-        raise HoldfastError(
-            f"{where}: is a private key, which must stay with whoever signs; use the public one ({'cosign.pub' if kind != 'gpg' else wanted})"
-        )
+        raise HoldfastError(f"{where}: is a private key, which must stay with whoever signs; use the public one ({'cosign.pub' if kind != 'gpg' else wanted})")
     if not blocks or any(label != wanted for label, _content in blocks):
         raise HoldfastError(f"{where}: is not a public key for type {kind}; use its text, from -----BEGIN {wanted}----- on")
     decoded = [_decoded(content, where) for _label, content in blocks]
