@@ -61,12 +61,12 @@ lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
 	ruff check .
 	ruff format --check .
 	mypy
-	$(bin)/python tests/prose.py
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
 	cd $(collection) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
 	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$')
 	$(bin)/python tests/role_readmes.py --check
+	$(bin)/python tests/prose.py
 
 .PHONY: sanity
 sanity: $(venv)/test.done ## ansible-test sanity
