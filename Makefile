@@ -6,13 +6,14 @@ SHELL := /bin/bash
 INVENTORY ?= inventories/demo
 PYTHON ?= python3
 KILLS ?= 200
+MATRIX ?=
 HOLDFAST_LAB_PREFIX ?= holdfast
 DEMO := $(HOLDFAST_LAB_PREFIX)-demo-registry $(HOLDFAST_LAB_PREFIX)-demo-client
 
 venv := .venv
 bin := $(venv)/bin
 collection := .cache/collections/ansible_collections/holdfast/registry
-export HOLDFAST_LAB_PREFIX
+export HOLDFAST_LAB_PREFIX MATRIX
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
@@ -56,16 +57,22 @@ test: SEED := 1
 test: lint docs-site sanity units faults integration scenarios ## Check everything: lint, documentation, sanity, unit tests, faults, modules and scenarios on real hosts
 
 .PHONY: lint
-lint: $(venv)/test.done ## Check the style of YAML, Ansible and Python
+lint: $(venv)/test.done ## Check YAML, Ansible, Python, shell, spelling, licenses, workflows and what Galaxy says
 	yamllint --strict .
+	git ls-files -z | xargs -0 codespell
+	reuse lint --quiet || { reuse lint; exit 1; }
+	$(bin)/python tests/license_headers.py
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.renovate renovate.json
 	ruff check .
 	ruff format --check .
 	mypy
 	ansible-lint --offline --profile production
 	antsibull-changelog lint
 	cd $(collection) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
-	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$')
+	shellcheck --severity=warning $$(git ls-files -z | xargs -0 grep -lIE '^#!.*sh$$|^# shellcheck shell=')
 	$(bin)/python tests/role_readmes.py --check
+	tests/galaxy-import
 	$(bin)/python tests/prose.py
 
 .PHONY: sanity
@@ -73,8 +80,12 @@ sanity: $(venv)/test.done ## ansible-test sanity
 	tests/ansible-test sanity
 
 .PHONY: sanity-all
-sanity-all: ## the same on every ansible-core from 2.17 to 2.21 for which a Python is installed
+sanity-all: ## the same on every ansible-core from 2.17 to 2.21 for which a Python is installed (MATRIX=2.17 for one)
 	tests/every-core sanity
+
+.PHONY: test-matrix
+test-matrix: ## Units and playbooks on every ansible-core, and with the libraries of Ubuntu 22.04 and 24.04 (MATRIX=ubuntu-22.04 for one)
+	@status=0; for part in playbooks units; do tests/every-core $$part || status=1; done; exit $$status
 
 .PHONY: units
 units: $(venv)/test.done ## ansible-test units
@@ -128,8 +139,18 @@ docs-site: .cache/docs/venv/done ## Build the documentation site into .cache/doc
 	@echo "Look at it: .cache/docs/html/index.html"
 
 .PHONY: dist
-dist: $(venv)/site.done ## Build the collection's archive
-	ansible-galaxy collection build --force --output-path .cache/dist
+dist: $(venv)/test.done ## Build the collection's archive, and have Galaxy's importer read it
+	tests/galaxy-import
+
+.PHONY: release-check publish
+release-check: $(venv)/test.done ## Check that this checkout is RELEASE=1.2.0, and build its archive and notes
+	tests/release-check $(RELEASE)
+publish: release-check ## Publish the archive of RELEASE=1.2.0 to Galaxy, with the token in GALAXY_API_KEY
+	ansible-galaxy collection publish .cache/dist/holdfast-registry-$(RELEASE).tar.gz
+# Ansible reads the token from its environment: on the command line every user of the machine could see it.
+publish: export ANSIBLE_GALAXY_SERVER_LIST := galaxy
+publish: export ANSIBLE_GALAXY_SERVER_GALAXY_URL := https://galaxy.ansible.com/
+publish: export ANSIBLE_GALAXY_SERVER_GALAXY_TOKEN = $(GALAXY_API_KEY)
 
 is_demo = $(filter inventories/demo inventories/demo/%,$(INVENTORY))
 

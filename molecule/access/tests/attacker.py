@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the registry's host: plays attacks as they are written, byte by byte, and says what came of each.
 
 Reads {"port", "users", "attacks"} as JSON and prints {"values", "outcomes"}. Nothing between this program and nginx makes a

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is tried against the registry. Each attack has a name, and the statuses with which it may be answered.
 
 Values in <> are filled in on the registry's host. alice may pull and push below team-a, bob everything below team-b; in

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Runs on the registry's host: many addresses guess, while one user stays logged in and others log in for the first time.
 
 Reads an order as JSON and prints what the users felt. Every loop ends after the seconds ordered.

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is tried with headers, credentials, several requests in one and addresses that are nobody's business."""
 
 from attacks import ATTACKS, FORM, HOST, OWN, SECRET, UPLOADS, attack, http2, raw

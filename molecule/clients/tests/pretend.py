@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A registry that answers as others do: over plain HTTP, with a certificate that nobody knows, and with a limit.
 
 Runs on a host of the scenario: pretend.py CERTIFICATE KEY.

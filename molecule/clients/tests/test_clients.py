@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each client of a host is trusted, logs in, pushes and pulls; verify.yml proves it and leaves nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the settings of docker_client list, and no longer list: logins, members of the group docker, images that must be signed.
 
 podman, skopeo and buildah accept what is signed, and nothing else, where the settings say so.

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Releases of upstream: installed side by side, and back with one run. What one version has stored the other serves.
 
 The releases are made of the package's own program, under two version numbers. HOLDFAST_REGISTRY_ARCHIVE=FILE names a real

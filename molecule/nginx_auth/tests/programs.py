@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What runs on the gateway's host for the tests of mirrors: an upstream, and a registry that says what it is asked."""
 
 UPSTREAM_PORT = 5003

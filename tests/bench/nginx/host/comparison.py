@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A second nginx on the gateway's host, with what the gateway is compared to: no password, auth_basic, a static file.
 
 It is a process of its own with a configuration directory and a user of its own. What decides about speed and has nothing

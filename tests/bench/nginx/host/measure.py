@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The speed of the gateway beside a second nginx. Runs on the gateway's host, over its loopback.
 
 Contenders take short turns, round after round, until every ratio of the row is sure or the row has had its time.

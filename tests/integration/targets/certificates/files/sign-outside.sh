@@ -1,4 +1,7 @@
 #!/bin/sh
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 # Two certificates that the CA must not sign: another domain, another address.
 set -eu
 cd "$1"

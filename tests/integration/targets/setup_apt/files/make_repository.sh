@@ -1,4 +1,7 @@
 #!/bin/sh
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 # An apt repository below the directory $1, signed with keys of its own, in the suite trixie: versions 1.0 and 2.0 of the packages $2, each with what
 # the directory $3/PACKAGE has below /. $1/gpg is the key, $1/expired.gpg one that has expired, $1/other.gpg another; each has its fingerprint beside it.
 set -eu

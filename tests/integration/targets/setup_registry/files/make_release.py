@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """make_release.py VERSION FILE: an archive like upstream's, of the packaged registry that says it is of that version.
 
 Writes FILE, the same whenever it is made, and as upstream does its checksum to FILE.sha256.
