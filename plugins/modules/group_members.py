@@ -18,6 +18,7 @@ requirements:
   - gpasswd, which is in the package C(passwd) or C(shadow-utils)
 extends_documentation_fragment:
   - holdfast.registry.attributes
+  - holdfast.registry.record
 options:
   group:
     description: The group. It must exist, unless O(users) is empty.
@@ -29,10 +30,6 @@ options:
       - With an empty list, all users whom this module has added under O(name) leave the group.
     type: list
     elements: str
-    required: true
-  name:
-    description: What the record of the added users is kept under. Give each playbook or role that uses the module a name of its own.
-    type: str
     required: true
 attributes:
   check_mode:

@@ -18,11 +18,8 @@ description:
   - podman, buildah, skopeo and CRI-O read these files each time. The Docker engine reads neither, and has nothing like them.
 extends_documentation_fragment:
   - holdfast.registry.attributes
+  - holdfast.registry.record
 options:
-  name:
-    description: What the record of the entries is kept under. Give each playbook or role that uses the module a name of its own.
-    type: str
-    required: true
   policies:
     description:
       - All that is required under O(name). An empty list removes all requirements that were there under it.
