@@ -100,7 +100,9 @@ def manage(
     enabled = systemd.enabled(names)
     paths = list(pending) if check_mode else []
     # Planned before the first of them is stopped, and so with the reasons for it.
-    early = {wanted.name: _Service(wanted, units[wanted.name], enabled[wanted.name], systemd, waiting, paths, drain) for wanted in services if wanted.stop_first}
+    early = {
+        wanted.name: _Service(wanted, units[wanted.name], enabled[wanted.name], systemd, waiting, paths, drain) for wanted in services if wanted.stop_first
+    }
     stopped = {name: service for name, service in early.items() if service.stop_for_restart(check_mode)}
     results: list[dict[str, t.Any]] = []
     for wanted in services:

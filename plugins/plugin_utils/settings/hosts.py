@@ -19,8 +19,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
     if not servers:
         return ["registry_servers: the group must have at least one host, which runs the registry"]
     found = range_problem("holdfast_drain_seconds", settings["holdfast_drain_seconds"], 0, 3600, " seconds")
-    found += _redis(settings, servers) + _keeper(settings)
-    return found + (_several(settings, servers) if len(servers) > 1 else [])
+    return [*found, *_redis(settings, servers), *_keeper(settings), *(_several(settings, servers) if len(servers) > 1 else [])]
 
 
 def _several(settings: Settings, servers: list[str]) -> t.Iterator[str]:
@@ -33,10 +32,7 @@ def _several(settings: Settings, servers: list[str]) -> t.Iterator[str]:
     for number, instance in enumerate(settings["registry_instances"]):
         if not isinstance(instance, dict) or instance.get("mirror") or instance.get("state") == "absent" or s3_of(instance.get("storage")):
             continue
-        yield (
-            f"registry_instances[{number}].storage: is in files, which the {len(servers)} hosts of registry_servers cannot share: "
-            f"set it to {_EXAMPLE}"
-        )
+        yield (f"registry_instances[{number}].storage: is in files, which the {len(servers)} hosts of registry_servers cannot share: set it to {_EXAMPLE}")
     if settings["holdfast_certificate_source"] == "acme" and settings["acme_challenge"] == "http-01":
         yield (
             "acme_challenge: with http-01 the ACME server asks any of the hosts, and only one has the answer; "

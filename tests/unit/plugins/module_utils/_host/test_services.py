@@ -13,7 +13,16 @@ from ansible_collections.holdfast.registry.plugins.module_utils._host import ser
 from ansible_collections.holdfast.registry.plugins.module_utils._host.drain import WORDS, Drain
 
 NAME = "cache.service"
-DEFAULTS = {"restart": False, "reload": False, "stop_first": False, "reload_before_restart": False, "enabled": None, "new_workers": False, "answers": None, "drains": False}
+DEFAULTS = {
+    "restart": False,
+    "reload": False,
+    "stop_first": False,
+    "reload_before_restart": False,
+    "enabled": None,
+    "new_workers": False,
+    "answers": None,
+    "drains": False,
+}
 
 
 class Manager:

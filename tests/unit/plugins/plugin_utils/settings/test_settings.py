@@ -360,9 +360,3 @@ def test_a_host_that_cannot_be_served_is_named():
         "web: runs Fedora; Ubuntu and Debian are what this playbook serves",
         "web: has no systemd as process 1 (sysvinit), which starts and guards the services",
     ]
-
-
-@pytest.mark.parametrize("servers", [[], ["one", "two"]])
-def test_there_is_exactly_one_server(servers):
-    (problem,) = problems("site", Host("web", groups={"registry_servers": servers}))
-    assert problem.startswith("registry_servers: the group must have exactly one host")
