@@ -10,7 +10,7 @@ import typing as t
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
-from ansible_collections.holdfast.registry.plugins.plugin_utils import object_storage, upstreams
+from ansible_collections.holdfast.registry.plugins.plugin_utils import site_store, upstreams
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import INHERITED, socket_of, storage_of, user_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, endpoint_problem
 
@@ -62,7 +62,7 @@ def site_of(settings: t.Mapping[str, t.Any]) -> Site:
         mirror_networks=_list(settings.get("holdfast_mirror_networks")),
         # YAML reads an unquoted off as false.
         mirror_client_certificates="off" if certificates in (False, "False") else str(certificates),
-        storage={"s3": s3} if (s3 := object_storage.s3_of(settings.get("holdfast_storage"))) else {},
+        storage={"s3": s3} if (s3 := site_store.s3_of(settings.get("holdfast_storage"))) else {},
         cache_directory=str(settings.get("holdfast_cache_directory") or ""),
         cache_size=str(settings.get("holdfast_cache_size") or ""),
     )
@@ -98,7 +98,7 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     The numbers before say how many entries of the roles' own lists come first, for the places in messages.
     """
     site = site_of(settings)
-    store = object_storage.store_of(site.storage, site.cache_directory, site.cache_size)
+    store = site_store.store_of(site.storage, site.cache_directory, site.cache_size)
     found = Further([], [], _kept_already(settings), [], [], [], {}, store)
     for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
         for number, entry in enumerate(_entries(settings, setting)):
@@ -108,13 +108,13 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             kept = {key: value for key, value in entry.items() if value is not None}
             if site.storage:
                 # A mirror is a cache: each host has its own, in files.
-                kept = {"storage": {} if is_mirror else object_storage.below(site.storage, str(entry["name"])), **kept}
+                kept = {"storage": {} if is_mirror else site_store.below(site.storage, str(entry["name"])), **kept}
             instance_place = f"registry_instances[{instances_before + len(found.instances)}]"
             if is_mirror:
                 found.places[f"{instance_place}.mirror"] = place
             found.places[instance_place] = place
             found.instances.append(_instance(kept, is_mirror))
-            if not object_storage.s3_of(kept.get("storage")):
+            if not site_store.s3_of(kept.get("storage")):
                 # The registry that the role's own variables describe comes first, unless its images are in an object store.
                 found.places[f"keeper_instances[{(0 if site.storage else 1) + len(found.kept)}]"] = place
                 found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}})
@@ -141,7 +141,7 @@ def _kept_already(settings: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     gateways = _entries(settings, "nginx_auth_further_registries")
     kept = []
     for entry in _entries(settings, "registry_instances"):
-        if object_storage.s3_of(entry.get("storage")):
+        if site_store.s3_of(entry.get("storage")):
             continue
         storage = entry.get("storage_directory") or storage_of(str(entry.get("name")))
         names = [gateway.get("name") for gateway in gateways if gateway.get("storage_directory") == storage]
@@ -159,8 +159,8 @@ def _instance(entry: dict[str, t.Any], is_mirror: bool) -> dict[str, t.Any]:
 
 def _registry(entry: dict[str, t.Any], site: Site, is_mirror: bool) -> dict[str, t.Any]:
     name = entry["name"]
-    in_a_store = bool(object_storage.s3_of(entry.get("storage")))
-    store = object_storage.store_of(entry.get("storage"), site.cache_directory, site.cache_size)
+    in_a_store = bool(site_store.s3_of(entry.get("storage")))
+    store = site_store.store_of(entry.get("storage"), site.cache_directory, site.cache_size)
     registry = {
         "name": name,
         "upstream": f"unix:{socket_of(name)}",
@@ -223,7 +223,7 @@ def _entries(settings: t.Mapping[str, t.Any], setting: str) -> list[dict[str, t.
 def _storage(settings: t.Mapping[str, t.Any]) -> t.Iterator[str]:
     """What is wrong with the shape of holdfast_storage. What is in it is checked by role registry."""
     storage = settings.get("holdfast_storage") or {}
-    if not isinstance(storage, dict) or (storage and (list(storage) != ["s3"] or not object_storage.s3_of(storage))):
+    if not isinstance(storage, dict) or (storage and (list(storage) != ["s3"] or not site_store.s3_of(storage))):
         yield (
             "holdfast_storage: is neither {}, for files, nor a store such as "
             "{s3: {endpoint: 'https://store.example.org', bucket: registry, access_key: ..., secret_key: ...}}"

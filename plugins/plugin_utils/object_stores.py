@@ -56,7 +56,10 @@ def parse(written: t.Any, place: str) -> tuple[dict[str, t.Any] | None, list[str
         return None, found
     place = f"{place}.s3"
     if not isinstance(given, t.Mapping):
-        return None, [*found, f"{place}: must be a dictionary such as {{endpoint: {_EXAMPLES['endpoint']}, bucket: registry, access_key: ..., secret_key: ...}}"]
+        return None, [
+            *found,
+            f"{place}: must be a dictionary such as {{endpoint: {_EXAMPLES['endpoint']}, bucket: registry, access_key: ..., secret_key: ...}}",
+        ]
     for key in given:
         if key not in DEFAULTS:
             found.append(f"{place}.{key}: is no key of it; the closest is {difflib.get_close_matches(str(key), DEFAULTS, n=1, cutoff=0)[0]}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils.object_storage import s3_of
+from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, range_problem
 
 _EXAMPLE = "{s3: {endpoint: 'https://store.example.org', bucket: registry, access_key: ..., secret_key: ...}}"

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import typing as t
-import urllib.parse
 
-from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
 
 
 def s3_of(storage: t.Any) -> dict[str, t.Any]:
@@ -27,17 +26,9 @@ def below(storage: t.Any, name: str) -> dict[str, t.Any]:
 
 
 def store_of(storage: t.Any, cache_directory: str = "", cache_size: str = "") -> dict[str, str]:
-    """What role nginx_auth has to know of the store of a registry: where its redirects lead. Empty where the registry sends none.
-
-    The URL is that of the bucket and the prefix, in the style in which the registry writes it.
-    """
-    s3 = s3_of(storage)
-    if not s3 or not boolean(s3.get("redirect", True), strict=False):
+    """What role nginx_auth has to know of the store of a registry: where its redirects lead. Empty where the registry sends none."""
+    store, _problems = object_stores.parse(storage or {}, "")
+    if not store or store["redirect"] is not True:
         return {}
-    endpoint = urllib.parse.urlsplit(str(s3.get("endpoint") or ""))
-    prefix, bucket = str(s3.get("prefix") or "").strip("/"), str(s3.get("bucket") or "")
-    path_style = boolean(s3.get("path_style", True), strict=False)
-    place = f"{endpoint.netloc}/{bucket}" if path_style else f"{bucket}.{endpoint.netloc}"
-    found = {"url": f"{endpoint.scheme}://{place}{'/' if prefix else ''}{prefix}", "ca_certificate": str(s3.get("ca_certificate") or "")}
     cache = {"cache_directory": cache_directory, "cache_size": cache_size}
-    return {**found, **{key: value for key, value in cache.items() if value}}
+    return {"url": object_stores.url(store), "ca_certificate": store["ca_certificate"], **{key: value for key, value in cache.items() if value}}
