@@ -15,8 +15,8 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import FIRST, storage_of, user_of
-from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, as_number, path_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 
 CONFIGURATION = "/etc/registry-keeper"
 LIBRARY = "/usr/local/lib/registry-keeper"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, range_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 
 _EXAMPLE = "{s3: {endpoint: 'https://store.example.org', bucket: registry, access_key: ..., secret_key: ...}}"
 
@@ -59,7 +59,7 @@ def _keeper(settings: Settings) -> t.Iterator[str]:
         return
     why = "the keeper keeps images in files only, and holdfast_storage puts them into an object store"
     files = [entry for entry in settings["registry_instances"] if isinstance(entry, dict) and not s3_of(entry.get("storage"))]
-    if settings["holdfast_keeper"] and not files:
+    if settings.get("holdfast_keeper") and not files:
         yield f"holdfast_keeper: cannot be true: {why}; leave it out"
     if settings["keeper_retention"]:
         yield f"keeper_retention: has no effect: {why}; leave it out"
