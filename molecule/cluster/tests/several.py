@@ -13,7 +13,7 @@ from testinfra.host import Host
 
 NAME, PORT, ALICES_PASSWORD = "registry.holdfast.test", 5443, "a password of alice"
 ENDPOINT = f"{NAME}:{PORT}"
-CA = f"/etc/docker/certs.d/{ENDPOINT}/holdfast-{NAME}-{PORT}.crt"
+CA = f"/etc/docker/certs.d/{ENDPOINT}/holdfast-{NAME}_{PORT}.crt"
 SITE = hosts.PROJECT / "playbooks/site.yml"
 SERVERS = ("one", "two")
 LOAD = hosts.PROJECT / "tests/cluster/load.py"
