@@ -38,6 +38,7 @@ EXAMPLES = r"""
       registry_socket: ""
       registry_port: 5000
       registry_storage_directory: /var/lib/docker-registry
+      registry_storage: {}
       registry_redis_address: ""
       registry_redis_database: 0
       registry_http_secret: ""
@@ -80,6 +81,16 @@ _value:
       type: list
       elements: dict
       sample: [{path: /var/lib/docker-registry-team, owner: docker-registry-team, group: docker-registry-team, mode: "0750"}]
+    absent:
+      description: The files that are not needed, as M(holdfast.registry.files) takes them.
+      type: list
+      elements: str
+      sample: [/etc/docker/registry/store.env]
+    stores:
+      description: The S3 stores to probe, as M(holdfast.registry.object_store_probe) takes them. They have their secrets.
+      type: list
+      elements: dict
+      sample: [{name: registry, endpoint: "https://store.example.org:8333", bucket: registry}]
     services:
       description: The services, as M(holdfast.registry.services) takes them.
       type: list
@@ -103,7 +114,8 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import PACKAGED, directories, files, mirrors, releases, services
+from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import PACKAGED, absent, directories, files, mirrors, releases, services
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import instances as resolved
 
 
@@ -121,6 +133,8 @@ def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
         ],
         "files": files(present, keep_secret=not settings["registry_http_secret"]) if not problems else [],
         "directories": directories(present),
+        "absent": absent(present) if not problems else [],
+        "stores": object_stores.probes((instance["name"], instance["store"]) for instance in present if instance["store"]) if not problems else [],
         "services": services(present, "/etc/docker/registry/secrets.env"),
         "mirrors": mirrors(present) if not problems else {},
         "releases": releases(present),

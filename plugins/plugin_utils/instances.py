@@ -10,6 +10,7 @@ import re
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Settings,
     as_number,
@@ -37,10 +38,11 @@ INHERITED = (
     "drain_timeout",
 )
 _ARCHIVE = ("archive", "archive_url", "archive_checksum")
-OWN = ("name", "state", "remove_images", "socket", "port", "metrics_port", "storage_directory", "redis_database", "mirror")
+OWN = ("name", "state", "remove_images", "socket", "port", "metrics_port", "storage_directory", "storage", "redis_database", "mirror")
 
 _PREFIX = "registry_"
 _UNITS = "/etc/systemd/system"
+_CONFIGURATION = "/etc/docker/registry"
 # The name is part of a user's name, of which Linux allows 32 characters.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _SOCKET = re.compile(r"/run/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -72,15 +74,15 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
     """The instances, the first of which the role's own variables describe, and what is wrong with them.
 
     settings are the role's variables with their prefix registry_. Each instance has the keys of INHERITED and OWN,
-    place (how a message names it), unit, user, group, configuration, program, link and major (None for the package's,
-    whose version only the host knows).
+    place (how a message names it), unit, user, group, configuration, program, link, major (None for the package's,
+    whose version only the host knows), store (None where the images are files) and images, which says where they are.
     """
     problems: list[str] = []
     settings = {**settings, **_converted(settings, _PREFIX, problems)}
-    first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "metrics_port", "storage_directory", "redis_database")}
-    if not settings["registry_redis_address"]:
-        first["redis_database"] = None
-    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": None}, _PREFIX)]
+    first = {key: settings[f"{_PREFIX}{key}"] for key in (*INHERITED, "socket", "port", "metrics_port", "storage_directory", "storage", "redis_database")}
+    found = [_resolved({**first, "name": FIRST, "state": "present", "mirror": None}, _PREFIX, problems)]
+    if not settings["registry_redis_address"] or (found[0]["store"] and not _may_cache(found[0])):
+        found[0]["redis_database"] = None
     for index, written in enumerate(settings["registry_instances"]):
         place = f"registry_instances[{index}]"
         name = written.get("name")
@@ -100,11 +102,14 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
             "port": 0,
             "metrics_port": 0,
             "storage_directory": storage_of(name),
+            "storage": {},
             "redis_database": None,
             "mirror": None,
         }
         entry = {**defaults, **{key: value for key, value in written.items() if value is not None}}
-        found.append(_resolved(entry, f"{place}."))
+        found.append(_resolved(entry, f"{place}.", problems))
+        if written.get("storage_directory") and found[-1]["store"]:
+            problems.append(f"{place}.storage_directory: is for images in files, and {place}.storage says that they are in a store; give one of them")
     if problems:
         # A value of the wrong kind cannot be compared.
         return found, problems
@@ -137,24 +142,52 @@ def _converted(written: t.Mapping[str, t.Any], place: str, problems: list[str]) 
     return found
 
 
-def _resolved(entry: dict[str, t.Any], place: str) -> dict[str, t.Any]:
+def _resolved(entry: dict[str, t.Any], place: str, problems: list[str]) -> dict[str, t.Any]:
     first = place == _PREFIX
     name, version = entry["name"], str(entry["version"])
     user = "docker-registry" if first else user_of(name)
     packaged = version == PACKAGED
+    store, wrong = object_stores.parse(entry["storage"], f"{place}storage")
+    problems += wrong
+    if store:
+        files_of_store = f"{_CONFIGURATION}/{'' if first else f'instance-{name}-'}store"
+        store.update({"environment": f"{files_of_store}.env", "ca_file": f"{files_of_store}-ca.crt" if store["ca_certificate"] else ""})
+        entry = {**entry, "storage_directory": ""}
     return {
-        **entry,
+        **{key: value for key, value in entry.items() if key != "storage"},
+        "store": store,
+        "images": object_stores.url(store) if store else entry["storage_directory"],
         "version": version,
         "place": place,
         "unit": "docker-registry.service" if first else f"docker-registry@{name}.service",
         "user": user,
         "group": user,
-        "configuration": "/etc/docker/registry/config.yml" if first else f"/etc/docker/registry/instance-{name}.yml",
-        "secret": f"/etc/docker/registry/{'http-secret' if first else f'instance-{name}-secret'}.env",
+        "configuration": f"{_CONFIGURATION}/config.yml" if first else f"{_CONFIGURATION}/instance-{name}.yml",
+        "secret": f"{_CONFIGURATION}/{'http-secret' if first else f'instance-{name}-secret'}.env",
         "program": "/usr/bin/docker-registry" if packaged else f"/opt/holdfast-registry/{name}",
         "runtime": f"holdfast-registry/{name}",
         "major": None if packaged or not _VERSION.fullmatch(version) else int(version.partition(".")[0]),
     }
+
+
+def _may_cache(instance: dict[str, t.Any]) -> bool:
+    """Whether descriptors of a store may be cached. Before 3.1 a registry serves deleted blobs from that cache (CVE-2026-35172)."""
+    numbers = instance["version"].partition("-")[0].split(".")
+    return instance["major"] is not None and [int(number) for number in numbers[:2]] >= [3, 1]
+
+
+def _store_problems(instance: dict[str, t.Any], first: bool) -> t.Iterator[str]:
+    place, store = instance["place"], instance["store"]
+    if instance["state"] == "absent":
+        if instance["remove_images"]:
+            yield f"{place}remove_images: is not for images in a store; remove the objects below {instance['images']} with a program for S3"
+        return
+    if instance["mirror"]:
+        yield f"{place}storage: is not for a mirror, which keeps what it can fetch again in files"
+    if instance["redis_database"] is not None and not first and not _may_cache(instance):
+        yield f"{place}redis_database: is not for images in a store before version 3.1.0, which serves deleted blobs from that cache; leave it out"
+    if not store["path_style"] and instance["major"] in (None, 2):
+        yield f"{place}storage.s3.path_style: must be true with {place}version {instance['version']}, which knows no other style"
 
 
 def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]:
@@ -162,7 +195,9 @@ def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]
     if instance["name"] in (FIRST, "releases") and place != _PREFIX:
         # One is the instance that the role's own variables describe, the other the directory of upstream's releases.
         yield f"{place}name: {instance['name']!r} is taken; choose another name"
-    if instance["state"] == "present" or instance["remove_images"]:
+    if instance["store"]:
+        yield from _store_problems(instance, place == _PREFIX)
+    elif instance["state"] == "present" or instance["remove_images"]:
         yield from path_problem(f"{place}storage_directory", instance["storage_directory"])
         if place != _PREFIX and os.path.normpath(instance["storage_directory"]) in _SYSTEM:
             yield f"{place}storage_directory: {instance['storage_directory']} belongs to the system; give a directory of its own, such as /srv/images"
@@ -236,10 +271,11 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
         socket_directory = instance["socket"].rpartition("/")[0]
         if shared and socket_directory and taken.setdefault(("directory", socket_directory), place) != place:
             yield f"{place}socket: is in the directory of another instance's socket, {socket_directory}, which goes when that instance stops"
-        storage = instance["storage_directory"].rstrip("/") + "/"
+        storage = instance["images"].rstrip("/") + ("/docker/registry/" if instance["store"] else "/")
         for other, its_place in storages:
             if storage.startswith(other) or other.startswith(storage):
-                yield f"{place}storage_directory: {storage[:-1]} and that of {_name_of(found, its_place)}, {other[:-1]}, overlap; each instance needs its own"
+                key = "storage.s3.prefix" if instance["store"] else "storage_directory"
+                yield f"{place}{key}: {storage[:-1]} and that of {_name_of(found, its_place)}, {other[:-1]}, overlap; each instance needs its own"
         storages.append((storage, place))
 
 
@@ -294,7 +330,15 @@ def files(present: list[dict[str, t.Any]], keep_secret: bool) -> list[dict[str, 
     for instance in present:
         first = instance["place"] == _PREFIX
         # Of a mirror they say only that it is one; the upstream and its password are for another program.
-        variables = {"instance": {**instance, "mirror": {"ttl": instance["mirror"].get("ttl")} if instance["mirror"] else {}}}
+        store = instance["store"]
+        mirror = {"ttl": instance["mirror"].get("ttl")} if instance["mirror"] else {}
+        variables = {"instance": {**instance, "mirror": mirror, "store": object_stores.open_part(store)}}
+        if store:
+            # Quoted twice: the registry reads the values as YAML, in which a key of digits would be a number.
+            lines = [f"REGISTRY_STORAGE_S3_{key.replace('_', '').upper()}='\"{store[key]}\"'\n" for key in object_stores.SECRETS]
+            found.append({"content": "".join(lines), "path": store["environment"], "mode": "0600", "secret": True})
+        if store and store["ca_file"]:
+            found.append({"content": store["ca_certificate"].rstrip("\n") + "\n", "path": store["ca_file"]})
         found += [
             {"template": "http-secret.env.j2", "path": instance["secret"], "mode": "0600", "secret": True, "keep": keep_secret},
             {
@@ -317,7 +361,17 @@ def files(present: list[dict[str, t.Any]], keep_secret: bool) -> list[dict[str, 
 
 def directories(present: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     """The directories of the images, as the module files takes them."""
-    return [{"path": instance["storage_directory"], "owner": instance["user"], "group": instance["group"], "mode": "0750"} for instance in present]
+    return [
+        {"path": instance["storage_directory"], "owner": instance["user"], "group": instance["group"], "mode": "0750"}
+        for instance in present
+        if not instance["store"]
+    ]
+
+
+def absent(present: list[dict[str, t.Any]]) -> list[str]:
+    """Files of a store that the first instance does not use any more. Those of others are removed by their names."""
+    used = {file["path"] for file in files(present, keep_secret=True)}
+    return [path for path in (f"{_CONFIGURATION}/store.env", f"{_CONFIGURATION}/store-ca.crt") if path not in used]
 
 
 def services(present: list[dict[str, t.Any]], secrets: str) -> list[dict[str, t.Any]]:
@@ -332,6 +386,8 @@ def services(present: list[dict[str, t.Any]], secrets: str) -> list[dict[str, t.
                 # The package restarts only its own service when it is upgraded.
                 *([instance["program"]] if instance["version"] == PACKAGED else []),
                 *([secrets] if instance["name"] in cached else []),
+                *([instance["store"]["environment"]] if instance["store"] else []),
+                *([instance["store"]["ca_file"]] if instance["store"] and instance["store"]["ca_file"] else []),
             ],
             # Databases of Redis may change hands: the former owner, which may have none now, must not write to one while the next takes it.
             "stop_first": bool(cached) and len(present) > 1,
