@@ -10,6 +10,7 @@ import typing as t
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.decisions import nginx_map, search_rules
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import ACTIONS, NOTHING, ROLE, Variables, read_access
+from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway_store import read_store
 from ansible_collections.holdfast.registry.plugins.plugin_utils.mirrors import (
     KEYS,
     own_name_problems,
@@ -33,7 +34,7 @@ INHERITED = (
     "administrators",
     "listing",
 )
-OWN = ("name", "server_aliases", "upstream", "storage_directory", "storage_group", "delete_enabled")
+OWN = ("name", "server_aliases", "upstream", "storage_directory", "storage_group", "store", "delete_enabled")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 # Upstreams of nginx that are not registries, and words of its maps.
@@ -45,7 +46,8 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
 
     settings are the role's variables without their prefix nginx_auth_. Each registry has the keys of INHERITED and OWN,
     server_names (the name and its aliases), place (where it is written), decisions (for nginx), search (for the search
-    service), anonymous (whether a rule lets in clients without a password), and those of read_mirror and with_servers.
+    service), anonymous (whether a rule lets in clients without a password), store (that of read_store), and those of read_mirror
+    and with_servers.
 
     Returns the registries and their problems. If there is any problem, nothing is allowed.
     """
@@ -72,6 +74,7 @@ def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]],
             "server_aliases": [],
             "storage_directory": "",
             "storage_group": settings.get("storage_group", ""),
+            "store": {},
             "delete_enabled": settings.get("delete_enabled", True),
         }
         entry = {**{key: settings[key] for key in INHERITED}, **defaults, **written, **mirror}
@@ -117,6 +120,7 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
     problems += wrong
     if entry["mirror"]:
         access = access.only_pull()
+    store = _store(entry, place, problems)
     anonymous = any(rule.subjects.anonymous for rule in access.rules)
     if entry["networks"] and not anonymous and not wrong:
         problems.append(f"{place}networks: limits rules with anonymous: true, and there is none for this registry; add one, or leave networks out")
@@ -132,7 +136,18 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
         # A mirror has but what somebody happened to pull, which is no answer to a search.
         "search": search_rules(NOTHING if entry["mirror"] else access),
         "anonymous": anonymous,
+        "store": store,
     }
+
+
+def _store(entry: dict[str, t.Any], place: str, problems: list[str]) -> dict[str, t.Any]:
+    store, wrong = read_store(entry.get("store"), f"{place}store", entry["name"])
+    problems += wrong
+    if store and entry.get("storage_directory"):
+        problems.append(f"{place}storage_directory: must be empty where {place}store is set, since a registry keeps its images in one of the two")
+    if store and entry["mirror"]:
+        problems.append(f"{place}store: is not for a mirror, which keeps its images in files; leave it out")
+    return store
 
 
 def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:

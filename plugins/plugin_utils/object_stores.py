@@ -30,6 +30,7 @@ DEFAULTS: dict[str, t.Any] = {
     "redirect": True,
     "probe": True,
 }
+_EXAMPLE = "{endpoint: https://store.example.org:8333, bucket: registry, access_key: ..., secret_key: ...}"
 _EXAMPLES = {"endpoint": "https://store.example.org:8333", "bucket": "registry", "access_key": "the name of a key", "secret_key": "the secret of that key"}
 _BOOLEANS = ("path_style", "encrypt", "redirect", "probe")
 # Of both the registry's programs and this collection's probe.
@@ -56,10 +57,7 @@ def parse(written: t.Any, place: str) -> tuple[dict[str, t.Any] | None, list[str
         return None, found
     place = f"{place}.s3"
     if not isinstance(given, t.Mapping):
-        return None, [
-            *found,
-            f"{place}: must be a dictionary such as {{endpoint: {_EXAMPLES['endpoint']}, bucket: registry, access_key: ..., secret_key: ...}}",
-        ]
+        return None, [*found, f"{place}: must be a dictionary such as {_EXAMPLE}"]
     for key in given:
         if key not in DEFAULTS:
             found.append(f"{place}.{key}: is no key of it; the closest is {difflib.get_close_matches(str(key), DEFAULTS, n=1, cutoff=0)[0]}")

@@ -42,8 +42,9 @@ def test_what_docker_pushes_at_one_host_docker_and_podman_pull_at_the_other(dock
         image, digest = docker.push("team/app")
     with only(client, second):
         assert digest in docker.ok(f"pull {image}")
-        client.check_output(f"podman pull -q --authfile {docker.config}/config.json {image}")
-        client.check_output(f"podman rmi {image}")
+        podman = "podman --root /run/podman --storage-driver vfs"
+        client.check_output(f"{podman} pull -q --authfile {docker.config}/config.json {image}")
+        client.check_output(f"{podman} rmi {image}")
     docker.ok(f"image rm {image}")
 
 

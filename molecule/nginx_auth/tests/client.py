@@ -15,7 +15,7 @@ PLAIN = "http://images.holdfast.test:8080"
 
 # Where it is told to, it stops in the middle of the body, sent or received, until a file is there.
 PROGRAM = """
-import base64, http.client, json, os, socket, ssl, sys, time, urllib.parse
+import base64, hashlib, http.client, json, os, socket, ssl, sys, time, urllib.parse
 url, method, path, password, headers, size, go, address, certificate = json.loads(sys.stdin.readline())
 url = urllib.parse.urlsplit(url)
 tls = url.scheme == "https"
@@ -41,21 +41,41 @@ if password:
 if size:
     headers["Content-Length"] = str(size)
 connection.request(method, path, body=body() if size else None, headers=headers)
-answer = connection.getresponse()
+try:
+    answer = connection.getresponse()
+except http.client.RemoteDisconnected:
+    print(json.dumps([0, [], "", 0, "", False]))
+    sys.exit()
 start = answer.read(500)
 wait()
-length = len(start) + sum(map(len, iter(lambda: answer.read(2 ** 20), b"")))
-print(json.dumps([answer.status, [[k.lower(), v] for k, v in answer.getheaders()], start.decode(errors="replace"), length]))
+length, content, whole = len(start), hashlib.sha256(start), True
+try:
+    for part in iter(lambda: answer.read(2 ** 20), b""):
+        length += len(part)
+        content.update(part)
+except (http.client.IncompleteRead, OSError) as error:
+    # read() raises before it gives what it has
+    length += len(getattr(error, "partial", b""))
+    content.update(getattr(error, "partial", b""))
+    whole = False
+whole = whole and (method == "HEAD" or length == int(answer.getheader("Content-Length", length)))
+headers = [[k.lower(), v] for k, v in answer.getheaders()]
+print(json.dumps([answer.status, headers, start.decode(errors="replace"), length, content.hexdigest(), whole]))
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
+    # 0 for none
     status: int
     headers: list[list[str]]
     # no more than its first 500 bytes
     body: str
     length: int
+    # SHA-256 of all of it
+    hex: str
+    # whether the connection lasted until its end
+    whole: bool
 
     def header(self, wanted: str) -> str:
         (value,) = (value for name, value in self.headers if name == wanted)

@@ -17,6 +17,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     Settings,
     name_problem,
     path_problem,
+    pem_problem,
     port_problem,
     range_problem,
     said,
@@ -27,6 +28,8 @@ _PREFIX = "nginx_auth_"
 _REALM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@()-]*")
 _UPSTREAM = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})|unix:/[A-Za-z0-9/._-]+")
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# The unit hides these from nginx, they are no disk, or others need them as they are.
+_NO_CACHE = re.compile(r"/(?:dev|etc|home|proc|root|run|sys|tmp|var/tmp|usr)(?:/|\Z)|/(?:var|srv|opt|mnt|var/cache|var/lib)/?\Z")
 _RANGES = (
     ("bcrypt_cost", 4, 17, ""),
     ("password_cache_seconds", 1, 300, " seconds"),
@@ -34,6 +37,7 @@ _RANGES = (
     ("connections_per_client", 1, 65535, ""),
     ("proxy_timeout", 1, 86400, " seconds"),
     ("hsts_seconds", 0, 2**31 - 1, " seconds"),
+    ("store_memory_seconds", 0, 86400, " seconds"),
 )
 
 
@@ -94,6 +98,11 @@ def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[s
     if not _GROUP.fullmatch(str(registry["storage_group"])):
         yield f'{place}storage_group: "{registry["storage_group"]}" is not the name of a group'
     yield from path_problem(f"{place}storage_directory", registry["storage_directory"], may_be_empty=True)
+    if registry["store"]:
+        yield from path_problem(f"{place}store.cache_directory", registry["store"]["cache_directory"])
+        if _NO_CACHE.match(registry["store"]["cache_directory"]):
+            yield f"{place}store.cache_directory: {registry['store']['cache_directory']} is not a place for a cache on the disk; choose one such as /var/cache/NAME"
+        yield from pem_problem(f"{place}store.ca_certificate", registry["store"]["ca_certificate"])
     for name, what in (("certificate", "a certificate"), ("certificate_key", "a private key")):
         if tls and not registry[name]:
             yield f"{place}{name}: must be the path of {what} on the host, or {place}tls false"

@@ -11,6 +11,7 @@ import shutil
 import typing as t
 
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules.image_registry import FakeRegistry
+from ansible_collections.holdfast.registry.tests.unit.plugins.modules.object_store import FakeStore
 from ansible_collections.holdfast.registry.tests.unit.plugins.openpgp_keys import FINGERPRINTS, KEYS
 
 MODULES = pathlib.Path(__file__).parents[4] / "plugins/modules"
@@ -855,3 +856,20 @@ image("absent already", {}, [tag("a:1", state="absent")], '"changed": false')
 image("absent, and moved to another repository", {"a:1": "one"}, [tag("b:1", "a:1"), tag("a:1", state="absent")], "removed")
 image("a registry that deletes nothing", {"a:1": "one"}, [tag("a:1", state="absent")], "deletes nothing", version="closed", refused=True)
 image("the same tag twice", {"a:1": "one"}, [tag("a:1"), tag("a:1")], "images[1].name", refused=True)
+
+
+# object_store_probe: what the store does wrong, and further settings of it
+
+
+def store(title: str, lies: list[str], says: str, *, refused: bool = False, remember: bool = True, **entry: t.Any) -> None:
+    def prepare(host: t.Any) -> dict[str, t.Any]:
+        found = host.servers.enter_context(FakeStore(*lies).serving())
+        return {"stores": [found.arguments(**entry)], "remember": remember, "parallel": 1, "rounds": 1}
+
+    ROWS.append(Row("object_store_probe", title, says, prepare, refused, repeats=not remember))
+
+
+store("a new store", [], '"probed": ["registry"]')
+store("a store that is not remembered", [], '"changed": false', remember=False)
+store("no store", ["no store"], "what responds is no S3 store", refused=True)
+store("a wrong key", [], "access_key is not known", refused=True, access_key="nobody")

@@ -27,6 +27,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._apt import sour
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import remembered
 from ansible_collections.holdfast.registry.plugins.module_utils._host import group as group_members_logic
+from ansible_collections.holdfast.registry.plugins.module_utils._s3 import stores as object_stores
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import system as system_trust
 from ansible_collections.holdfast.registry.plugins.modules import group_members, signature_policy
 from ansible_collections.holdfast.registry.plugins.modules import registry_login as registry_login_module
@@ -88,7 +89,7 @@ def host(run, tmp_path, monkeypatch):
         "getgrnam",
         lambda name: grp.struct_group((name, "x", 990, [path.name for path in (tmp_path / "group").iterdir()])),
     )
-    for module in (group_members, registry_login_module, signature_policy):
+    for module in (group_members, registry_login_module, signature_policy, object_stores):
         monkeypatch.setattr(module, "STATE", str(tmp_path / "state"))
     real = system_trust.SystemStore.of_this_host
 

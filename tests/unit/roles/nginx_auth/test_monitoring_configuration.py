@@ -43,7 +43,7 @@ def test_a_user_of_the_metrics_may_nothing_else_by_that(files):
 
 def test_without_users_and_networks_nobody_is_served_anything(files):
     closed = rendered(nginx_auth_keeper_directory="/run/registry-keeper")
-    assert "/metrics" not in closed["where-to.conf"] and "/health" not in closed["where-to.conf"] and "stub_status" not in closed["registries.conf"]
+    assert "/metrics" not in closed["where-to.conf"] and "/health " not in closed["where-to.conf"] and "stub_status" not in closed["registries.conf"]
     assert way(closed, "metrics-yes", "bob") == "denied" and way(closed, "health-yes") == "challenge"
     only_users = rendered(**{**SERVED, "nginx_auth_metrics_networks": []})
     assert way(only_users, "metrics-yes") == "challenge"
