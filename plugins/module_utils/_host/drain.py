@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import Systemd, Waiting
 
 # What the file says. One with other words is somebody else's, who has drained the host by hand and will let it serve again by hand.
@@ -40,7 +41,7 @@ class Drain:
         if check_mode:
             return
         if not os.path.exists(self._file):
-            whole.atomic_write(self._file, WORDS.encode(), whole.Ownership(mode=0o644))
+            whole.atomic_write(self._file, WORDS.encode(), Ownership(mode=0o644))
             self._waiting.sleep(self._seconds)
         for unit in serving:
             self._systemd.act("stop", unit)
