@@ -105,6 +105,7 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
             "keeper_backup_password: needs at least 16",
         ),
         ("keeper", {"keeper_backup_schedule": "at night"}, 'keeper_backup_schedule: "at night" is neither empty nor a time'),
+        ("keeper", {"keeper_instances": [{"name": "a", "storage": {"s3": {"bucket": "b"}}}]}, "keeper_instances[0].storage: is an object store"),
         ("keeper", {"keeper_instances": [{"name": "Team"}]}, "keeper_instances[0].name: 'Team' is not a lower-case letter"),
         ("keeper", {"keeper_instances": [{"name": "a"}, {"name": "a"}]}, "keeper_instances[1].name: 'a' is the name of another instance as well"),
         (
@@ -360,9 +361,3 @@ def test_a_host_that_cannot_be_served_is_named():
         "web: runs Fedora; Ubuntu and Debian are what this playbook serves",
         "web: has no systemd as process 1 (sysvinit), which starts and guards the services",
     ]
-
-
-@pytest.mark.parametrize("servers", [[], ["one", "two"]])
-def test_there_is_exactly_one_server(servers):
-    (problem,) = problems("site", Host("web", groups={"registry_servers": servers}))
-    assert problem.startswith("registry_servers: the group must have exactly one host")
