@@ -395,7 +395,9 @@ def test_what_the_registry_denies_is_forgotten(client: Client, server: Host) -> 
     hosts.write(server, "/run/location", f"{PLACE}/aa/{{hex}}/data?{SIGNED}")
     # told/app redirects, and once it does not, the registry says it is unknown
     assert get(client, hex_, repository="told/app").hex == hex_
-    server.check_output("sed -i 's/kind == \"told\"/kind == \"never\"/; s/kind != \"gone\"/kind not in (\"gone\", \"told\")/' /run/stored.py; systemctl restart test-stored || true")
+    server.check_output(
+        'sed -i \'s/kind == "told"/kind == "never"/; s/kind != "gone"/kind not in ("gone", "told")/\' /run/stored.py; systemctl restart test-stored || true'
+    )
     server.check_output("systemctl stop test-stored || true")
     start(server, "test-stored")
     assert get(client, hex_, repository="told/app").status == 404
