@@ -9,6 +9,7 @@ KILLS ?= 200
 MATRIX ?=
 HOLDFAST_LAB_PREFIX ?= holdfast
 DEMO := $(HOLDFAST_LAB_PREFIX)-demo-registry $(HOLDFAST_LAB_PREFIX)-demo-client
+CLUSTER := $(addprefix $(HOLDFAST_LAB_PREFIX)-cluster-,registry1 registry2 client store1 store2 store3)
 
 venv := .venv
 bin := $(venv)/bin
@@ -19,7 +20,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  INVENTORY=$(INVENTORY)  the hosts that 'make site' serves; inventories/example is there to be copied"
 	@echo "  HOLDFAST_PLATFORM=auto  what throw-away hosts run: ubuntu-24.04, ubuntu-22.04, debian-13, debian-12, debian-11"
@@ -32,6 +33,14 @@ site: $(venv)/site.done ## Set up the registry and its clients, and test them wi
 	ansible-playbook -i $(INVENTORY) playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
 	@cat .cache/summary
 	@$(if $(is_demo),echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-demo-client bash"; echo "Remove it all:        make clean")
+
+.PHONY: demo-cluster
+demo-cluster: $(venv)/site.done ## The same with two hosts of one registry, and an S3 store of three nodes
+	@tests/lab/lab up $(CLUSTER)
+	@mkdir -p .cache
+	ansible-playbook -i inventories/cluster molecule/shared/store.yml playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
+	@cat .cache/summary
+	@echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-cluster-client bash"; echo "Remove it all:        make clean"
 
 .PHONY: verify
 verify: $(venv)/site.done ## Test a running registry, and leave nothing behind
@@ -47,9 +56,9 @@ check: $(venv)/site.done ## Show what `make site` would change, and change nothi
 
 .PHONY: clean
 clean: ## Remove the demonstration: its containers, their data and passwords
-	@tests/lab/lab down $(DEMO)
+	@tests/lab/lab down $(DEMO) $(CLUSTER)
 	@tests/lab/lab stop-engine
-	rm -rf .cache/demo .cache/summary
+	rm -rf .cache/demo .cache/demo-cluster .cache/summary
 
 .PHONY: test
 test: KILLS := 15
@@ -103,7 +112,7 @@ faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once,
 integration: $(venv)/test.done ## ansible-test integration: the modules on a throw-away host (TARGET=htpasswd for one)
 	tests/ansible-test integration $(TARGET)
 
-.PHONY: bench bench-modules bench-nginx bench-site bench-mark bench-backup
+.PHONY: bench bench-modules bench-nginx bench-site bench-mark bench-backup bench-store
 bench: $(venv)/test.done ## Measure everything (an hour; the machine must be idle otherwise)
 	@status=0; for one in modules nginx site mark; do $(MAKE) --no-print-directory bench-$$one || status=1; done; exit $$status
 bench-modules: $(venv)/test.done ## Compare the modules with those of other collections (twenty minutes)
@@ -112,6 +121,8 @@ bench-nginx: $(venv)/test.done ## Compare the gateway with nginx without passwor
 	$(bin)/python tests/bench/nginx.py $(ARGS)
 bench-site: $(venv)/test.done ## Compare an unchanged site.yml with a ping of the same hosts (five minutes)
 	$(bin)/python tests/bench/site_yml.py $(ARGS)
+bench-store: $(venv)/test.done ## Compare pulls from an object store with a static file and the store's own (ten minutes)
+	$(bin)/python tests/bench/store.py $(ARGS)
 bench-mark: $(venv)/test.done ## Mark storages of 10,000, 100,000 and a million blobs (twenty minutes, 15 GB)
 	$(bin)/python tests/bench/mark.py $(ARGS)
 bench-backup: $(venv)/test.done ## Compare a backup with a plain restic of the same 20 GB (half an hour, 65 GB; ARGS='--megabytes 500')
@@ -120,6 +131,10 @@ bench-backup: $(venv)/test.done ## Compare a backup with a plain restic of the s
 .PHONY: soak
 soak: $(venv)/test.done ## Push and pull without pause while collections run and are killed (an hour; SOAK_SECONDS=600, RIVAL=1)
 	$(bin)/python tests/soak/main.py $(ARGS)
+
+.PHONY: cluster-faults
+cluster-faults: $(venv)/test.done ## Kill, cut and slow down hosts and store nodes COUNT=3 times while clients push and pull (half an hour)
+	$(bin)/python tests/cluster/faults.py $(ARGS)
 
 .PHONY: scenarios
 scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts

@@ -78,6 +78,10 @@ _value:
       description: The user's names for what messages of the roles name.
       type: dict
       sample: {"registry_instances[0]": "holdfast_mirrors[0]"}
+    store:
+      description: O(holdfast.registry.nginx_auth#role:main:nginx_auth_store) of the first registry. Empty without C(holdfast_storage).
+      type: dict
+      sample: {url: "https://store.example.org/registry", ca_certificate: ""}
 """
 
 import typing as t

@@ -1,17 +1,17 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make, renew and replace a certification authority."""
+"""Make, renew and replace a certificate authority."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ca
-short_description: Make, renew and replace a certification authority
+short_description: Make, renew and replace a certificate authority
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Keeps a certification authority (CA) of your own in one directory of one host, as C(ca.key), C(ca.crt) and its
+  - Keeps a certificate authority (CA) of your own in one directory of one host, as C(ca.key), C(ca.crt) and its
     certificate revocation list (CRL) C(ca.crl).
   - A renewal keeps the key, so existing certificates stay valid as long as O(common_name) does not change.
   - Raising O(generation) replaces the CA by one with a new key. The previous CA stays in C(ca-bundle.crt), which lists the CAs that
@@ -68,7 +68,7 @@ options:
   signed_certificate:
     description:
       - The CA's own certificate as the parent signed it for RV(csr), in PEM form. M(holdfast.registry.ca_sign) makes one.
-      - One that is for another key is ignored. One that is for this key and cannot do is refused.
+      - One that is for another key is ignored. One that is for this key but cannot be used is refused.
     type: str
   lifetime_days:
     description: Days for which a new CA certificate is valid. Must be greater than O(renew_before_days).

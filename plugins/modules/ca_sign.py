@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sign a certification authority with the one above it."""
+"""Sign a certificate authority with the one above it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ca_sign
-short_description: Sign a certification authority with the one above it
+short_description: Sign a certificate authority with the one above it
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:

@@ -34,7 +34,7 @@ options:
       name:
         description:
           - Common name or one of the names. Revokes every unexpired certificate with that name; each further run also revokes those signed since.
-          - Use the serial number if the same name shall get a new certificate.
+          - Use the serial number if the same name should get a new certificate.
         type: str
       certificate:
         description: The certificate in PEM form. It need not be in the record.

@@ -88,7 +88,7 @@ options:
       original:
         description:
           - Absolute path of a copy of what somebody else has written there, made before it is replaced, with its owner, group and mode.
-          - Somebody else's is a file whose first two lines are not those of the new content. A copy that is there is kept.
+          - Somebody else's is a file whose first two lines are not those of the new content. An existing copy is kept.
         type: path
   links:
     description: Symbolic links.

@@ -11,7 +11,7 @@ short_description: Refuse TCP ports that another program listens on
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
-  - Fails and names the program if a port is in use by anything but the unit that shall have it. Changes nothing.
+  - Fails and names the program if a port is in use by anything but the unit that is meant to use it. Changes nothing.
 extends_documentation_fragment:
   - holdfast.registry.attributes.read_only
 options:

@@ -13,7 +13,7 @@ author: holdfast.registry contributors (@holdfast)
 description:
   - Makes any number of users members of a group in one call, with C(gpasswd).
   - Remembers on the host whom it has added, under O(name). A user who is taken off O(users) leaves the group again.
-  - Who was a member before stays one. So do users whom other calls have added under another name.
+  - Users who were members before stay, and so do users whom other calls have added under another name.
 requirements:
   - gpasswd, which is in the package C(passwd) or C(shadow-utils)
 extends_documentation_fragment:
@@ -27,7 +27,7 @@ options:
   users:
     description:
       - All users who are members of the group for O(name). They must exist.
-      - With an empty list, all whom this module has added under O(name) leave the group.
+      - With an empty list, all users whom this module has added under O(name) leave the group.
     type: list
     elements: str
     required: true

@@ -97,8 +97,7 @@ attributes:
   check_mode:
     description: Asks the store only for a list, with which it finds out about the connection, the key and the bucket, and writes nothing.
   diff_mode:
-    support: N/A
-    description: Shows nothing.
+    description: Shows a line for each store that is recorded.
 """
 
 EXAMPLES = r"""
@@ -108,7 +107,7 @@ EXAMPLES = r"""
       - name: registry
         endpoint: https://store.example.org:8333
         bucket: registry
-        access_key: registry
+        access_key: "{{ vault_store_key }}"
         secret_key: "{{ vault_store_secret }}"
         ca_certificate: "{{ lookup('ansible.builtin.file', 'store-ca.crt') }}"
     remember: true

@@ -40,7 +40,7 @@ options:
     elements: str
     default: []
   install:
-    description: V(false) installs nothing. The module then looks for O(unless_command), whether the packages are installed or not, and brings O(hold) about.
+    description: V(false) installs nothing. The module then looks for O(unless_command), whether the packages are installed or not, and applies O(hold).
     type: bool
     default: true
   versions:
@@ -54,7 +54,7 @@ options:
     description:
       - V(true) holds those of O(names) that are installed (C(apt-mark hold)), so that upgrades of the host leave them as they are. If one of
         O(unless_command) is there instead, nothing is held.
-      - V(false) lets go of those of O(names) that this module holds. What others hold stays held.
+      - V(false) releases those of O(names) that this module holds. What others hold stays held.
     type: bool
   release:
     description: Other packages, which this module may hold from an earlier call, and which it now lets go.

@@ -114,7 +114,7 @@ options:
   config_file:
     description:
       - The file with the credentials that C(docker login), C(podman login) or M(holdfast.registry.registry_login) has written,
-        for registries without O(registries[].username). One that does not exist is taken for an empty one.
+        for registries without O(registries[].username). One that does not exist counts as empty.
     type: path
     default: ~/.docker/config.json
   timeout:

@@ -15,7 +15,7 @@ description:
     The upstream itself is asked if a mirror cannot be reached or refuses.
   - What others have written stays. It is merged where the program can merge it. Otherwise the module names the file and fails before it changes anything.
   - Everything it writes is kept under O(name), found again by its mark and removed again when it is no longer wanted.
-  - Whom the mirrors are trusted by and who is logged in is not its business. See M(holdfast.registry.ca_trust) and M(holdfast.registry.registry_login).
+  - It neither installs trust in the mirrors nor logs in to them. For that see M(holdfast.registry.ca_trust) and M(holdfast.registry.registry_login).
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
@@ -80,7 +80,7 @@ options:
   search_registries:
     description:
       - Registries in which podman, skopeo and buildah look for other names without a registry. Those that another file names are searched after them.
-      - With none, nothing is said of it.
+      - If empty, none are configured.
     type: list
     elements: str
     default: []

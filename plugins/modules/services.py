@@ -78,6 +78,11 @@ options:
             If none comes, the module fails.
         type: bool
         default: false
+      drains:
+        description: Whether the host has to be out of service while it is stopped or restarted. See O(drain).
+        type: bool
+        default: false
+        version_added: 1.0.0
       answers:
         description: Wait until the service responds. One of O(services[].answers.url), O(services[].answers.port) and O(services[].answers.socket).
         type: dict
@@ -107,6 +112,36 @@ options:
             description: How long to wait for the response.
             type: int
             default: 30
+  drain:
+    description:
+      - For a host that is one of several that do the same. Before the first service with O(services[].drains) is stopped or restarted, the host is taken
+        out of service, so that clients go to the other hosts.
+      - Whoever calls the module lets the host serve again, by removing O(drain.file) and starting the units in O(drain.stop).
+      - Without it, and where nothing has to be stopped or restarted, nothing of it is done.
+    type: dict
+    version_added: 1.0.0
+    suboptions:
+      file:
+        description:
+          - The file by which the host says that it is to be left alone, to a load balancer for example. It is made unless it is there.
+          - Its content is C(drained by a run of the playbook), so that a file that somebody made by hand can be told from it.
+        type: path
+        required: true
+      seconds:
+        description: How long to wait then, for those who look at the file now and then. Not where the file was there before.
+        type: int
+        default: 0
+      stop:
+        description:
+          - Units to stop after that, in this order, such as the server that clients connect to. systemd waits until they have finished.
+          - If none of them runs, nobody is served, and nothing of this is done.
+        type: list
+        elements: str
+        default: []
+      refused:
+        description: Why the host must not go out of service now. If it is not empty, the module fails with it before anything is stopped or restarted.
+        type: str
+        default: ""
   remove_others:
     description:
       - Patterns of units, such as V(app@*.service). Those in C(/etc/systemd/system) that match and are not in O(services) are stopped and disabled, before
@@ -145,6 +180,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+drained:
+  description: Whether the host was taken out of service by O(drain), or would have been in check mode.
+  returned: success
+  type: bool
+  sample: false
 services:
   description: What was done with each.
   returned: success
@@ -188,6 +228,7 @@ reasons:
 """
 
 from ansible_collections.holdfast.registry.plugins.module_utils._host import services
+from ansible_collections.holdfast.registry.plugins.module_utils._host.drain import Drain
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import Systemd, Waiting
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Options, Result, entries, run
 
@@ -212,13 +253,22 @@ SERVICE: Options = {
     "state": {"type": "str", "choices": ["started", "stopped", "released"], "default": "started"},
     "new_workers": {"type": "bool", "default": False},
     "answers": {"type": "dict", "options": ANSWERS},
+    "drains": {"type": "bool", "default": False},
+}
+DRAIN: Options = {
+    "file": {"type": "path", "required": True},
+    "seconds": {"type": "int", "default": 0},
+    "stop": {"type": "list", "elements": "str", "default": []},
+    "refused": {"type": "str", "default": ""},
 }
 
 
 def work(call: Call) -> Result:
     wanted = [services.Wanted.of(entry, f"services[{place}]") for place, entry in enumerate(call.parameters["services"])]
     others, pending = call.parameters["remove_others"], call.parameters["pending"]
-    return services.manage(wanted, call.check_mode, Systemd(call.run_program), Waiting(), remove_others=others, pending=pending)
+    systemd, waiting = Systemd(call.run_program), Waiting()
+    drain = Drain(call.parameters["drain"], systemd, waiting) if call.parameters["drain"] else None
+    return services.manage(wanted, call.check_mode, systemd, waiting, remove_others=others, pending=pending, drain=drain)
 
 
 def main() -> None:
@@ -226,6 +276,7 @@ def main() -> None:
         work,
         {
             "services": entries(SERVICE),
+            "drain": {"type": "dict", "options": DRAIN},
             "remove_others": {"type": "list", "elements": "str", "default": []},
             "pending": {"type": "list", "elements": "path", "default": []},
         },

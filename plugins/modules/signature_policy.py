@@ -22,7 +22,7 @@ extends_documentation_fragment:
 options:
   policies:
     description:
-      - All that is required under O(name). With an empty list, everything that was is no longer.
+      - All that is required under O(name). An empty list removes all requirements that were there under it.
     type: list
     elements: dict
     required: true

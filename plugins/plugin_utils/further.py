@@ -10,14 +10,14 @@ import typing as t
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import Endpoint
-from ansible_collections.holdfast.registry.plugins.plugin_utils import upstreams
+from ansible_collections.holdfast.registry.plugins.plugin_utils import site_store, upstreams
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import INHERITED, socket_of, storage_of, user_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, endpoint_problem
 
 REGISTRIES, MIRRORS = "holdfast_registries", "holdfast_mirrors"
 
 # Keys of an entry, by the role that reads them. Those of a mirror's upstream are in upstreams.KEYS.
-_OF_THE_INSTANCE = ("storage_directory", "redis_database", *INHERITED)
+_OF_THE_INSTANCE = ("storage_directory", "storage", "redis_database", *(key for key in INHERITED if key != "storage"))
 _OF_THE_GATEWAY = ("rules", "administrators", "listing")
 _OF_THE_KEEPER = ("retention",)
 _OF_A_REGISTRY = ("server_name", "server_aliases", "port", "client_certificates", "networks", "certificate", "certificate_key")
@@ -44,6 +44,9 @@ class Site(t.NamedTuple):
     mirror_anonymous: bool
     mirror_networks: tuple[str, ...]
     mirror_client_certificates: str
+    storage: dict[str, t.Any]
+    cache_directory: str
+    cache_size: str
 
 
 def site_of(settings: t.Mapping[str, t.Any]) -> Site:
@@ -59,6 +62,9 @@ def site_of(settings: t.Mapping[str, t.Any]) -> Site:
         mirror_networks=_list(settings.get("holdfast_mirror_networks")),
         # YAML reads an unquoted off as false.
         mirror_client_certificates="off" if certificates in (False, "False") else str(certificates),
+        storage={"s3": s3} if (s3 := site_store.s3_of(settings.get("holdfast_storage"))) else {},
+        cache_directory=str(settings.get("holdfast_cache_directory") or ""),
+        cache_size=str(settings.get("holdfast_cache_size") or ""),
     )
 
 
@@ -83,6 +89,7 @@ class Further(t.NamedTuple):
     endpoints: list[str]  # that clients have to trust
     mirrors: list[dict[str, str]]  # that clients ask first
     places: dict[str, str]  # how the user knows what the roles' messages name
+    store: dict[str, str]  # of the first registry, for role nginx_auth
 
 
 def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registries_before: int = 0) -> Further:
@@ -91,21 +98,26 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     The numbers before say how many entries of the roles' own lists come first, for the places in messages.
     """
     site = site_of(settings)
-    found = Further([], [], _kept_already(settings), [], [], [], {})
+    store = site_store.store_of(site.storage, site.cache_directory, site.cache_size)
+    found = Further([], [], _kept_already(settings), [], [], [], {}, store)
     for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
         for number, entry in enumerate(_entries(settings, setting)):
             if not entry.get("name") or (is_mirror and list(_upstream(entry, "", site))):
                 continue
             place = f"{setting}[{number}]"
             kept = {key: value for key, value in entry.items() if value is not None}
+            if site.storage:
+                # A mirror is a cache: each host has its own, in files.
+                kept = {"storage": {} if is_mirror else site_store.below(site.storage, str(entry["name"])), **kept}
             instance_place = f"registry_instances[{instances_before + len(found.instances)}]"
             if is_mirror:
                 found.places[f"{instance_place}.mirror"] = place
             found.places[instance_place] = place
-            # The registry that the role's own variables describe comes first.
-            found.places[f"keeper_instances[{1 + len(found.kept)}]"] = place
             found.instances.append(_instance(kept, is_mirror))
-            found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}})
+            if not site_store.s3_of(kept.get("storage")):
+                # The registry that the role's own variables describe comes first, unless its images are in an object store.
+                found.places[f"keeper_instances[{(0 if site.storage else 1) + len(found.kept)}]"] = place
+                found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}})
             if kept.get("state") == "absent":
                 continue
             registry_place = f"nginx_auth_further_registries[{registries_before + len(found.registries)}]"
@@ -129,6 +141,8 @@ def _kept_already(settings: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     gateways = _entries(settings, "nginx_auth_further_registries")
     kept = []
     for entry in _entries(settings, "registry_instances"):
+        if site_store.s3_of(entry.get("storage")):
+            continue
         storage = entry.get("storage_directory") or storage_of(str(entry.get("name")))
         names = [gateway.get("name") for gateway in gateways if gateway.get("storage_directory") == storage]
         known = {key: entry[key] for key in _KEPT if entry.get(key) is not None}
@@ -145,10 +159,13 @@ def _instance(entry: dict[str, t.Any], is_mirror: bool) -> dict[str, t.Any]:
 
 def _registry(entry: dict[str, t.Any], site: Site, is_mirror: bool) -> dict[str, t.Any]:
     name = entry["name"]
+    in_a_store = bool(site_store.s3_of(entry.get("storage")))
+    store = site_store.store_of(entry.get("storage"), site.cache_directory, site.cache_size)
     registry = {
         "name": name,
         "upstream": f"unix:{socket_of(name)}",
-        "storage_directory": entry.get("storage_directory", storage_of(name)),
+        "storage_directory": "" if in_a_store else entry.get("storage_directory", storage_of(name)),
+        **({"store": store} if store else {}),
         "storage_group": user_of(name),
         **{key: entry[key] for key in (*_OF_THE_GATEWAY, "delete_enabled") if key in entry},
     }
@@ -181,6 +198,7 @@ def _endpoint(name: str, port: int) -> str:
 def problems(settings: t.Mapping[str, t.Any], redis_databases: int) -> t.Iterator[str]:
     """What is wrong with holdfast_registries and holdfast_mirrors, as far as the roles do not check it themselves."""
     site = site_of(settings)
+    yield from _storage(settings)
     yield from _shapes(settings, REGISTRIES, (*_ALWAYS, *_OF_THE_INSTANCE, *_OF_THE_GATEWAY, *_OF_THE_KEEPER, *_OF_A_REGISTRY))
     of_the_instance = [key for key in _OF_THE_INSTANCE if key != "redis_database"]
     yield from _shapes(settings, MIRRORS, (*_ALWAYS, *of_the_instance, *_OF_THE_GATEWAY, *_OF_A_MIRROR))
@@ -200,6 +218,19 @@ def _entries(settings: t.Mapping[str, t.Any], setting: str) -> list[dict[str, t.
     """The entries of a list, empty where one is no dictionary."""
     entries = settings.get(setting) or []
     return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else []
+
+
+def _storage(settings: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+    """What is wrong with the shape of holdfast_storage. What is in it is checked by role registry."""
+    storage = settings.get("holdfast_storage") or {}
+    if not isinstance(storage, dict) or (storage and (list(storage) != ["s3"] or not site_store.s3_of(storage))):
+        yield (
+            "holdfast_storage: is neither {}, for files, nor a store such as "
+            "{s3: {endpoint: 'https://store.example.org', bucket: registry, access_key: ..., secret_key: ...}}"
+        )
+    for key in ("holdfast_cache_directory", "holdfast_cache_size"):
+        if settings.get(key) and not storage:
+            yield f"{key}: has no effect without holdfast_storage: it is the gateway's cache of what is in the store"
 
 
 def _shapes(settings: t.Mapping[str, t.Any], setting: str, known: tuple[str, ...]) -> t.Iterator[str]:

@@ -16,6 +16,7 @@ import typing as t
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import FIRST, storage_of, user_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, as_number, path_problem
+from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 
 CONFIGURATION = "/etc/registry-keeper"
 LIBRARY = "/usr/local/lib/registry-keeper"
@@ -23,7 +24,7 @@ PROGRAM = "/usr/local/bin/registry-keeper"
 _UNITS = "/etc/systemd/system"
 _SOURCES = pathlib.Path(__file__).resolve().parents[2] / "roles/keeper/files/registry_keeper"
 
-_KEYS = ("name", "state", "storage_directory", "user", "redis_database", "mirror", "log_names", "retention")
+_KEYS = ("name", "state", "storage", "storage_directory", "user", "redis_database", "mirror", "log_names", "retention")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
@@ -60,6 +61,8 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
             continue
         if written.get("state") == "absent":
             continue
+        if s3_of(written.get("storage")):
+            problems.append(f"{place}.storage: is an object store, and only what is in files can be kept; leave the instance out of keeper_instances")
         instance = _resolved(written, name, place, problems)
         if instance["mirror"] and "retention" in written:
             problems.append(f"{place}.retention: is not for a mirror, which has what its upstream has, for a limited time")

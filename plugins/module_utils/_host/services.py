@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps, unwanted
 from ansible_collections.holdfast.registry.plugins.module_utils._host.answers import Question
+from ansible_collections.holdfast.registry.plugins.module_utils._host.drain import Drain
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import UNIT_FILES, Systemd, Unit, Waiting, children
 
 _DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
@@ -35,6 +36,7 @@ class Wanted:
     released: bool
     new_workers: bool
     answers: Question | None
+    drains: bool
 
     @classmethod
     def of(cls, params: dict[str, t.Any], place: str) -> Wanted:
@@ -59,6 +61,7 @@ class Wanted:
             released=params["state"] == "released",
             new_workers=params["new_workers"],
             answers=Question.of(params["answers"], f"{place}.answers") if params["answers"] else None,
+            drains=params["drains"],
         )
 
 
@@ -74,11 +77,19 @@ class Plan:
 
 
 def manage(
-    services: list[Wanted], check_mode: bool, systemd: Systemd, waiting: Waiting, *, remove_others: t.Sequence[str] = (), pending: t.Sequence[str] = ()
+    services: list[Wanted],
+    check_mode: bool,
+    systemd: Systemd,
+    waiting: Waiting,
+    *,
+    remove_others: t.Sequence[str] = (),
+    pending: t.Sequence[str] = (),
+    drain: Drain | None = None,
 ) -> dict[str, t.Any]:
     """Bring services into their states, in order. Returns what the module returns.
 
     pending are paths that check mode has left unwritten, and remove_others patterns of units that are removed if they are not among services.
+    drain is what has to be done before a service that drains is stopped or restarted.
     """
     names = [wanted.name for wanted in services]
     removed = unwanted.remove(systemd, remove_others, names, check_mode)
@@ -89,14 +100,16 @@ def manage(
     enabled = systemd.enabled(names)
     paths = list(pending) if check_mode else []
     # Planned before the first of them is stopped, and so with the reasons for it.
-    early = {wanted.name: _Service(wanted, units[wanted.name], enabled[wanted.name], systemd, waiting, paths) for wanted in services if wanted.stop_first}
+    early = {
+        wanted.name: _Service(wanted, units[wanted.name], enabled[wanted.name], systemd, waiting, paths, drain) for wanted in services if wanted.stop_first
+    }
     stopped = {name: service for name, service in early.items() if service.stop_for_restart(check_mode)}
     results: list[dict[str, t.Any]] = []
     for wanted in services:
         # An action on an earlier unit may have changed this one, such as the service of a socket.
         before = any(result["actions"] for result in results) and not check_mode
         unit = systemd.unit(wanted.name) if before else units[wanted.name]
-        service = stopped.get(wanted.name) or _Service(wanted, unit, enabled[wanted.name], systemd, waiting, paths)
+        service = stopped.get(wanted.name) or _Service(wanted, unit, enabled[wanted.name], systemd, waiting, paths, drain)
         results.append(service.manage(check_mode))
     lines = [f"{gone['name']}: removed" for gone in removed]
     lines += [f"{result['name']}: {', '.join(result['actions'])} ({'; '.join(result['reasons'])})" for result in results if result["actions"]]
@@ -105,14 +118,15 @@ def manage(
         "services": results,
         "removed": removed,
         "reasons": {result["name"]: result["reasons"] for result in results},
+        "drained": bool(drain and drain.done),
         "diff": {"prepared": "".join(f"{line}\n" for line in lines)},
     }
 
 
 class _Service:
-    def __init__(self, wanted: Wanted, unit: Unit, enabled: str, systemd: Systemd, waiting: Waiting, pending: list[str]) -> None:
+    def __init__(self, wanted: Wanted, unit: Unit, enabled: str, systemd: Systemd, waiting: Waiting, pending: list[str], drain: Drain | None) -> None:
         self._wanted, self._unit, self._enabled = wanted, unit, enabled
-        self._systemd, self._waiting, self._pending = systemd, waiting, pending
+        self._systemd, self._waiting, self._pending, self._drain = systemd, waiting, pending, drain
         self._plan_before: Plan | None = None
 
     def stop_for_restart(self, check_mode: bool) -> bool:
@@ -123,6 +137,7 @@ class _Service:
         if plan.verb != "restart":
             return False
         self._plan_before = plan
+        self._drained_for(plan, check_mode)
         if not check_mode:
             self._systemd.act("stop", self._wanted.name)
         return True
@@ -132,10 +147,16 @@ class _Service:
         if not self._unit.exists and not check_mode and not gone:
             raise HoldfastError(f"{self._wanted.name}: {_absence(self._unit)}")
         plan = self._plan_before or self._plan()
+        if not self._plan_before:
+            self._drained_for(plan, check_mode)
         if not check_mode:
             self._carry_out(plan)
         done = ([f"{plan.enable}d"] if plan.enable else []) + ([_DONE[plan.verb]] if plan.verb else [])
         return {"name": self._wanted.name, "actions": done, "reasons": plan.reasons}
+
+    def _drained_for(self, plan: Plan, check_mode: bool) -> None:
+        if self._drain and self._wanted.drains and plan.verb in ("restart", "stop"):
+            self._drain.before(self._wanted.name, check_mode)
 
     def _plan(self) -> Plan:
         wanted, unit = self._wanted, self._unit

@@ -91,7 +91,8 @@ def probe_all(stores: t.Sequence[Wanted], effort: Effort, *, remember: bool, che
         said = "; ".join(f"store {one.name}: {failure}" for one, failure in failed)
         results = {"failures": [{"store": one.name, **failure._asdict()} for one, failure in failed]}
         raise HoldfastError(f"not fit for the images of a registry: {said}", results)
-    return {"changed": remember and bool(due), "probed": [one.name for one in due], "warnings": warnings}
+    recorded = "".join(f"{one.name}: fit for the images of a registry\n" for one in due) if remember else ""
+    return {"changed": bool(recorded), "probed": [one.name for one in due], "warnings": warnings, "diff": {"before": "", "after": recorded}}
 
 
 def _probed(one: Wanted, effort: Effort) -> tuple[list[Failure], list[str]]:

@@ -10,6 +10,7 @@ import pathlib
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as users_problems
 from ansible_collections.holdfast.registry.plugins.plugin_utils import further
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import RESERVED, VERIFIER
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import hosts
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
@@ -29,7 +30,7 @@ SPEC = {
     "holdfast_extra_names": {"type": "list", "elements": "str", "default": []},
     "holdfast_hosts_entry": {"type": "bool", "default": False},
     "holdfast_clients_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "holdfast_server_address": {"type": "str", "default": ""},
+    "holdfast_server_address": {"type": "raw", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
     "holdfast_replace_passwords": {"type": "bool", "default": False},
     "holdfast_former_server_name": {"type": "str", "default": ""},
@@ -46,9 +47,24 @@ SPEC = {
     "holdfast_certificate_key": {"type": "str", "default": "", "no_log": True},
     "holdfast_certificate_files_on_server": {"type": "bool", "default": False},
     "holdfast_certificate_ca": {"type": "str", "default": ""},
-    "holdfast_keeper": {"type": "bool", "default": True},
+    # None where the inventory does not say
+    "holdfast_keeper": {"type": "bool"},
+    "holdfast_storage": {"type": "dict", "default": {}},
+    "holdfast_cache_directory": {"type": "str", "default": ""},
+    "holdfast_cache_size": {"type": "str", "default": ""},
+    "holdfast_redis_host": {"type": "str", "default": ""},
+    "holdfast_drain_seconds": {"type": "int", "default": 10},
+    "holdfast_restart_anyway": {"type": "bool", "default": False},
     # of a role, which others depend on
     "redis_databases": {"type": "int", "default": 16},
+    # of roles, as the playbook sets them: what several hosts need, or cannot have
+    "registry_storage": {"type": "dict", "default": {}},
+    "registry_instances": {"type": "list", "elements": "raw", "default": []},
+    "registry_redis_address": {"type": "str", "default": ""},
+    "redis_bind_addresses": {"type": "list", "elements": "str", "default": ["127.0.0.1"]},
+    "acme_challenge": {"type": "str", "default": "http-01"},
+    "keeper_retention": {"type": "list", "elements": "raw", "default": []},
+    "keeper_backup_repository": {"type": "str", "default": ""},
     # of a role, where no value but one works for the whole
     "nginx_auth_tls": {"type": "bool", "default": True},
 }
@@ -68,8 +84,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
     found += port_problem("holdfast_port", settings["holdfast_port"])
     for place, extra in enumerate(settings["holdfast_extra_names"]):
         found += name_problem(f"holdfast_extra_names[{place}]", extra, wildcard=True)
-    if settings["holdfast_server_address"] and not is_address(settings["holdfast_server_address"]):
-        found.append(f'holdfast_server_address: "{settings["holdfast_server_address"]}" is not an IP address')
+    found += _addresses(settings["holdfast_server_address"])
     if settings["holdfast_mirror_name"]:
         found += name_problem("holdfast_mirror_name", settings["holdfast_mirror_name"])
     found += port_problem("holdfast_mirror_port", settings["holdfast_mirror_port"])
@@ -78,7 +93,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
         found.append("nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS")
     found += _certificate(settings)
     found += injection_problem(host, "choose what this controller writes and signs")
-    return found + _groups(host) + _users(settings["holdfast_users"]) + _system(host)
+    return found + hosts.problems(settings, host) + _users(settings["holdfast_users"]) + _system(host)
 
 
 def _certificate(settings: Settings) -> list[str]:
@@ -106,10 +121,15 @@ def _certificate(settings: Settings) -> list[str]:
     return found
 
 
-def _groups(host: Host) -> list[str]:
-    if len(host.groups.get("registry_servers", [])) == 1:
-        return []
-    return ["registry_servers: the group must have exactly one host; a second registry has an inventory of its own"]
+def _addresses(given: object) -> list[str]:
+    """What is wrong with holdfast_server_address: one address, or those of all hosts."""
+    several = isinstance(given, (list, tuple))
+    addresses: list[object] = [*given] if isinstance(given, (list, tuple)) else [given] if given else []
+    return [
+        f'holdfast_server_address{f"[{place}]" if several else ""}: "{address}" is not an IP address'
+        for place, address in enumerate(addresses)
+        if not isinstance(address, str) or not is_address(address)
+    ]
 
 
 def _users(users: list[object]) -> list[str]:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "roles/keeper/files"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE)) | {".venv/site.done"}
 TAGS = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"tags: (.+)", (ROOT / "playbooks/site.yml").read_text())))) | {"users"}
-READ_BY_MAKE = set(re.findall(r"\$\(?\{?([A-Z_]{3,})", MAKEFILE)) | {"PYTHON"}
+READ_BY_MAKE = {name for names in re.findall(r"\$[({]*([A-Z_]{3,})|^([A-Z_]{3,}) \?=", MAKEFILE, re.MULTILINE) for name in names}
 # What the scripts behind make read from the environment.
 READ_BY_SCRIPTS = re.compile(r"\b(HOLDFAST_[A-Z_]+|LANES|SOAK_SECONDS|RIVAL|PYTEST_ADDOPTS)\b")
 

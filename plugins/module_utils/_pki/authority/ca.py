@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A certification authority in one directory: made once, renewed with the same key, replaced by a new key when told to.
+"""A certificate authority in one directory: made once, renewed with the same key, replaced by a new key when told to.
 
 The bundle is what clients have to trust: the CA's certificate, and those of the CAs before it that still matter. The
 bundle holds the old certificate before a new one takes its place. The old CA's key is kept to sign its CRL as long as it is trusted.

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The files of a certification authority: which there are, how they are read, and the one lock that guards them.
+"""The files of a certificate authority: which there are, how they are read, and the one lock that guards them.
 
 A key that replaces another one waits as ca.key.new until its certificate is in ca.crt. Wherever a replacement was cut
 short, the certificate matches one of the two keys.

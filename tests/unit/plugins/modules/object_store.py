@@ -29,7 +29,7 @@ class Stored(t.NamedTuple):
 
 
 class FakeStore:
-    """Objects by their keys, and uploads with their parts. lies: see _Handler. asked: method and target of each request."""
+    """Objects by their keys, and uploads with their parts. lies: see Handler. asked: method and target of each request."""
 
     def __init__(self, *lies: str) -> None:
         self.lies = set(lies)
@@ -43,7 +43,7 @@ class FakeStore:
 
     @contextlib.contextmanager
     def serving(self) -> t.Iterator[FakeStore]:
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"store": self})) as server:
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"store": self})) as server:
             server.daemon_threads = True
             server.block_on_close = False
             self.port = server.server_address[1]
@@ -58,7 +58,7 @@ class FakeStore:
         return {"name": "registry", "endpoint": f"http://127.0.0.1:{self.port}", "bucket": BUCKET, "access_key": KEY, "secret_key": SECRET, **more}
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
+class Handler(http.server.BaseHTTPRequestHandler):
     store: FakeStore
 
     def log_message(self, *_arguments: t.Any) -> None:

@@ -20,7 +20,7 @@ def problems(**settings):
 
 
 def test_nothing_is_added_where_there_is_one_registry():
-    assert resolve() == ([], [], [], [], [], [], {})
+    assert resolve() == ([], [], [], [], [], [], {}, {})
     assert problems() == []
 
 
@@ -149,3 +149,45 @@ def test_what_all_mirrors_share_is_called_by_its_setting():
     assert list(resolve(holdfast_mirrors=[HUB]).places).index("nginx_auth_further_registries[0].port") < list(resolve(holdfast_mirrors=[HUB]).places).index(
         "nginx_auth_further_registries[0]"
     )
+
+
+STORE = {"s3": {"endpoint": "https://store.example.org:8333", "bucket": "images", "prefix": "first", "ca_certificate": "PEM"}}
+TEAM = {"name": "team", "port": 5445}
+
+
+def test_further_registries_are_in_the_same_store_below_a_prefix_of_their_own():
+    found = resolve(holdfast_storage=STORE, holdfast_registries=[TEAM], holdfast_cache_size="20g")
+    assert found.store == {"url": "https://store.example.org:8333/images/first", "ca_certificate": "PEM", "cache_size": "20g"}
+    assert found.instances[0]["storage"] == {"s3": {**STORE["s3"], "prefix": "first/team"}}
+    assert found.registries[0]["store"] == {**found.store, "url": "https://store.example.org:8333/images/first/team"}
+    assert found.registries[0]["storage_directory"] == ""
+
+
+def test_a_further_registry_can_have_a_store_of_its_own_and_a_mirror_stays_in_files():
+    other = {"s3": {**STORE["s3"], "bucket": "other", "path_style": False}}
+    found = resolve(holdfast_storage=STORE, holdfast_registries=[{**TEAM, "storage": other}], holdfast_mirrors=[HUB])
+    assert found.registries[0]["store"]["url"] == "https://other.store.example.org:8333/first"
+    assert found.instances[1]["storage"] == {}
+    assert found.registries[1]["storage_directory"] == "/var/lib/docker-registry-hub"
+    assert "store" not in found.registries[1]
+
+
+def test_what_is_in_a_store_is_not_for_the_keeper():
+    found = resolve(holdfast_storage=STORE, holdfast_registries=[TEAM], holdfast_mirrors=[HUB], registry_instances=[{"name": "own", "storage": STORE}])
+    assert [kept["name"] for kept in found.kept] == ["hub"]
+    assert found.places["keeper_instances[0]"] == "holdfast_mirrors[0]"
+
+
+def test_a_registry_that_sends_no_redirects_has_no_store_for_the_gateway():
+    assert resolve(holdfast_storage={"s3": {**STORE["s3"], "redirect": "false"}}).store == {}
+
+
+@pytest.mark.parametrize("storage", [{"s3": {}}, {"s3": "bucket"}, {"gcs": {}}, {**STORE, "gcs": {}}])
+def test_storage_that_is_no_store_is_named(storage):
+    assert problems(holdfast_storage=storage)[0].startswith("holdfast_storage: is neither {}, for files, nor a store such as {s3: ")
+
+
+def test_a_cache_of_no_store_is_named():
+    assert problems(holdfast_cache_size="20g") == [
+        "holdfast_cache_size: has no effect without holdfast_storage: it is the gateway's cache of what is in the store"
+    ]

@@ -10,9 +10,19 @@ import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._host import services, stamps, systemd, unwanted
+from ansible_collections.holdfast.registry.plugins.module_utils._host.drain import WORDS, Drain
 
 NAME = "cache.service"
-DEFAULTS = {"restart": False, "reload": False, "stop_first": False, "reload_before_restart": False, "enabled": None, "new_workers": False, "answers": None}
+DEFAULTS = {
+    "restart": False,
+    "reload": False,
+    "stop_first": False,
+    "reload_before_restart": False,
+    "enabled": None,
+    "new_workers": False,
+    "answers": None,
+    "drains": False,
+}
 
 
 class Manager:
@@ -83,12 +93,14 @@ class Host:
         """Seem older than the service: what the inode says of itself cannot be set, so it is left out."""
         os.utime(path, (1, 1))
 
-    def run(self, check_mode=False, **params):
-        clock = Clock()
+    def run(self, check_mode=False, drain=None, **params):
+        clock = self.clock = Clock()
         defaults = {**DEFAULTS, "state": "started"}
         params = {"name": NAME, "restart_on": [self.configuration], "reload_on": [self.certificate], **defaults, **params}
         wanted = services.Wanted.of(params, "services[0]")
-        return services.manage([wanted], check_mode, systemd.Systemd(self.manager), systemd.Waiting(lambda: clock.time, clock.sleep))
+        manager, waiting = systemd.Systemd(self.manager), systemd.Waiting(lambda: clock.time, clock.sleep)
+        drained = Drain({"file": str(self.path / "drain"), "seconds": 7, "stop": [], "refused": "", **drain}, manager, waiting) if drain is not None else None
+        return services.manage([wanted], check_mode, manager, waiting, drain=drained)
 
 
 @pytest.fixture
@@ -423,3 +435,57 @@ def test_check_mode_knows_from_the_tasks_before_what_will_be_written(several, pe
     entry = {"name": "app.service", "restart_on": [str(several / "app.conf"), str(several / "apps.d")]}
     assert manage(manager, [entry], check_mode=True, pending=[str(several / pending)])["changed"] is restarted
     assert not manage(manager, [entry], pending=[str(several / pending)])["changed"]
+
+
+DRAIN = {"stop": ["front.service"]}
+
+
+def test_a_host_is_out_of_service_before_a_service_that_drains_is_restarted(known):
+    known.write("cache.conf", "two")
+    forecast = known.run(check_mode=True, drain=DRAIN, drains=True)
+    assert forecast["drained"]
+    assert not (known.path / "drain").exists()
+    result = known.run(drain=DRAIN, drains=True)
+    assert result == forecast
+    assert known.manager.actions() == ["stop", "restart"]
+    assert (known.path / "drain").read_text() == WORDS
+    assert known.clock.time >= 7
+
+
+@pytest.mark.parametrize(("changed", "drains"), [("cache.conf", False), ("cache.crt", True), (None, True)])
+def test_a_host_stays_in_service_where_nothing_that_drains_has_to_be_restarted(known, changed, drains):
+    if changed:
+        known.write(changed, "two")
+    assert not known.run(drain=DRAIN, drains=drains)["drained"]
+    assert "stop" not in known.manager.actions()
+    assert not (known.path / "drain").exists()
+
+
+def test_a_host_on_which_nobody_is_served_is_not_drained_and_nothing_waits(known):
+    known.manager.properties["ActiveState"] = "failed"
+    assert known.run(drain={**DRAIN, "refused": "another is down"}, drains=True)["services"][0]["actions"] == ["started"]
+    assert known.clock.time < 7
+
+
+def test_a_host_that_is_drained_already_is_not_waited_for(known):
+    known.write("cache.conf", "two")
+    known.write("drain", "by hand")
+    assert known.run(drain=DRAIN, drains=True)["drained"]
+    assert known.manager.actions() == ["stop", "restart"]
+    assert (known.path / "drain").read_text() == "by hand"
+    assert known.clock.time < 7
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_nothing_is_stopped_where_the_host_must_not_go_out_of_service(known, check_mode):
+    known.write("cache.conf", "two")
+    with pytest.raises(HoldfastError, match="cache.service: has to be restarted, but this host must not go out of service now: b is down"):
+        known.run(check_mode=check_mode, drain={**DRAIN, "refused": "b is down"}, drains=True)
+    assert known.manager.actions() == []
+    assert not (known.path / "drain").exists()
+
+
+@pytest.mark.parametrize(("drain", "said"), [({"file": "drain"}, "drain.file: 'drain' is not an absolute path"), ({"seconds": 3601}, "drain.seconds: 3601")])
+def test_a_drain_that_makes_no_sense_is_refused(known, drain, said):
+    with pytest.raises(HoldfastError, match=said):
+        known.run(drain=drain, drains=True)

@@ -1,0 +1,22 @@
+"""The client of the scenario, and docker on it."""
+
+from collections.abc import Iterator
+
+import pytest
+from scenario import hosts
+from scenario.docker import Docker
+from several import ALICES_PASSWORD, ENDPOINT
+from testinfra.host import Host
+
+
+@pytest.fixture
+def client() -> Host:
+    return hosts.host("client")
+
+
+@pytest.fixture
+def docker(client: Host) -> Iterator[Docker]:
+    docker = Docker(client, ENDPOINT)
+    assert docker.login("alice", ALICES_PASSWORD).rc == 0
+    yield docker
+    docker.close()

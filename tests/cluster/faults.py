@@ -1,0 +1,207 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of several hosts and of their store, each so many times while clients push and pull. No acknowledged push may be lost.
+
+The hosts are those of scenario cluster; where they do not run, they are made, and removed afterwards. Prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+import typing as t
+
+HERE = pathlib.Path(__file__).resolve().parent
+SCENARIO, NAME, PORT, USER, PASSWORD = "cluster", "registry.holdfast.test", 5443, "alice", "a password of alice"
+CA = f"/etc/docker/certs.d/{NAME}:{PORT}/holdfast-{NAME}_{PORT}.crt"
+SERVERS, STORES = ("one", "two"), ("store1", "store2", "store3")
+GATEWAY, REGISTRY, STORE = "holdfast-gateway.service", "docker-registry.service", "seaweedfs.service"
+# Answers 503 to everything, with the certificate of the store.
+UNAVAILABLE = """
+import http.server, ssl
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(503); self.send_header("Content-Length", "0"); self.end_headers()
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 18333), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/run/store.crt", "/run/store.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+def container(name: str) -> str:
+    return f"{os.environ.get('HOLDFAST_LAB_PREFIX', 'holdfast')}-test-{SCENARIO}-{name}"
+
+
+def on(name: str, command: str, given: str | None = None, check: bool = True) -> str:
+    """Run a shell command on a host. Returns what it printed."""
+    done = subprocess.run(["docker", "exec", "-i", container(name), "sh", "-c", command], input=given, stdout=subprocess.PIPE, text=True, check=check)
+    return done.stdout
+
+
+class Fault(t.NamedTuple):
+    """What is done to which hosts, for how many seconds, and how it is undone."""
+
+    name: str
+    hosts: t.Sequence[str]
+    begin: t.Callable[[str], object]
+    end: t.Callable[[str], object]
+    seconds: float = 8
+
+
+def service(verb: str, unit: str) -> t.Callable[[str], object]:
+    return lambda host: on(host, f"systemctl {verb} {unit}")
+
+
+def docker(verb: str) -> t.Callable[[str], object]:
+    return lambda host: subprocess.run(["docker", verb, container(host)], stdout=subprocess.DEVNULL, check=True)
+
+
+def nothing(_host: str) -> None:
+    """A fault that ends by itself."""
+
+
+def firewall(action: str, rule: str) -> t.Callable[[str], object]:
+    return lambda host: on(host, f"iptables {rule.replace('-A', action, 1)}")
+
+
+CUT = "-A OUTPUT -p tcp --dport 8333 -j DROP"
+INSTEAD = "-t nat -A OUTPUT -p tcp --dport 8333 -j REDIRECT --to-ports 18333"
+# Four fifths of the time the store does nothing. (There is no netem in a container of any kernel.)
+SLOW = f"P=$(systemctl show -p MainPID --value {STORE}); while :; do kill -STOP $P; sleep 0.4; kill -CONT $P; sleep 0.1; done"
+KILL = "kill --signal=KILL"
+
+FAULTS = (
+    Fault("kill -9 of a host's registry", ("one",), service(KILL, REGISTRY), nothing),
+    Fault("kill -9 of a host's gateway", ("one",), service(KILL, GATEWAY), nothing),
+    Fault("a host's registry is stopped", ("one",), service("stop", REGISTRY), service("start", REGISTRY)),
+    Fault("a host stands still (power-off)", ("one",), docker("pause"), docker("unpause")),
+    Fault("kill -9 of a store node, away for a while", ("store3",), service("stop --signal=KILL", STORE), service("start", STORE)),
+    Fault("a store node stands still (power-off)", ("store2",), docker("pause"), docker("unpause")),
+    Fault("network cut between a host and the store", ("one",), firewall("-I", CUT), firewall("-D", CUT)),
+    Fault("the store answers one host 503", ("one",), firewall("-I", INSTEAD), firewall("-D", INSTEAD)),
+    Fault("the store answers both hosts 503", SERVERS, firewall("-I", INSTEAD), firewall("-D", INSTEAD)),
+    Fault(
+        "slow store: all nodes stand still 4/5 of the time",
+        STORES,
+        lambda host: on(host, f"systemd-run --unit=slow --collect sh -c '{SLOW.replace('$', '$$')}'"),
+        lambda host: on(host, f"systemctl stop slow; systemctl kill --signal=CONT {STORE}"),
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=int(os.environ.get("COUNT") or 3), help="times for each fault (%(default)s, or COUNT)")
+    parser.add_argument("--only", default="", help="faults that have this in their name")
+    parser.add_argument("--keep", action="store_true", help="keep the hosts")
+    options = parser.parse_args()
+    if not 1 <= options.count <= 100:
+        parser.error(f"--count: {options.count} is not between 1 and 100")
+    running = subprocess.run(["docker", "ps", "-q", "--filter", f"name=^{container('one')}$"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    try:
+        if not running:
+            for step in ("create", "converge"):
+                subprocess.run(["molecule", step, "--no-command-borders", "--scenario-name", SCENARIO], check=True)
+        prepare()
+        rows = [repeated(fault, options.count) for fault in FAULTS if options.only in fault.name]
+    finally:
+        if not running and not options.keep:
+            subprocess.run(["molecule", "destroy", "--no-command-borders", "--scenario-name", SCENARIO], check=True)
+    print_table(rows)
+    sys.exit(any(row["acknowledged pushes lost"] or row["recovered in, s"] == "never" for row in rows))
+
+
+def prepare() -> None:
+    on("client", "cat >/run/load.py", (HERE / "load.py").read_text())
+    certificate = {name: on("store1", f"cat /etc/seaweedfs/server.{name}") for name in ("crt", "key")}
+    for host in SERVERS:
+        on(host, "command -v iptables >/dev/null || apt-get install -qq --yes --no-install-recommends iptables >/dev/null 2>&1")
+        for name, content in certificate.items():
+            on(host, f"umask 077; cat >/run/store.{name}", content)
+        on(host, "cat >/run/unavailable.py", UNAVAILABLE)
+        on(host, "systemctl is-active -q unavailable || systemd-run -q --unit=unavailable python3 /run/unavailable.py")
+
+
+def repeated(fault: Fault, count: int) -> dict[str, t.Any]:
+    """One row of the table."""
+    runs = [once(fault) for _number in range(count)]
+    total = {key: sum(run.get(key, 0) for run in runs) for run in runs for key in run if isinstance(run[key], int)}
+    for run in runs:
+        for failure in run["failures"] + run["lost"]:
+            print(f"  {fault.name}: {failure}", file=sys.stderr)
+    recovered = [run["recovered"] for run in runs]
+    row = {
+        "fault": fault.name,
+        "times": count,
+        "pushes acknowledged": total.get("pushes", 0),
+        "acknowledged pushes lost": sum(len(run["lost"]) for run in runs),
+        "pushes failed": total.get("failed pushes", 0),
+        "pulls of a cached image": total.get("pulls of the cached image", 0),
+        "of them failed": total.get("failed pulls of the cached image", 0),
+        "other pulls failed": total.get("failed pulls of pushed images", 0),
+        "5xx": total.get("requests answered 5xx", 0),
+        "no answer": total.get("requests without an answer", 0),
+        "longest, s": max(run["longest"] for run in runs),
+        "recovered in, s": "never" if None in recovered else max(recovered),
+    }
+    print(json.dumps(row), file=sys.stderr, flush=True)
+    return row
+
+
+def once(fault: Fault) -> dict[str, t.Any]:
+    on("client", "rm -f /run/load.end /run/load.begun")
+    place = f"--name {NAME} --port {PORT} --ca {CA} --user {USER} --until /run/load.end --started /run/load.begun"
+    output: list[str] = []
+    thread = threading.Thread(target=lambda: output.append(on("client", f"python3 /run/load.py {place}", PASSWORD + "\n", check=False)))
+    thread.start()
+    on("client", "timeout 90 sh -c 'until test -e /run/load.begun; do sleep 0.2; done'")
+    time.sleep(2)
+    try:
+        for host in fault.hosts:
+            fault.begin(host)
+        time.sleep(fault.seconds)
+    finally:
+        for host in fault.hosts:
+            fault.end(host)
+    recovered = recovery()
+    time.sleep(2)
+    on("client", "touch /run/load.end")
+    thread.join()
+    return {**json.loads(output[0]), "recovered": recovered}
+
+
+def recovery() -> float | None:
+    """Seconds until both hosts say that they serve, without anybody's help. None where they do not within two minutes."""
+    began = time.monotonic()
+    while time.monotonic() - began < 120:
+        said = [
+            on(host, f"curl -s -m 2 -o /dev/null -w '%{{http_code}}' -k --resolve {NAME}:{PORT}:127.0.0.1 https://{NAME}:{PORT}/healthz", check=False)
+            for host in SERVERS
+        ]
+        if set(said) == {"200"}:
+            return round(time.monotonic() - began, 1)
+        time.sleep(0.5)
+    return None
+
+
+def print_table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> None:
+    if rows:
+        print("| " + " | ".join(rows[0]) + " |\n|" + " --- |" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(str(value) for value in row.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()
