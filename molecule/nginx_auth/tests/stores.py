@@ -13,7 +13,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with open("/run/registry-asked", "a") as asked:
             asked.write(json.dumps([self.command, self.path, dict(self.headers)]) + "\\n")
-        kind, hex_ = self.path.split("/")[2], self.path.rpartition(":")[2]
+        kind, hex_ = (self.path + "//").split("/")[2], self.path.rpartition(":")[2]
         place = f"https://store.holdfast.test:{STORE_PORT}/bucket/pre/fix/docker/registry/v2/blobs/sha256/{{hex_[:2]}}/{{hex_}}/data"
         signed = f"{{place}}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=KEY%2F20260101%2Fus-east-1%2Fs3&X-Amz-Signature=for-{{self.command}}"
         status, headers, content = 404, [], b'{{"errors":[{{"code":"BLOB_UNKNOWN","message":"says the registry"}}]}}'

@@ -101,7 +101,7 @@ def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[s
     if registry["store"]:
         yield from path_problem(f"{place}store.cache_directory", registry["store"]["cache_directory"])
         if _NO_CACHE.match(registry["store"]["cache_directory"]):
-            yield f"{place}store.cache_directory: {registry['store']['cache_directory']} is not a place for a cache on the disk; choose one such as /var/cache/NAME"
+            yield f"{place}store.cache_directory: is no place for a cache on the disk; choose one such as /var/cache/NAME"
         yield from pem_problem(f"{place}store.ca_certificate", registry["store"]["ca_certificate"])
     for name, what in (("certificate", "a certificate"), ("certificate_key", "a private key")):
         if tls and not registry[name]:

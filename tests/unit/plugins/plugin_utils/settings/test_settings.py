@@ -31,6 +31,7 @@ REQUIRED = {
     "site": {"holdfast_server_name": "registry.example.org", "holdfast_users": [{"name": "alice"}]},
 }
 MIRROR = {"name": "hub", "port": 5444, "upstream": "127.0.0.1:5001", "mirror": True, "namespaces": ["docker.io"]}
+STORE = {"url": "https://store.example.org/bucket"}
 KEY = "-----BEGIN PRIVATE KEY-----\nshort\n-----END PRIVATE KEY-----\n"
 FILES = {"holdfast_certificate_source": "files", "holdfast_certificate_file": __file__, "holdfast_certificate_key_file": __file__}
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
@@ -236,6 +237,15 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("nginx_auth", {"nginx_auth_storage_directory": "/srv/images\n"}, "nginx_auth_storage_directory"),
         ("nginx_auth", {"nginx_auth_log_directory": "/var/log/a b"}, "nginx_auth_log_directory"),
         ("nginx_auth", {"nginx_auth_storage_group": "a b"}, "nginx_auth_storage_group"),
+        ("nginx_auth", {"nginx_auth_store": {"url": "http://s.example.org/b"}}, "nginx_auth_store.url: is not the https URL of a bucket"),
+        ("nginx_auth", {"nginx_auth_store": {**STORE, "cache_directory": "/etc/cache"}}, "nginx_auth_store.cache_directory: is no place for a cache"),
+        ("nginx_auth", {"nginx_auth_store": {**STORE, "cache_directory": "/var/cache"}}, "nginx_auth_store.cache_directory: is no place for a cache"),
+        ("nginx_auth", {"nginx_auth_store": {**STORE, "cache_directory": "cache"}}, "nginx_auth_store.cache_directory"),
+        ("nginx_auth", {"nginx_auth_store": {**STORE, "ca_certificate": "x"}}, "nginx_auth_store.ca_certificate: is not a PEM certificate"),
+        ("nginx_auth", {"nginx_auth_store": {**STORE, "ca_certificate": KEY}}, "nginx_auth_store.ca_certificate: holds a private key"),
+        ("nginx_auth", {"nginx_auth_store": STORE, "nginx_auth_storage_directory": "/srv"}, "nginx_auth_storage_directory: must be empty where"),
+        ("nginx_auth", {"nginx_auth_store_memory_seconds": 86401}, "nginx_auth_store_memory_seconds: 86401 is not between"),
+        ("nginx_auth", {"nginx_auth_further_registries": [{**MIRROR, "store": STORE}]}, "nginx_auth_further_registries[0].store: is not for a mirror"),
         ("nginx_auth", {"nginx_auth_realm": 'a"b'}, "nginx_auth_realm: may have letters"),
         ("nginx_auth", {"nginx_auth_realm": "a\n"}, "nginx_auth_realm"),
         ("nginx_auth", {"nginx_auth_trusted_proxies": ["proxy"]}, 'nginx_auth_trusted_proxies[0]: "proxy" is not an address or a network'),
