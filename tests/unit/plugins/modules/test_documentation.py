@@ -42,7 +42,7 @@ def test_its_keys_come_in_one_order_and_its_header_is_whole(path):
     documentation = yaml.safe_load(documented["DOCUMENTATION"])
     assert list(documentation) == [key for key in ORDER if key in documentation]
     assert documentation["module"] == path.stem and docstring == f"{documentation['short_description']}."
-    assert path.read_text().splitlines()[2] == "# SPDX-License-Identifier: " + "GPL-3.0-or-later"  # in two parts: `reuse lint` reads it, too
+    assert path.read_text().splitlines()[2] == "# SPDX-License" + "-Identifier: GPL-3.0-or-later"  # in two parts, since `reuse lint` reads it, too
     assert any(name.startswith("holdfast.registry.attributes") for name in documentation["extends_documentation_fragment"])
 
 
