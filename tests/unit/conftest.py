@@ -1,11 +1,16 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For all unit tests: nothing waits for the disk."""
+"""For all unit tests: nothing waits for the disk, and none fails because the machine is busy."""
 
 from __future__ import annotations
 
 import os
+
+try:
+    from hypothesis import settings
+except ImportError:
+    settings = None
 
 
 def pytest_configure():
@@ -14,3 +19,6 @@ def pytest_configure():
     Tests that count the calls of os.fsync or let one fail put a function of their own in its place.
     """
     os.fsync = lambda descriptor: None
+    if settings:  # a deadline is for an example, which on a busy machine may wait for longer
+        settings.register_profile("patient", deadline=None)
+        settings.load_profile("patient")

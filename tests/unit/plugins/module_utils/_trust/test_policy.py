@@ -28,10 +28,12 @@ class Machine:
 
     def __init__(self, path):
         self.directory, self.record, self.programs = path / "containers", path / "state/signature_policy.json", {}
+        self.commands = []
         self.directory.mkdir()
         self.policy, self.lookups = self.directory / "policy.json", self.directory / "registries.d/holdfast.yaml"
 
     def run_program(self, *command, **_keywords):
+        self.commands.append(command)
         return Result(1, "", "") if command[0] not in self.programs else Result(0, *self.programs[command[0]])
 
     def write(self, content):
@@ -307,6 +309,15 @@ def test_a_policy_that_skopeo_refuses_does_not_take_the_old_ones_place(machine):
     with pytest.raises(HoldfastError, match="skopeo refuses the new policy: .*Unknown key.* Nothing was changed"):
         machine.want(signed())
     assert machine.scopes == {}
+
+
+def test_skopeo_is_asked_to_copy_to_a_place_where_it_can_make_nothing(machine):
+    machine.want(signed())
+    places = {command[-1] for command in machine.commands if command[0] == "skopeo" and "copy" in command}
+    assert places
+    for place in places:
+        with pytest.raises(NotADirectoryError):
+            os.makedirs(place.removeprefix("dir:"))
 
 
 @pytest.mark.parametrize(
