@@ -368,6 +368,18 @@ def test_what_the_registry_said_is_remembered_while_it_knows_nothing_and_no_long
     assert logged(server)["user"] == "alice"
 
 
+def test_no_pull_fails_because_nothing_can_be_remembered(client: Client, server: Host) -> None:
+    """While nginx stops, it still answers requests, and does not listen any more."""
+    hex_ = blob(server, 1000)
+    server.check_output(f"mv {gateway.RUNTIME}/memory.sock {gateway.RUNTIME}/moved.sock")
+    try:
+        assert get(client, hex_).hex == hex_
+        assert get(client, hex_, repository="gone/app").status == 404
+        assert get(client, hex_, method="DELETE").status == 307
+    finally:
+        server.check_output(f"mv {gateway.RUNTIME}/moved.sock {gateway.RUNTIME}/memory.sock")
+
+
 def test_what_the_registry_denies_is_forgotten(client: Client, server: Host) -> None:
     hex_ = blob(server, 1000)
     hosts.write(server, "/run/location", f"{PLACE}/aa/{{hex}}/data?{SIGNED}")

@@ -151,5 +151,7 @@ def test_no_log_and_no_file_has_a_signed_address_or_a_password(server: Host, lay
     assert hashed(server, f"/v2/team/app/blobs/{layer}") == layer
     entries = [json.loads(line) for line in server.file(gateway.ACCESS_LOG).content_string.splitlines()]
     assert {"registry", "virtual"} <= {entry["registry"] for entry in entries}
-    found = server.run(f"grep -rlaE 'X-Amz-Signature|X-Amz-Credential|alice has a password|{SECRET}' {gateway.LOGS} {CACHE} {gateway.RUNTIME}/held {gateway.CONFIGURATION}")
+    found = server.run(
+        f"grep -rlaE 'X-Amz-Signature|X-Amz-Credential|alice has a password|{SECRET}' {gateway.LOGS} {CACHE} {gateway.RUNTIME}/held {gateway.CONFIGURATION}"
+    )
     assert found.stdout == ""

@@ -122,6 +122,13 @@ def test_a_location_that_fetches_does_not_inherit_what_the_password_check_has_se
             assert "auth_request_set" in content, name
 
 
+def test_no_request_fails_because_it_cannot_be_remembered(nginx):
+    found = locations(nginx)
+    for name in ("/.remember", "/.forget"):
+        assert "error_page 500 502 503 504 = @no_memory;" in found[name]
+    assert "return 204;" in found["@no_memory"]
+
+
 def test_what_was_remembered_leads_to_the_cache_and_everything_else_to_a_refusal(nginx):
     for way, answer in (("store", "store_virtual"), ("store_head", "store_head_virtual")):
         assert nginx("memory_answer", remembered="yes", way_from_memory=f"{way}_virtual") == answer
