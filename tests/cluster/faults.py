@@ -73,11 +73,12 @@ def nothing(_host: str) -> None:
 
 
 def firewall(action: str, rule: str) -> t.Callable[[str], object]:
-    return lambda host: on(host, f"iptables {rule.replace('-A', action, 1)}")
+    return lambda host: on(host, f"iptables {rule.replace('-A', action)}")
 
 
 CUT = "-A OUTPUT -p tcp --dport 8333 -j DROP"
-INSTEAD = "-t nat -A OUTPUT -p tcp --dport 8333 -j REDIRECT --to-ports 18333"
+# New connections lead elsewhere; those that are there already are reset.
+INSTEAD = "-t nat -A OUTPUT -p tcp --dport 8333 -j REDIRECT --to-ports 18333; iptables -A OUTPUT -p tcp --dport 8333 -j REJECT --reject-with tcp-reset"
 # Four fifths of the time the store does nothing. (There is no netem in a container of any kernel.)
 SLOW = f"P=$(systemctl show -p MainPID --value {STORE}); while :; do kill -STOP $P; sleep 0.4; kill -CONT $P; sleep 0.1; done"
 KILL = "kill --signal=KILL"
