@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The settings of the scenario, which host the client reaches, and a load on both hosts."""
 
 import base64

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A registry behind the gateway that keeps its images in an object store: nginx follows its redirects, and nobody else does."""
 
 import hashlib

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The gateway before a registry whose images are in an S3 store: what a pull gets, from where, and what of the store a client sees."""
 
 import json

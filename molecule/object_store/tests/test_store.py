@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Images in an S3 store: pushed and pulled, verified TLS, secrets in one file each, and stores that are refused."""
 
 import json

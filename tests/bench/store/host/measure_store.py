@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Pulls of a blob of 80 MB from an object store: by the gateway, hot and cold, beside a static file and the store itself. Prints JSON."""
 
 from __future__ import annotations
