@@ -57,7 +57,7 @@ class _Findings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: dict[str, list[str]] = {}
-        self.error: BaseException | None = None
+        self.errors: list[BaseException] = []
 
     def add(self, check: str, sentence: str) -> None:
         with self._lock:
@@ -97,10 +97,10 @@ def probe(bucket: Bucket, effort: Effort) -> Report:
         _within(_FOR_REMOVAL, lambda: _removed(cleaner, own, findings))
     except StoreError as error:
         findings.add("removal", f"{own} is not removed: {error}")
-    if isinstance(findings.error, HoldfastError):
-        raise findings.error
-    if findings.error:
-        raise RuntimeError("a check of the store broke off") from findings.error
+    for error in findings.errors:
+        if isinstance(error, HoldfastError):
+            raise error
+        raise RuntimeError("a check of the store broke off") from error
     return Report(findings.failures(), left_out, client.requests, client.repeated)
 
 
@@ -122,11 +122,11 @@ def _work(client: Client, prefix: str, rounds: int, findings: _Findings) -> None
     try:
         for number in range(rounds):
             for check in (*checks.EVERY_ROUND, *(checks.ONCE if number == 0 else ())):
-                if findings.error or time.monotonic() > client.deadline:
+                if findings.errors or time.monotonic() > client.deadline:
                     return
                 checks.one(check, checks.Place(client, f"{prefix}{number}/{check.__name__}/", findings.add))
     except Exception as error:  # noqa: BLE001 - carried over to the thread that waits
-        findings.error = error
+        findings.errors.append(error)
 
 
 def _removed(client: Client, own: str, findings: _Findings) -> None:
