@@ -263,7 +263,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_changed(client: Clie
 
 def test_a_reload_that_nginx_does_not_take_up_is_an_error(client: Client, server: Host) -> None:
     """Somebody takes the new port between the check and the reload: nginx goes on as before, and says so in its log only."""
-    taken = "python3 -c 'import socket, time; s = socket.create_server((\"127.0.0.1\", 5444)); time.sleep(60)'"
+    taken = "python3 -c 'import socket, time; s = socket.create_server((\"127.0.0.1\", 5444)); time.sleep(600)'"
     server.check_output(f"systemd-run --unit taker -p ExecStartPre='/bin/sleep 0' {taken}; sleep 1")
     try:
         refused = playbook.converge("--skip-tags", "ports", port=5444)
