@@ -97,10 +97,10 @@ def probe(bucket: Bucket, effort: Effort) -> Report:
         _within(_FOR_REMOVAL, lambda: _removed(cleaner, own, findings))
     except StoreError as error:
         findings.add("removal", f"{own} is not removed: {error}")
-    for error in findings.errors:
-        if isinstance(error, HoldfastError):
-            raise error
-        raise RuntimeError("a check of the store broke off") from error
+    for broken in findings.errors:
+        if isinstance(broken, HoldfastError):
+            raise broken
+        raise RuntimeError("a check of the store broke off") from broken
     return Report(findings.failures(), left_out, client.requests, client.repeated)
 
 
