@@ -10,7 +10,9 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._host import stamps
 from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd import Systemd, Waiting
 
 # What the file says. One with other words is somebody else's, who has drained the host by hand and will let it serve again by hand.
@@ -41,7 +43,10 @@ class Drain:
         if check_mode:
             return
         if not os.path.exists(self._file):
-            whole.atomic_write(self._file, WORDS.encode(), Ownership(mode=0o644))
+            whole.make_directories(stamps.directory(), 0o700)
+            with locked(os.path.join(stamps.directory(), "drain")):
+                whole.remove_leftovers(self._file)
+                whole.atomic_write(self._file, WORDS.encode(), Ownership(mode=0o644))
             self._waiting.sleep(self._seconds)
         for unit in serving:
             self._systemd.act("stop", unit)

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
 from ansible_collections.holdfast.registry.plugins.module_utils._http import parse_url
@@ -112,5 +113,8 @@ def _recorded(name: str) -> str:
 
 
 def _record(one: Wanted) -> None:
-    whole.make_directories(os.path.dirname(_path(one.name)), 0o700)
-    whole.atomic_write(_path(one.name), (json.dumps({"settings": one.digest}) + "\n").encode(), Ownership(mode=0o600))
+    directory = os.path.dirname(_path(one.name))
+    whole.make_directories(directory, 0o700)
+    with locked(directory):
+        whole.remove_leftovers(_path(one.name))
+        whole.atomic_write(_path(one.name), (json.dumps({"settings": one.digest}) + "\n").encode(), Ownership(mode=0o600))

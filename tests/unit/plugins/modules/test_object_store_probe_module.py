@@ -142,7 +142,11 @@ def test_what_was_good_is_not_probed_again_until_a_setting_changes(probed: t.Cal
     with FakeStore().serving() as store:
         assert probed(store, check=True, remember=True)["changed"], "check mode predicts the probe"
         assert not state.exists()
+        (state / "object-stores").mkdir(parents=True)
+        leftover = state / "object-stores/.registry.json.01ab23cd.holdfast-tmp"
+        leftover.write_text("{")
         assert probed(store, remember=True)["changed"]
+        assert not leftover.exists(), "what a killed run left of the record goes"
         asked = len(store.asked)
         again = probed(store, remember=True)
         assert (again["changed"], again["probed"], len(store.asked)) == (False, [], asked)

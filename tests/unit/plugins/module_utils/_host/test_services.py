@@ -440,6 +440,14 @@ def test_check_mode_knows_from_the_tasks_before_what_will_be_written(several, pe
 DRAIN = {"stop": ["front.service"]}
 
 
+def test_what_a_killed_run_left_of_the_drain_file_goes(known):
+    leftover = known.path / ".drain.01ab23cd.holdfast-tmp"
+    leftover.write_text("drained")
+    known.write("cache.conf", "two")
+    assert known.run(drain=DRAIN, drains=True)["drained"]
+    assert not leftover.exists()
+
+
 def test_a_host_is_out_of_service_before_a_service_that_drains_is_restarted(known):
     known.write("cache.conf", "two")
     forecast = known.run(check_mode=True, drain=DRAIN, drains=True)
