@@ -6,6 +6,7 @@ SHELL := /bin/bash
 INVENTORY ?= inventories/demo
 PYTHON ?= python3
 KILLS ?= 200
+ROUNDS ?= 10
 MATRIX ?=
 HOLDFAST_LAB_PREFIX ?= holdfast
 DEMO := $(HOLDFAST_LAB_PREFIX)-demo-registry $(HOLDFAST_LAB_PREFIX)-demo-client
@@ -103,6 +104,10 @@ units: $(venv)/test.done ## ansible-test units
 .PHONY: units-all
 units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.14 that is installed
 	tests/ansible-test units-all
+
+.PHONY: fuzz
+fuzz: $(venv)/test.done ## The property tests with new random examples, ROUNDS=10 times (make units tries the same ones each time)
+	for round in $$(seq $(ROUNDS)); do HOLDFAST_FUZZ=1 PYTHONPATH=.cache/collections $(bin)/python -m pytest -q -p no:cacheprovider $$(git grep -l hypothesis -- 'tests/unit/**/test_*.py') || exit 1; done
 
 .PHONY: faults
 faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once, and check that nothing is lost

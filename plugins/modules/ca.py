@@ -31,7 +31,7 @@ options:
     type: path
     required: true
   common_name:
-    description: Name of the CA, 1 to 64 characters. A new name issues the CA's certificate again, and every certificate signed by it has to be signed again.
+    description: Name of the CA, 1 to 64 bytes in UTF-8. A new name issues the CA's certificate again, and every certificate it signed has to be signed again.
     type: str
     default: Holdfast registry CA
   generation:

@@ -51,7 +51,7 @@ options:
         elements: str
         required: true
       common_name:
-        description: Common name, 1 to 64 characters. Defaults to the first DNS name that is short enough, if there is one.
+        description: Common name, 1 to 64 bytes in UTF-8. Defaults to the first DNS name that is short enough, if there is one.
         type: str
       key_type:
         description: Type of the key. If the existing key is of another type, a new one is made.

@@ -19,6 +19,9 @@ def pytest_configure():
     Tests that count the calls of os.fsync or let one fail put a function of their own in its place.
     """
     os.fsync = lambda descriptor: None
-    if settings:  # a deadline is for an example, which on a busy machine may wait for longer
-        settings.register_profile("patient", deadline=None)
-        settings.load_profile("patient")
+    if settings:
+        # Each run tries the same examples, so that it fails for what was changed and not by chance; `make fuzz` looks for new ones.
+        # A deadline is for an example, which on a busy machine may wait for longer.
+        settings.register_profile("same", deadline=None, derandomize=True)
+        settings.register_profile("fuzz", deadline=None, derandomize=False, database=None)
+        settings.load_profile("fuzz" if "HOLDFAST_FUZZ" in os.environ else "same")

@@ -60,6 +60,9 @@ def check_file_names(names: list[str], *, where: str) -> None:
 
 
 def check_common_name(name: str, *, where: str) -> None:
-    """Refuse a common name that no certificate can hold."""
-    if not 1 <= len(name) <= 64 or not name.isprintable() or name != name.strip():
-        raise HoldfastError(f"{where}: {name!r} must be 1 to 64 printable characters without spaces at the ends")
+    """Refuse a common name that no certificate can hold.
+
+    RFC 5280, appendix A.1 (ub-common-name) allows 64 characters, but the library that makes the certificates counts bytes of UTF-8.
+    """
+    if not name or not name.isprintable() or name != name.strip() or len(name.encode()) > 64:
+        raise HoldfastError(f"{where}: {name!r} must be 1 to 64 bytes of printable characters (in UTF-8) without spaces at the ends")

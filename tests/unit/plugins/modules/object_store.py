@@ -38,6 +38,7 @@ class FakeStore:
         self.uploads: dict[str, tuple[str, float]] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
         self.asked: list[str] = []
+        self.seen: set[str] = set()
         self.port = 0
         self.lock = threading.RLock()
 
@@ -83,11 +84,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path, _question, query = self.path.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+        again = f"{self.command} {self.path}" in self.store.seen
+        self.store.seen.add(f"{self.command} {self.path}")
         self.store.asked.append(f"{self.command} {path}")
         bucket, _slash, self.key = urllib.parse.unquote(path)[1:].partition("/")
         if self.lies("slow"):
             time.sleep(0.3)
-        if self.lies("503") or (self.lies("503 now and then") and len(self.store.asked) % 7 == 0):
+        if self.lies("503") or (self.lies("503 at first") and not again):
             return self.refuse(503, "SlowDown")
         if self.lies("another clock"):
             return self.refuse(403, "RequestTimeTooSkewed")

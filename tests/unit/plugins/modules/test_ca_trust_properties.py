@@ -22,7 +22,7 @@ NAMES = ["corp", "more"]
 ENDPOINTS = ["registry.example.com", "registry.example.com:5000", "[2001:db8::5]:5000"]
 CAS = [sign("First")[0], sign("Second")[0], sign("Third")[0] + sign("Fourth")[0]]
 KEY = sign("Fifth")[1]
-QUICK = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 calls = st.fixed_dictionaries(
     {

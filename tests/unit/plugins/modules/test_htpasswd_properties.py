@@ -28,7 +28,7 @@ HASHES = {
 }
 READY = [ready for ready, (_password, scheme, _cost) in HASHES.items() if scheme not in ("sha1", "unknown")]
 NAMES = ["alice", "bob", "bob b", "ä", "-n"]
-QUICK = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 texts = st.sampled_from(["", "   ", "# comment", "#alice:$apr1$x", "  # indented"])
 entries = st.builds(

@@ -122,8 +122,8 @@ def test_what_keeps_a_store_from_being_asked_is_named(probed: t.Callable[..., di
     assert f": {said}" in result["msg"], result["msg"]
 
 
-def test_a_store_that_is_busy_now_and_then_is_asked_again(probed: t.Callable[..., dict[str, t.Any]]) -> None:
-    with FakeStore("503 now and then").serving() as store:
+def test_a_store_that_is_busy_at_first_is_asked_again(probed: t.Callable[..., dict[str, t.Any]]) -> None:
+    with FakeStore("503 at first").serving() as store:
         assert not probed(store).get("failed")
 
 

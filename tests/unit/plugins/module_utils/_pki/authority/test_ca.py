@@ -174,6 +174,8 @@ def test_a_damaged_ca_is_refused_and_left_as_it_is(tmp_path, damage, message, ch
         ({"renew_before_days": -1}, "renew_before_days: -1"),
         ({"common_name": ""}, "common_name: ''"),
         ({"common_name": "x" * 65}, "common_name: "),
+        ({"common_name": "ä" * 32 + "x"}, "must be 1 to 64 bytes"),
+        ({"common_name": "\udc80"}, "common_name: "),
         ({"passphrase": ""}, "passphrase: must be 1 to 1023 bytes"),
         ({"permitted_dns_domains": ["ok.org", "*.example.org"]}, r"permitted_dns_domains\[1\]: '\*\.example\.org'"),
         ({"permitted_dns_domains": ["10.0.0.1"]}, r"permitted_dns_domains\[0\]"),
