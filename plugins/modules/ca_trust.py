@@ -283,6 +283,8 @@ def work(call: Call) -> Result:
         check_name(former, parameter=f"former_names[{number}]")
         if former == params["name"]:
             raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; use a name that is no longer used")
+    if len(params["content"] or "") < 40:  # too short for a key: to hide it would make the message unreadable
+        call.show(params["content"] or "")
     certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
     client = read_client(params, stores) if present else None
     # In check mode a task before this one may have said that it would make them.

@@ -14,7 +14,7 @@ from ansible_collections.holdfast.registry.plugins.modules import ca_trust
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trust.steps import make_client, sign, snapshot
 
 pytest.importorskip("hypothesis")
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 STORES = ["docker", "containers", "containerd"]
@@ -112,6 +112,7 @@ anything = st.text(max_size=30)
 
 @QUICK
 @given(content=contents)
+@example("n")
 def test_any_content_is_kept_whole_or_refused_in_words(run, content):
     with tempfile.TemporaryDirectory() as temporary:
         result = run(ca_trust, name="corp", content=content, stores=["docker"], endpoints=ENDPOINTS[:1], docker_directory=f"{temporary}/certs.d")
