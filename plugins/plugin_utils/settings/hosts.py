@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.plugin_utils import virtual_addresses
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import alike
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, range_problem
 from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 
@@ -23,7 +24,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
         return ["registry_servers: the group must have at least one host, which runs the registry"]
     found = range_problem("holdfast_drain_seconds", settings["holdfast_drain_seconds"], 0, 3600, " seconds")
     found += [*_virtual_address(settings, servers), *_redis(settings, servers), *_keeper(settings)]
-    return [*found, *_several(settings, servers)] if len(servers) > 1 else found
+    return [*found, *_several(settings, servers), *alike.problems(host, servers)] if len(servers) > 1 else found
 
 
 def _several(settings: Settings, servers: list[str]) -> t.Iterator[str]:
