@@ -46,5 +46,5 @@ def test_the_address_has_no_network_so_that_nothing_is_sent_from_it(given, sourc
 def test_the_host_s_own_keepalived_is_not_touched():
     unit = rendered("virtual-address.service.j2")
     own = re.findall(r"--(?:use-file|pid|vrrp_pid)=(\S+)", unit)
-    assert len(own) == 4
+    assert len(own) == 3
     assert all(path.startswith(("/etc/holdfast-virtual-address/", "/run/holdfast-virtual-address/")) for path in own)
