@@ -21,7 +21,7 @@ DRAIN = "/etc/holdfast-gateway/drain"
 @pytest.fixture
 def moving(client: Host) -> Iterator[tuple[str, str]]:
     """The host that has the address, and the other one, while both serve."""
-    for _ in range(100):
+    for _try in range(100):
         found = holders()
         if len(found) == 1:
             break

@@ -34,7 +34,7 @@ def holders(*names: str) -> list[str]:
 
 def settled() -> str:
     """The one host that has the address, once there is one."""
-    for _ in range(50):
+    for _try in range(50):
         found = holders()
         if len(found) == 1:
             return found[0]
@@ -65,7 +65,7 @@ def both_serve() -> str:
     for name in HOSTS:
         hosts.host(name).check_output("echo ok >/srv/service/healthz; systemctl start service")
     for name in HOSTS:
-        for _ in range(50):
+        for _try in range(50):
             if priority(name) == "150":
                 break
             time.sleep(0.2)
@@ -134,7 +134,7 @@ def test_a_message_from_elsewhere_takes_the_address_from_nobody(master: str) -> 
         "total = sum(struct.unpack('!%dH' % (len(whole) // 2), whole)); total = (total & 0xffff) + (total >> 16); total = (total & 0xffff) + (total >> 16); "
         "sent = body + struct.pack('!H', total ^ 0xffff) + shared; "
         "talk = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112); talk.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255); "
-        "talk.bind((sys.argv[1], 0)); [talk.sendto(sent, (sys.argv[2], 0)) for _ in range(3)]"
+        "talk.bind((sys.argv[1], 0)); [talk.sendto(sent, (sys.argv[2], 0)) for _try in range(3)]"
     )
     target = str(hosts.host(master).interface("eth0").addresses[0])
     sender, stranger = hosts.host(another(master)), address().rpartition(".")[0] + ".254"
