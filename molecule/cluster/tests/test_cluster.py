@@ -9,7 +9,7 @@ import time
 import pytest
 from scenario import gateway, hosts, playbook
 from scenario.docker import Docker
-from several import CA, ENDPOINT, NAME, PORT, SERVERS, SITE, address, load, only
+from several import CA, ENDPOINT, NAME, PORT, SERVERS, SITE, address, load, only, virtual_address
 from testinfra.host import Host
 
 VERIFY = hosts.PROJECT / "playbooks/verify.yml"
@@ -163,3 +163,4 @@ def test_verify_pushes_at_one_host_and_pulls_at_the_other() -> None:
     assert run.succeeded, run.output
     assert run.changed == 0
     assert "Its hosts are one registry: an upload begun at one was ended at two, and pulled at each of: one, two" in SUMMARY.read_text()
+    assert f"One of them has the address {virtual_address()}, and all reach the registry at it." in SUMMARY.read_text()
