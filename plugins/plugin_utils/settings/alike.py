@@ -13,7 +13,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
 _AGREED = (
     *("holdfast_server_name", "holdfast_port", "holdfast_extra_names", "holdfast_users", "holdfast_secrets_directory"),
     *("nginx_auth_users_exclusive", "nginx_auth_groups", "nginx_auth_administrators", "nginx_auth_listing", "nginx_auth_rules"),
-    *("nginx_auth_certificate_users", "nginx_auth_realm", "virtual_address_router_id"),
+    *("nginx_auth_certificate_users", "nginx_auth_client_certificates", "nginx_auth_realm", "virtual_address_router_id"),
 )
 # What playbooks/vars/wiring.yml reads from the first host for all: another value elsewhere would have no effect, or half of one.
 OF_THE_FIRST = (
@@ -24,7 +24,7 @@ OF_THE_FIRST = (
     *("keeper_access_log", "keeper_backup_configuration_paths", "keeper_backup_password", "keeper_backup_paths", "keeper_backup_repository"),
     *("keeper_certificates", "keeper_exporters", "keeper_instances", "keeper_redis_address", "keeper_redis_password", "keeper_state"),
     *("nginx_auth_bcrypt_cost", "nginx_auth_certificate", "nginx_auth_certificate_key", "nginx_auth_challenge_directory", "nginx_auth_client_ca"),
-    *("nginx_auth_client_certificates", "nginx_auth_client_crl", "nginx_auth_crl_file", "nginx_auth_crl_url", "nginx_auth_delete_enabled"),
+    *("nginx_auth_client_crl", "nginx_auth_crl_file", "nginx_auth_crl_url", "nginx_auth_delete_enabled"),
     *("nginx_auth_further_registries", "nginx_auth_keeper_directory", "nginx_auth_log_directory", "nginx_auth_metrics_sources", "nginx_auth_port"),
     *("nginx_auth_server_aliases", "nginx_auth_server_name", "nginx_auth_status_socket", "nginx_auth_storage_directory", "nginx_auth_store"),
     *("nginx_auth_upstream", "nginx_auth_users"),
