@@ -17,7 +17,8 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import UNSET, Host
+from jinja2.exceptions import UndefinedError
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 SETTINGS = "ansible_collections.holdfast.registry.plugins.plugin_utils.settings"
@@ -40,10 +41,12 @@ class ActionModule(ActionBase):
         checks = importlib.import_module(f"{SETTINGS}.{role}")
         spec = _spec(role, checks)
         own = _inventory(variables)
+        # A problem of several hosts names what any of them has.
+        named = own.union(*(_inventory({**variables, "inventory_hostname": each}) for each in _servers(variables))) if role == "site" else own
         found = self._problems(spec, checks, variables)
         # A play that sets variables of roles defines once, for all roles, their names for the user.
         known_by = {**_plain(self._templar.template(variables.get("holdfast_called", {}))), **arguments["called"]}
-        called = {name: known for name, known in known_by.items() if name not in own}
+        called = {name: known for name, known in known_by.items() if name not in named}
         for warning in _unknown(prefix, spec, own, getattr(checks, "RESULTS", ())):
             display.warning(f"{variables.get('inventory_hostname')}: {warning}")
         result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
@@ -71,6 +74,7 @@ class ActionModule(ActionBase):
             facts_become_variables=bool(getattr(constants, "INJECT_FACTS_AS_VARS", False)),
             groups=_plain(variables.get("groups", {})),
             check_mode=bool(self._task.check_mode),
+            setting_of=_setting_of(variables),
         )
         return list(checks.problems(_as_written(validated.validated_parameters, given), host))
 
@@ -91,6 +95,24 @@ def _inventory(variables: dict[str, t.Any]) -> set[str]:
     hostvars = variables.get("hostvars")
     host = variables.get("inventory_hostname")
     return set(hostvars[host]) if hostvars is not None and host in hostvars else set()
+
+
+def _setting_of(variables: dict[str, t.Any]) -> t.Callable[[str, str], t.Any]:
+    """What the inventory has for a host and a setting. What cannot be resolved counts as not set: the check of that host itself says so."""
+    hostvars = variables.get("hostvars") or {}
+
+    def setting_of(host: str, name: str) -> t.Any:
+        try:
+            own = hostvars[host]
+            return _plain(own[name]) if name in own else UNSET
+        except (AnsibleError, UndefinedError, KeyError):
+            return UNSET
+
+    return setting_of
+
+
+def _servers(variables: dict[str, t.Any]) -> list[str]:
+    return list(variables.get("groups", {}).get("registry_servers", []))
 
 
 def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iterable[str]) -> list[str]:

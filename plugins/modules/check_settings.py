@@ -21,7 +21,7 @@ options:
     description: Name of the role. V(site) checks the settings of C(site.yml) and the host itself.
     type: str
     required: true
-    choices: [acme, docker_client, keeper, nginx_auth, pki, redis, registry, site]
+    choices: [acme, docker_client, keeper, nginx_auth, pki, redis, registry, site, virtual_address]
   called:
     description:
       - Variables of the role that the user knows under another name, for the messages.

@@ -23,16 +23,20 @@ SCENARIO, NAME, PORT, USER, PASSWORD = "cluster", "registry.holdfast.test", 5443
 CA = f"/etc/docker/certs.d/{NAME}:{PORT}/holdfast-{NAME}_{PORT}.crt"
 SERVERS, STORES = ("one", "two"), ("store1", "store2", "store3")
 GATEWAY, REGISTRY, STORE = "holdfast-gateway.service", "docker-registry.service", "seaweedfs.service"
-# Answers 503 to everything, with the certificate of the store.
-UNAVAILABLE = """
-import http.server, ssl
+# Answers everything with the same status and body, with the certificate of the store.
+INSTEAD_OF_THE_STORE = """
+import http.server, ssl, sys
+port, status, body = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def answer(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(503); self.send_header("Content-Length", "0"); self.end_headers()
+        self.send_response(status); self.send_header("Content-Type", "application/xml"); self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 18333), Handler)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/run/store.crt", "/run/store.key")
 server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -72,14 +76,41 @@ def nothing(_host: str) -> None:
     """A fault that ends by itself."""
 
 
+def both(*steps: t.Callable[[str], object]) -> t.Callable[[str], object]:
+    return lambda host: [step(host) for step in steps]
+
+
+def command(line: str) -> t.Callable[[str], object]:
+    return lambda host: on(host, line)
+
+
 def firewall(action: str, rule: str) -> t.Callable[[str], object]:
     return lambda host: on(host, f"iptables {rule.replace('-A', action)}")
 
 
 CUT = "-A OUTPUT -p tcp --dport 8333 -j DROP"
-# New connections lead elsewhere; those that are there already are reset.
-INSTEAD = "-t nat -A OUTPUT -p tcp --dport 8333 -j REDIRECT --to-ports 18333; iptables -A OUTPUT -p tcp --dport 8333 -j REJECT --reject-with tcp-reset"
-# Four fifths of the time the store does nothing. (There is no netem in a container of any kernel.)
+UNAVAILABLE, TOO_SKEWED = 18333, 18334
+# What S3 says to a host whose clock is off: it signs the time.
+SKEWED = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the current time is too large.</Message></Error>"
+
+
+def instead(port: int) -> str:
+    """New connections lead elsewhere; those that are there already are reset."""
+    return f"-t nat -A OUTPUT -p tcp --dport 8333 -j REDIRECT --to-ports {port}; iptables -A OUTPUT -p tcp --dport 8333 -j REJECT --reject-with tcp-reset"
+
+
+# netem, which could delay packets, is in few kernels. What does not fit waits up to 0.3 s, and is dropped then.
+NARROW = "tc qdisc {action} dev eth0 root tbf rate 8mbit burst 64kb latency 300ms"
+LOSS = "-A INPUT -i eth0 -m statistic --mode random --probability 0.05 -j DROP"
+# The programs of containers share a clock, and a program in Go does not ask the library that could tell it another one. So the gateway is told another time,
+# and the store's answer to the registry is the one that it would give.
+AHEAD = f"""mkdir -p /run/systemd/system/{GATEWAY}.d && cat >/run/systemd/system/{GATEWAY}.d/clock.conf <<END
+[Service]
+Environment=LD_PRELOAD=$(ls /usr/lib/*/faketime/libfaketime.so.1) FAKETIME=+1h FAKETIME_NO_CACHE=1
+END
+systemctl daemon-reload; systemctl restart {GATEWAY}"""
+RIGHT = f"rm /run/systemd/system/{GATEWAY}.d/clock.conf; systemctl daemon-reload; systemctl restart {GATEWAY}"
+# Four fifths of the time the store does nothing.
 SLOW = f"P=$(systemctl show -p MainPID --value {STORE}); while :; do kill -STOP $P; sleep 0.4; kill -CONT $P; sleep 0.1; done"
 KILL = "kill --signal=KILL"
 
@@ -91,13 +122,25 @@ FAULTS = (
     Fault("kill -9 of a store node, away for a while", ("store3",), service("stop --signal=KILL", STORE), service("start", STORE)),
     Fault("a store node stands still (power-off)", ("store2",), docker("pause"), docker("unpause")),
     Fault("network cut between a host and the store", ("one",), firewall("-I", CUT), firewall("-D", CUT)),
-    Fault("the store answers one host 503", ("one",), firewall("-I", INSTEAD), firewall("-D", INSTEAD)),
-    Fault("the store answers both hosts 503", SERVERS, firewall("-I", INSTEAD), firewall("-D", INSTEAD)),
+    Fault("the store answers one host 503", ("one",), firewall("-I", instead(UNAVAILABLE)), firewall("-D", instead(UNAVAILABLE))),
+    Fault("the store answers both hosts 503", SERVERS, firewall("-I", instead(UNAVAILABLE)), firewall("-D", instead(UNAVAILABLE))),
     Fault(
         "slow store: all nodes stand still 4/5 of the time",
         STORES,
         lambda host: on(host, f"systemd-run --unit=slow --collect sh -c '{SLOW.replace('$', '$$')}'"),
         lambda host: on(host, f"systemctl stop slow; systemctl kill --signal=CONT {STORE}"),
+    ),
+    Fault(
+        "slow network of a host: 8 Mbit/s, 5 % of packets lost",
+        ("one",),
+        both(command(NARROW.format(action="add")), firewall("-I", LOSS)),
+        both(command(NARROW.format(action="del")), firewall("-D", LOSS)),
+    ),
+    Fault(
+        "the clock of a host is an hour ahead",
+        ("one",),
+        both(firewall("-I", instead(TOO_SKEWED)), command(AHEAD)),
+        both(firewall("-D", instead(TOO_SKEWED)), command(RIGHT)),
     ),
 )
 
@@ -128,11 +171,13 @@ def prepare() -> None:
     on("client", "cat >/run/load.py", (HERE / "load.py").read_text())
     certificate = {name: on("store1", f"cat /etc/seaweedfs/server.{name}") for name in ("crt", "key")}
     for host in SERVERS:
-        on(host, "command -v iptables >/dev/null || apt-get install -qq --yes --no-install-recommends iptables >/dev/null 2>&1")
+        on(host, "dpkg-query -W iptables libfaketime >/dev/null 2>&1 || apt-get install -qq --yes --no-install-recommends iptables libfaketime >/dev/null 2>&1")
         for name, content in certificate.items():
             on(host, f"umask 077; cat >/run/store.{name}", content)
-        on(host, "cat >/run/unavailable.py", UNAVAILABLE)
-        on(host, "systemctl is-active -q unavailable || systemd-run -q --unit=unavailable python3 /run/unavailable.py")
+        on(host, "cat >/run/instead.py", INSTEAD_OF_THE_STORE)
+        for port, status, body in ((UNAVAILABLE, 503, ""), (TOO_SKEWED, 403, SKEWED)):
+            unit = f"instead-{status}"
+            on(host, f"systemctl is-active -q {unit} || systemd-run -q --unit={unit} python3 /run/instead.py {port} {status} '{body}'")
 
 
 def repeated(fault: Fault, count: int) -> dict[str, t.Any]:

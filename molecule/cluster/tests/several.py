@@ -6,8 +6,10 @@
 import base64
 import contextlib
 import json
+import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +40,36 @@ def only(client: Host, server: str) -> Iterator[None]:
     finally:
         for other in others:
             client.check_output(f"iptables -D {rule.format(port=PORT, address=other)}")
+
+
+def virtual_address() -> str:
+    """The address that moves between the hosts."""
+    found = re.search(r"virtual_ipaddress \{\s+([0-9.]+)/32", hosts.host("one").file("/etc/holdfast-virtual-address/keepalived.conf").content_string)
+    assert found
+    return found[1]
+
+
+def holders() -> list[str]:
+    """Which hosts have it now."""
+    return [name for name in SERVERS if hosts.host(name).check_output(f"ip -o address show to {virtual_address()}")]
+
+
+def seconds_until_moved_to(server: str, began: float) -> float:
+    """Seconds from began until only this host has it."""
+    while holders() != [server]:
+        assert time.monotonic() - began < 30, f"{holders()} have it"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def through_the_virtual_address(client: Host) -> Iterator[None]:
+    """The registry's name leads the client nowhere else."""
+    client.check_output(f"cp /etc/hosts /run/hosts; {{ grep -v {NAME} /run/hosts; echo {virtual_address()} {NAME}; }} >/etc/hosts")
+    try:
+        yield
+    finally:
+        client.check_output("cat /run/hosts >/etc/hosts")
 
 
 @contextlib.contextmanager

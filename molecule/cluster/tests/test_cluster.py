@@ -9,7 +9,7 @@ import time
 import pytest
 from scenario import gateway, hosts, playbook
 from scenario.docker import Docker
-from several import CA, ENDPOINT, NAME, PORT, SERVERS, SITE, address, load, only
+from several import CA, ENDPOINT, NAME, PORT, SERVERS, SITE, address, load, only, virtual_address
 from testinfra.host import Host
 
 VERIFY = hosts.PROJECT / "playbooks/verify.yml"
@@ -126,7 +126,10 @@ def test_hosts_are_restarted_one_by_one_and_no_push_or_pull_fails(docker: Docker
         f"docker pull -q {image} >/dev/null && docker tag {image} {ENDPOINT}/team/rolled:$n && docker push -q {ENDPOINT}/team/rolled:$n >/dev/null "
     )
     push_and_pull += f"&& docker rmi -f {image} {ENDPOINT}/team/rolled:$n >/dev/null || echo failed $n; done >/run/rolling 2>&1; echo $n >>/run/rolling"
-    client.check_output("rm -f /run/rolled /run/rolling")
+    client.check_output("rm -f /run/rolled /run/rolling /run/asked")
+    # A request that is cut off by a move is made once more, as clients do.
+    ask = f"curl -s -m 5 --retry 1 --retry-all-errors --cacert {CA} -o /dev/null -w '%{{http_code}} ' --resolve {NAME}:{PORT}:{virtual_address()} https://{ENDPOINT}/_ping"
+    client.check_output(f"systemd-run --unit=asking --collect sh -c {shlex.quote(f'while [ ! -e /run/rolled ]; do {ask}; sleep 0.1; done >/run/asked')}")
     client.check_output(f"systemd-run --unit=rolling --collect sh -c {shlex.quote(push_and_pull)}")
     with load() as happened:
         # another value than an earlier run of these tests on the same hosts has left
@@ -140,6 +143,7 @@ def test_hosts_are_restarted_one_by_one_and_no_push_or_pull_fails(docker: Docker
     rounds = client.file("/run/rolling").content_string.split()
     assert len(rounds) == 1, rounds
     assert int(rounds[0]) > 3
+    assert set(client.file("/run/asked").content_string.split()) == {"200"}, "the virtual address has not moved before the restart"
     assert [curl(client, server, "/healthz") for server in SERVERS] == ["200", "200"]
 
 
@@ -163,3 +167,4 @@ def test_verify_pushes_at_one_host_and_pulls_at_the_other() -> None:
     assert run.succeeded, run.output
     assert run.changed == 0
     assert "Its hosts are one registry: an upload begun at one was ended at two, and pulled at each of: one, two" in SUMMARY.read_text()
+    assert f"One of them has the address {virtual_address()}, and all reach the registry at it." in SUMMARY.read_text()

@@ -57,6 +57,9 @@ def shown(run: playbook.Run) -> object:
         ({"holdfast_server_name": "Registry.Holdfast.Test"}, "docker_client_registry", "registry.holdfast.test:5443"),
         ({"holdfast_hosts_entry": False}, "docker_client_hosts_address", ""),
         ({"holdfast_server_address": "192.0.2.9"}, "docker_client_hosts_address", "192.0.2.9"),
+        ({"holdfast_virtual_address": "192.0.2.20/24"}, "docker_client_hosts_address", "192.0.2.20"),
+        ({"holdfast_virtual_address": "192.0.2.20/24", "holdfast_server_address": "192.0.2.9"}, "docker_client_hosts_address", "192.0.2.9"),
+        ({"holdfast_server_name": "Registry.Holdfast.Test"}, "virtual_address_check_url", "https://registry.holdfast.test:5443/healthz"),
     ],
 )
 def test_a_setting_of_a_role_reaches_it(tmp_path: pathlib.Path, said: dict[str, object], variable: str, value: object) -> None:

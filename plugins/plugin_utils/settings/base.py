@@ -21,6 +21,17 @@ DURATION = re.compile(r"([0-9]+[hms])+")
 SECRET_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 
 
+class _Unset:
+    """What a host has for a setting that its inventory does not have."""
+
+
+UNSET = _Unset()
+
+
+def _unknown(_host: str, _setting: str) -> t.Any:
+    return UNSET
+
+
 @dataclasses.dataclass(frozen=True)
 class Host:
     """The host whose settings are checked, as far as the controller knows it."""
@@ -31,6 +42,8 @@ class Host:
     check_mode: bool = False
     # Whether any result of a module on the host can replace variables of the inventory (Ansible's inject_facts_as_vars).
     facts_become_variables: bool = False
+    # What the inventory has for a host, by the host's name and the setting's, or UNSET.
+    setting_of: t.Callable[[str, str], t.Any] = _unknown
 
 
 def injection_problem(host: Host, what: str) -> list[str]:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.plugin_utils import virtual_addresses
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import alike
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, range_problem
 from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 
+# Two checks, a second apart, until it is known, and then up to two seconds until another host has the address: see role virtual_address.
+MOVE_SECONDS = 5
 _EXAMPLE = "{s3: {endpoint: 'https://store.example.org', bucket: registry, access_key: ..., secret_key: ...}}"
 
 
@@ -19,7 +23,8 @@ def problems(settings: Settings, host: Host) -> list[str]:
     if not servers:
         return ["registry_servers: the group must have at least one host, which runs the registry"]
     found = range_problem("holdfast_drain_seconds", settings["holdfast_drain_seconds"], 0, 3600, " seconds")
-    return [*found, *_redis(settings, servers), *_keeper(settings), *(_several(settings, servers) if len(servers) > 1 else [])]
+    found += [*_virtual_address(settings, servers), *_redis(settings, servers), *_keeper(settings)]
+    return [*found, *_several(settings, servers), *alike.problems(host, servers)] if len(servers) > 1 else found
 
 
 def _several(settings: Settings, servers: list[str]) -> t.Iterator[str]:
@@ -37,6 +42,24 @@ def _several(settings: Settings, servers: list[str]) -> t.Iterator[str]:
         yield (
             "acme_challenge: with http-01 the ACME server asks any of the hosts, and only one has the answer; "
             "use dns-01, or another holdfast_certificate_source"
+        )
+
+
+def _virtual_address(settings: Settings, servers: list[str]) -> t.Iterator[str]:
+    """The role checks it against the host's own addresses."""
+    virtual = settings["holdfast_virtual_address"]
+    if not virtual:
+        return
+    try:
+        virtual_addresses.parse("holdfast_virtual_address", virtual)
+    except ValueError as error:
+        yield str(error)
+    if len(servers) < 2:
+        yield f"holdfast_virtual_address: moves between hosts, and registry_servers has only {servers[0]}; add another, or leave it out"
+    elif settings["holdfast_drain_seconds"] < MOVE_SECONDS:
+        yield (
+            f"holdfast_drain_seconds: {settings['holdfast_drain_seconds']} is less than the {MOVE_SECONDS} seconds in which holdfast_virtual_address moves "
+            "away from a host that is drained"
         )
 
 

@@ -53,6 +53,7 @@ SPEC = {
     "holdfast_cache_directory": {"type": "str", "default": ""},
     "holdfast_cache_size": {"type": "str", "default": ""},
     "holdfast_redis_host": {"type": "str", "default": ""},
+    "holdfast_virtual_address": {"type": "str", "default": ""},
     "holdfast_drain_seconds": {"type": "int", "default": 10},
     "holdfast_restart_anyway": {"type": "bool", "default": False},
     # of a role, which others depend on

@@ -14,7 +14,7 @@ from ansible_collections.holdfast.registry.tests.unit.docs.pages import PAGES, R
 yaml = pytest.importorskip("yaml")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-NAME = re.compile(r"(?<![\w./-])(?:holdfast|pki|acme|redis|registry|nginx_auth|keeper|docker_client)_[a-z0-9_]+(?![\w/-]|\.py)")
+NAME = re.compile(r"(?<![\w./-])(?:holdfast|pki|acme|redis|registry|nginx_auth|keeper|docker_client|virtual_address)_[a-z0-9_]+(?![\w/-]|\.py)")
 # Variables of others' roles, which docs/migration.md and docs/comparison.md compare with ours.
 OF_OTHERS = {"registry_storage", "registry_auth", "registry_http", "registry_redis", "registry_proxy", "registry_log"}
 # Of debops, and of the benchmark's own nginx, whose name its script puts together.

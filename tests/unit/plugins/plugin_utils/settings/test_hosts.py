@@ -27,6 +27,11 @@ def test_several_hosts_without_a_store_are_refused_with_the_setting_that_is_miss
     assert problem.startswith("holdfast_storage: registry_servers has 2 hosts, a, b, which can share only what is in an object store: set it to {s3: ")
 
 
+def test_a_virtual_address_for_one_host_is_refused():
+    (problem,) = problems(servers=["a"], holdfast_virtual_address="192.0.2.10/24")
+    assert problem == "holdfast_virtual_address: moves between hosts, and registry_servers has only a; add another, or leave it out"
+
+
 def test_a_group_without_a_host_is_refused():
     assert problems(servers=[]) == ["registry_servers: the group must have at least one host, which runs the registry"]
 
@@ -61,6 +66,11 @@ def test_a_mirror_has_files_of_its_own_on_each_host():
         ({"keeper_retention": [{"keep_newest": 1}]}, "keeper_retention: has no effect: the keeper keeps images in files only"),
         ({"keeper_backup_repository": "/srv/backup"}, "keeper_backup_repository: makes no backup of the images"),
         ({"holdfast_drain_seconds": 4000}, "holdfast_drain_seconds: 4000 is not between 0 and 3600 seconds"),
+        ({"holdfast_virtual_address": "192.0.2.10"}, 'holdfast_virtual_address: "192.0.2.10" is not an IP address with the prefix length of its network'),
+        (
+            {"holdfast_virtual_address": "192.0.2.10/24", "holdfast_drain_seconds": 4},
+            "holdfast_drain_seconds: 4 is less than the 5 seconds in which holdfast_virtual_address moves",
+        ),
         ({"holdfast_server_address": ["192.0.2.1", "web"]}, 'holdfast_server_address[1]: "web" is not an IP address'),
     ],
 )
@@ -73,6 +83,8 @@ def test_what_several_hosts_or_a_store_cannot_have_is_named(settings, said):
     "settings",
     [
         {"holdfast_keeper": False},
+        {"holdfast_virtual_address": "192.0.2.10/24"},
+        {"holdfast_drain_seconds": 0},
         {"holdfast_redis_host": "b", "redis_bind_addresses": ["127.0.0.1", "192.0.2.2"]},
         {"holdfast_certificate_source": "acme", "acme_challenge": "dns-01"},
         {"holdfast_server_address": ["192.0.2.1", "2001:db8::1"]},

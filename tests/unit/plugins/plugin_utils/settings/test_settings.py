@@ -28,6 +28,7 @@ REQUIRED = {
         "nginx_auth_users": [{"name": "alice", "password": "x"}],
     },
     "acme": {"acme_names": ["registry.example.org"]},
+    "virtual_address": {},
     "site": {"holdfast_server_name": "registry.example.org", "holdfast_users": [{"name": "alice"}]},
 }
 MIRROR = {"name": "hub", "port": 5444, "upstream": "127.0.0.1:5001", "mirror": True, "namespaces": ["docker.io"]}
