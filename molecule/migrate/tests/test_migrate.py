@@ -99,8 +99,9 @@ def all_there(client: Host, docker: Docker, images: dict[str, str], pushed: dict
         assert client.check_output(f"curl -fsS {CURL}/v2/large/app{number}/blobs/{layer} | sha256sum").split()[0] == layer[7:]
 
 
-def shell(store: Host, command: str) -> str:
-    return str(store.check_output(f"echo '{command}' | weed shell -master=localhost:9333 2>&1"))
+def record(question: str) -> str:
+    """A command that asks what the copy has recorded."""
+    return f"""python3 -c 'import sqlite3; print(sqlite3.connect("file:{STATE}/record?mode=ro", uri=True).execute("{question}").fetchone()[0])'"""
 
 
 def flat(output: str) -> str:
@@ -116,7 +117,8 @@ def test_a_copy_that_is_killed_says_so_and_keeps_what_it_has_done(server: Host, 
         f"""python3 -c 'import sqlite3; print(sqlite3.connect("file:{STATE}/record?mode=ro", uri=True).execute("select count(*) from items").fetchone()[0])'"""
     )
     server.check_output(
-        f"for i in $(seq 900); do [ $({recorded} 2>/dev/null || echo 0) -gt 1 ] && systemctl kill -s KILL holdfast-move-registry-copy && exit 0; sleep 0.1; done; exit 1"
+        f"for i in $(seq 900); do [ $({recorded} 2>/dev/null || echo 0) -gt 1 ] && "
+        "systemctl kill -s KILL holdfast-move-registry-copy && exit 0; sleep 0.1; done; exit 1"
     )
     thread.join()
     assert not ended[0].succeeded
@@ -136,14 +138,11 @@ def test_everything_arrives_in_the_store_while_clients_push_and_pull(
     server: Host, client: Host, store: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
 ) -> None:
     # Damage a blob that was copied before the kill, without the registry's help: another content of the same length.
-    blob = server.check_output(
-        f"""python3 -c 'import sqlite3; print(sqlite3.connect("file:{STATE}/record?mode=ro", uri=True).execute("select path from items limit 1").fetchone()[0])'"""
-    ).strip()
+    blob = server.check_output(record("select path from items limit 1")).strip()
     size = server.file(f"/var/lib/docker-registry/docker/registry/v2/{blob}").size
     path = f"/buckets/registry/images/docker/registry/v2/{blob}"
-    store.check_output(
-        f"head -c {size} /dev/zero >/run/damage; curl -fsS -o /dev/null -X PUT --data-binary @/run/damage http://localhost:8888{path}; rm /run/damage"
-    )
+    damage = f"head -c {size} /dev/zero >/run/damage; curl -fsS -o /dev/null -X PUT --data-binary @/run/damage http://localhost:8888{path}; rm /run/damage"
+    store.check_output(damage)
     before = server.check_output("find /var/lib/docker-registry/docker -name data -not -path '*/_uploads/*' | wc -l")
     with traffic() as happened:
         moved = playbook.run(MIGRATE, **MOVED)

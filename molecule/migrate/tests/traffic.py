@@ -27,7 +27,7 @@ class Refused(Exception):
 
 def ask(method: str, path: str, expected: int, body: bytes = b"", kind: str = "application/octet-stream") -> tuple[bytes, str]:
     """The body, and where to go on. A status from 500 on is tried again for some seconds, as docker does."""
-    for attempt in range(20):
+    for _attempt in range(20):
         connection = http.client.HTTPSConnection(NAME, PORT, context=CONTEXT, timeout=60)
         try:
             connection.request(method, path, body or None, {"Authorization": LOGIN, "Content-Type": kind, "Accept": KIND})

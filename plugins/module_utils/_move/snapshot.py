@@ -61,9 +61,9 @@ def snapshot(source: Place, known: t.Mapping[str, Row]) -> Snapshot:
     _drop_tags_without_a_revision(found)
     needed = {one.digest for one in found.links.values()}
     for one in source.blobs():
-        digest = blob_of(one.path)
-        if digest in needed:
-            found.blobs[digest] = one.size
+        blob = blob_of(one.path)
+        if blob in needed:
+            found.blobs[str(blob)] = one.size
     found.missing = needed - set(found.blobs)
     return found
 
