@@ -16,14 +16,11 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files import wh
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
-from ansible_collections.holdfast.registry.plugins.module_utils._http import parse_url
 from ansible_collections.holdfast.registry.plugins.module_utils._s3.client import Bucket, StoreError
+from ansible_collections.holdfast.registry.plugins.module_utils._s3.entries import bucket_of
 from ansible_collections.holdfast.registry.plugins.module_utils._s3.probe import Effort, Failure, probe, reach
-from ansible_collections.holdfast.registry.plugins.module_utils._s3.signing import Credentials
-from ansible_collections.holdfast.registry.plugins.module_utils._tls import trusting_context
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_ON_THIS_HOST = ("127.0.0.1", "::1", "localhost")
 # Another number where probes find more than before: what was good has to be probed again.
 _VERSION = 1
 
@@ -49,30 +46,8 @@ def wanted_stores(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Wanted]:
             if not entry[key]:
                 raise HoldfastError(f"{place}.{key}: is empty")
         digest = hashlib.sha256(json.dumps([_VERSION, dict(entry)], sort_keys=True).encode()).hexdigest()
-        found.append(Wanted(entry["name"], _bucket(entry, place), digest))
+        found.append(Wanted(entry["name"], bucket_of(entry, place), digest))
     return found
-
-
-def _bucket(entry: t.Mapping[str, t.Any], place: str) -> Bucket:
-    try:
-        endpoint = parse_url(entry["endpoint"].rstrip("/") + "/")
-    except HoldfastError as error:
-        raise HoldfastError(f"{place}.endpoint: {str(error).partition(': ')[2]}") from None
-    if endpoint.target != "/":
-        raise HoldfastError(f"{place}.endpoint: {endpoint.text!r} has a path; the bucket and the prefix are parameters of their own")
-    if endpoint.scheme == "http" and endpoint.host not in _ON_THIS_HOST:
-        raise HoldfastError(f"{place}.endpoint: {endpoint.text!r} must begin with https://, since it is not on this host")
-    try:
-        context = trusting_context(None, entry["ca_certificate"] or None) if endpoint.scheme == "https" else None
-    except HoldfastError as error:
-        raise HoldfastError(f"{place}.{error}") from None
-    encryption = {}
-    if entry["encrypt"]:
-        encryption["x-amz-server-side-encryption"] = "aws:kms" if entry["key_id"] else "AES256"
-        if entry["key_id"]:
-            encryption["x-amz-server-side-encryption-aws-kms-key-id"] = entry["key_id"]
-    credentials = Credentials(entry["access_key"], entry["secret_key"], entry["region"])
-    return Bucket(endpoint, entry["bucket"], entry["prefix"].strip("/"), credentials, context, entry["path_style"], encryption)
 
 
 def probe_all(stores: t.Sequence[Wanted], effort: Effort, *, remember: bool, check_mode: bool) -> Result:

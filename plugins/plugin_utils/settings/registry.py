@@ -18,6 +18,8 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     secret_problem,
 )
 
+RESULTS = ("registry_moves",)  # set by tasks/move_find.yml for those who come after it
+
 
 def problems(settings: Settings, _host: Host) -> list[str]:
     found = path_problem("registry_log_directory", settings["registry_log_directory"], may_be_empty=True)

@@ -69,8 +69,8 @@ SPEC = {
     # of a role, where no value but one works for the whole
     "nginx_auth_tls": {"type": "bool", "default": True},
 }
-# Set on the command line of verify.yml, not in the inventory.
-RESULTS = ("holdfast_summary_file",)
+# Set on the command lines of verify.yml and migrate.yml, not in the inventory.
+RESULTS = ("holdfast_summary_file", "holdfast_migrate", "holdfast_migrate_over")
 _ON_SERVER = "holdfast_certificate_files_on_server"
 
 

@@ -146,11 +146,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(404, "NoSuchKey")
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         if not asked or self.lies("ignored ranges"):
-            return self.answer(200, content)
+            return self.answer(200, content, ETag=_tag(stored.content))
         first, last = int(asked[1]), int(asked[2] or len(content) - 1)
         if first >= len(content):
             return self.refuse(416, "InvalidRange")
-        return self.answer(206, content[first : last + (0 if self.lies("short ranges") else 1)])
+        return self.answer(206, content[first : last + (0 if self.lies("short ranges") else 1)], ETag=_tag(stored.content))
 
     def put_object(self, body: bytes) -> None:
         encrypted = {} if self.lies("no encryption") else {"x_amz_server_side_encryption": self.headers.get("x-amz-server-side-encryption") or ""}
@@ -159,7 +159,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.lies("no copies"):
                 return self.refuse(501, "NotImplemented")
             body = b"" if self.lies("empty copies") else self.store.objects[source].content
-        tag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        tag = _tag(body)
         if "uploadId" in self.query:
             if self.query["uploadId"] not in self.store.uploads:
                 return self.refuse(404, "NoSuchUpload")
@@ -232,13 +232,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
             rows = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in beginnings)
             keys = [key for key in keys if "/" not in key[len(prefix) :]]
         page = keys[: int(self.query.get("max-keys", "1000"))]
-        rows += "".join(f"<Contents><Key>{key}</Key><Size>{shown[key]}</Size><LastModified>{_time()}</LastModified></Contents>" for key in page)
+        rows += "".join(
+            f"<Contents><Key>{key}</Key><Size>{shown[key]}</Size><ETag>{self.tag_of(key)}</ETag><LastModified>{_time()}</LastModified></Contents>"
+            for key in page
+        )
         if len(page) < len(keys) and not self.lies("one page only"):
             rows += f"<NextContinuationToken>{page[-1]}</NextContinuationToken>"
         return self.answer(200, f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{rows}</ListBucketResult>')
 
+    def tag_of(self, key: str) -> str:
+        stored = self.store.objects.get(key) or self.store.removed[key]
+        return _tag(stored.content)
+
     def hidden(self, stored: Stored, now: float) -> bool:
         return self.lies("late lists") and now - stored.at < LAG
+
+
+def _tag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 def _time() -> str:

@@ -57,3 +57,12 @@ def test_the_crl_is_served_without_tls_where_its_url_leads_here():
     assert "alias /etc/ssl/holdfast/ca.crl.der;" in server
     for url in ("", "https://registry.example.org/ca.crl", "http://registry.example.org:8080/ca.crl"):
         assert "listen 80" not in rendered(nginx_auth_crl_url=url, **crl)["registries.conf"]
+
+
+def test_while_images_are_moved_whatever_writes_is_refused():
+    answers = rendered()["what-answers.conf"]
+    for location, methods in (("registry", "PUT|DELETE"), ("upload", "POST|PATCH|PUT|DELETE")):
+        block = answers.partition(f"location @{location} {{")[2].partition("\n}")[0]
+        flag = block.index("if (-f /etc/holdfast-gateway/read-only)")
+        assert flag < block.index(f'if ($moving ~ "\\A(?:{methods})\\z")') < block.index("return 403") < block.index("proxy_pass")
+        assert block.count("default_type") == 1, "nginx takes it once"

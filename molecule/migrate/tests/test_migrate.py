@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images move from files to a store and back while clients push and pull: none is lost, and a kill undoes nothing."""
+
+import base64
+import contextlib
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scenario import hosts, playbook
+from scenario.docker import Docker
+from scenario.images import push
+from testinfra.host import Host
+
+NAME, PORT, PASSWORD = "registry.holdfast.test", 5443, "a password of alice"
+ENDPOINT = f"{NAME}:{PORT}"
+CA = f"/etc/docker/certs.d/{ENDPOINT}/holdfast-{NAME}_{PORT}.crt"
+CURL = f"--cacert {CA} -u 'alice:{PASSWORD}' https://{ENDPOINT}"
+SITE, MIGRATE = hosts.PROJECT / "playbooks/site.yml", hosts.PROJECT / "playbooks/migrate.yml"
+TRAFFIC = hosts.SCENARIO / "tests/traffic.py"
+SECRET = "0123456789abcdef-of-the-store"
+STATE = "/var/lib/holdfast-move/registry"
+READ_ONLY = "/etc/holdfast-gateway/read-only"
+MOVED = {"to_the_store": True}
+
+
+@pytest.fixture(scope="module")
+def server() -> Host:
+    return hosts.host("server")
+
+
+@pytest.fixture(scope="module")
+def client() -> Host:
+    return hosts.host("client")
+
+
+@pytest.fixture(scope="module")
+def store() -> Host:
+    return hosts.host("store")
+
+
+@pytest.fixture(scope="module")
+def docker(client: Host) -> Iterator[Docker]:
+    docker = Docker(client, ENDPOINT)
+    assert docker.login("alice", PASSWORD).rc == 0
+    yield docker
+    docker.close()
+
+
+@pytest.fixture(scope="module")
+def images(docker: Docker, client: Host) -> dict[str, str]:
+    """Images of docker with their digests."""
+    # Large enough for a copy that can be killed in its middle.
+    for number in range(8):
+        push(client, CURL, f"large/app{number}", size=30_000_000)
+    return dict(docker.push("team/app") for _ in range(3))
+
+
+@contextlib.contextmanager
+def traffic() -> Iterator[dict[str, Any]]:
+    """traffic.py on the client, until the block ends. What happened is in the dictionary afterwards."""
+    client, happened = hosts.host("client"), dict[str, Any]()
+    client.check_output(f"rm -f /run/traffic.*; echo {base64.b64encode(TRAFFIC.read_bytes()).decode()} | base64 -d >/run/traffic.py")
+    command = ["docker", "exec", "-i", hosts.container("client"), "python3", "/run/traffic.py", NAME, str(PORT), CA, "/run/traffic.end"]
+
+    def run() -> None:
+        done = subprocess.run(command, input=f"{PASSWORD}\n", capture_output=True, text=True, check=False)
+        happened.update(json.loads(done.stdout) if done.returncode == 0 else {"failures": [done.stderr], "pushed": {}, "counts": {}})
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield happened
+    finally:
+        client.check_output("touch /run/traffic.end")
+        thread.join()
+
+
+def all_there(client: Host, docker: Docker, images: dict[str, str], pushed: dict[str, str]) -> None:
+    """Every image of docker is pulled, and every tag of the traffic names what was pushed last, with all its layers."""
+    for image, digest in images.items():
+        assert digest in docker.ok(f"pull {image}")
+        docker.ok(f"image rm {image}")
+    for name, digest in pushed.items():
+        repository, _colon, tag = name.partition(":")
+        manifest = client.check_output(f"curl -fsS {CURL}/v2/{repository}/manifests/{tag}")
+        assert client.check_output(f"curl -fsS {CURL}/v2/{repository}/manifests/{tag} | sha256sum").split()[0] == digest.partition(":")[2], name
+        for layer in json.loads(manifest)["layers"]:
+            assert client.check_output(f"curl -fsS {CURL}/v2/{repository}/blobs/{layer['digest']} | sha256sum").split()[0] == layer["digest"][7:]
+    for number in range(8):
+        manifest = client.check_output(f"curl -fsS {CURL}/v2/large/app{number}/manifests/1")
+        layer = json.loads(manifest)["layers"][0]["digest"]
+        assert client.check_output(f"curl -fsS {CURL}/v2/large/app{number}/blobs/{layer} | sha256sum").split()[0] == layer[7:]
+
+
+def record(question: str) -> str:
+    """A command that asks what the copy has recorded."""
+    return f"""python3 -c 'import sqlite3; print(sqlite3.connect("file:{STATE}/record?mode=ro", uri=True).execute("{question}").fetchone()[0])'"""
+
+
+def flat(output: str) -> str:
+    return re.sub(r"\s+", " ", output)
+
+
+def test_a_copy_that_is_killed_says_so_and_keeps_what_it_has_done(server: Host, images: dict[str, str]) -> None:
+    ended: list[playbook.Run] = []
+    thread = threading.Thread(target=lambda: ended.append(playbook.run(MIGRATE, **MOVED)))
+    thread.start()
+    # Some blobs are recorded, and others are on their way.
+    recorded = (
+        f"""python3 -c 'import sqlite3; print(sqlite3.connect("file:{STATE}/record?mode=ro", uri=True).execute("select count(*) from items").fetchone()[0])'"""
+    )
+    server.check_output(
+        f"for i in $(seq 900); do [ $({recorded} 2>/dev/null || echo 0) -gt 1 ] && "
+        "systemctl kill -s KILL holdfast-move-registry-copy && exit 0; sleep 0.1; done; exit 1"
+    )
+    thread.join()
+    assert not ended[0].succeeded
+    assert "something else has ended the copy" in flat(ended[0].output)
+    assert server.check_output(recorded).strip() != "0"
+    assert not server.file(READ_ONLY).exists
+
+
+def test_site_yml_does_not_change_the_storage_before_all_is_there(server: Host) -> None:
+    refused = playbook.run(SITE, "--limit", "server", "--tags", "registry", **MOVED)
+    assert not refused.succeeded
+    assert "are being moved to https://store.holdfast.test:8333/registry/images, and not all are there" in flat(refused.output)
+    assert "filesystem" in server.file("/etc/docker/registry/config.yml").content_string
+
+
+def test_everything_arrives_in_the_store_while_clients_push_and_pull(
+    server: Host, client: Host, store: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
+) -> None:
+    # Damage a blob that was copied before the kill, without the registry's help: another content of the same length.
+    blob = server.check_output(record("select path from items limit 1")).strip()
+    size = server.file(f"/var/lib/docker-registry/docker/registry/v2/{blob}").size
+    path = f"/buckets/registry/images/docker/registry/v2/{blob}"
+    damage = f"head -c {size} /dev/zero >/run/damage; curl -fsS -o /dev/null -X PUT --data-binary @/run/damage http://localhost:8888{path}; rm /run/damage"
+    store.check_output(damage)
+    before = server.check_output("find /var/lib/docker-registry/docker -name data -not -path '*/_uploads/*' | wc -l")
+    with traffic() as happened:
+        moved = playbook.run(MIGRATE, **MOVED)
+        assert moved.succeeded, moved.output
+        assert "Run site.yml now" in flat(moved.output)
+        assert SECRET not in moved.output
+        assert server.file(READ_ONLY).exists
+        moves["refused"] = docker.run(f"push {docker.build('team/refused')}").stderr
+        again = playbook.run(SITE, "--limit", "server", **MOVED)
+        assert again.succeeded, again.output
+        # Long enough for pushes to the store.
+        client.check_output("sleep 5")
+    assert happened["failures"] == []
+    assert happened["counts"]["pushed"] > 10
+    assert happened["counts"]["refused"] > 0
+    assert happened["counts"]["pulled"] > 30
+    assert "are being moved: uploads and deletes are refused" in moves["refused"]
+    copied = [int(number) for number in re.findall(r"pass \d+: (\d+) blobs", server.check_output("journalctl --no-pager -u 'holdfast-move-registry-*'"))]
+    assert sum(copied) > 0
+    assert int(before) > 0
+    assert "s3:" in server.file("/etc/docker/registry/config.yml").content_string
+    assert not server.file(READ_ONLY).exists
+    assert not server.file(STATE).exists
+    assert server.run(f"grep -rlF -- {SECRET} /run /var/lib/holdfast-move /usr/local/lib 2>/dev/null | grep -v /run/udev").stdout == ""
+    assert server.run(f"journalctl --no-pager | grep -F -- {SECRET} | grep -v grep").stdout == ""
+    all_there(client, docker, images, happened["pushed"])
+    moves["pushed"] = happened["pushed"]
+
+
+def test_they_go_back_to_files_whose_directory_has_an_older_state(
+    server: Host, client: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
+) -> None:
+    # What only the directory has: a tag that is deleted in the store meanwhile.
+    image, digest = docker.push("team/app")
+    images[image] = digest
+    refused = playbook.run(MIGRATE)
+    assert not refused.succeeded
+    assert "has what the source has not" in flat(refused.output)
+    assert not server.file(READ_ONLY).exists
+    with traffic() as happened:
+        moved = playbook.run(MIGRATE, holdfast_migrate_over=True)
+        assert moved.succeeded, moved.output
+        back = playbook.run(SITE, "--limit", "server")
+        assert back.succeeded, back.output
+    assert happened["failures"] == []
+    assert "filesystem" in server.file("/etc/docker/registry/config.yml").content_string
+    all_there(client, docker, images, {**moves["pushed"], **happened["pushed"]})
+
+
+@pytest.fixture(scope="module")
+def moves() -> dict[str, Any]:
+    return {}
