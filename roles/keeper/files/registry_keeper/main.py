@@ -36,6 +36,9 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "retain": ("retention", "apply the rules about tags", True),
 }
 
+# The same for images in an S3 store, as far as there is a module for it.
+ON_S3 = {"collect": "s3_collect"}
+
 EPILOG = f"""exit status:
   {DONE}  done
   {FAILED}  failed; nothing is lost, the message says why, and the next run does the work
@@ -62,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _module(name: str) -> t.Any:
     return importlib.import_module(f"registry_keeper.{name}")
+
+
+def _on_s3(command: str, settings: settings_file.Settings) -> t.Any:
+    """The module for images in a store, with the store's key in the environment. Raises KeeperError."""
+    if command not in ON_S3:
+        raise KeeperError(f"{command}: is only for images in files, and those of {settings.instance} are in an S3 store", USAGE)
+    _module("s3_settings").read_key(settings)
+    return _module(ON_S3[command])
 
 
 def become_owner(storage: str, logs: t.Sequence[str]) -> None:
@@ -108,6 +119,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
             status = command.run_host(options, report)
         else:
             settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
+            command = _on_s3(options.command, settings) if settings.s3 else command
             if os.geteuid() == 0:
                 become_owner(settings.storage, settings.access_logs)
             state = settings.state if kept and not getattr(options, "dry_run", False) else None
