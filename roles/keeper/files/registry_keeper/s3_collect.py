@@ -58,7 +58,7 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
         raise KeeperError(f"{error}: nothing was collected, since a push could then succeed into a hole") from error
     this = Run.begin(work.objects, "collect")
     sweep = Sweep(this, rescue, work.log, work.cache, options.settle_seconds, report)
-    error: Exception | None = None
+    stopped: Exception | None = None
     try:
         sweep.sweep_links()
         sweep.sweep_blobs()
@@ -67,18 +67,18 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
         # Not even what was taken may come back now: another run does that, which finds this one unfinished.
         raise
     except (OSError, CacheError, KeeperError) as failure:
-        error = failure
+        stopped = failure
         sweep.restore()
     blobs, size = sweep.freed
     links, tags = len(sweep.still_taken()), len(sweep.tags_taken)
-    this.finish(links=links, tags=tags, blobs=blobs, bytes=size, **({"error": str(error)} if error else {}))
+    this.finish(links=links, tags=tags, blobs=blobs, bytes=size, **({"error": str(stopped)} if stopped else {}))
     report.add(run=this.name, links=links, fallback_tags=tags, swept_blobs=blobs, swept_bytes=size, brought_back=rescue.back + rescue.blobs_back)
     if rescue.back or rescue.blobs_back:
         report.say(f"brought back: {rescue.back} links and {rescue.blobs_back} blobs that were needed after all")
-    if isinstance(error, CacheError):
-        raise KeeperError(f"{error}: everything that this run had taken is back in its place") from error
-    if error is not None:
-        raise error
+    if isinstance(stopped, CacheError):
+        raise KeeperError(f"{stopped}: everything that this run had taken is back in its place") from stopped
+    if stopped is not None:
+        raise stopped
     report.say(f"{marked.tags} tags, {marked.kept_manifests} manifests and {marked.all_blobs} blobs looked at, with {work.objects.client.requests} requests")
     if links or tags or blobs:
         undo = f"for {human_seconds(options.undo_seconds)}: registry-keeper undo {this.name}"

@@ -126,10 +126,10 @@ def runs(objects: Objects) -> list[Run]:
     return [found[name] for name in sorted(found)]
 
 
-def run_named(objects: Objects, name: str) -> Run:
-    """The run of that name. Raises KeeperError."""
-    every = runs(objects)
-    for run in every:
-        if run.name == name:
-            return run
-    raise KeeperError(f"there is no run {name}; there are: {', '.join(run.name for run in every) or 'none'}", USAGE)
+def named(every: t.Sequence[Run], names: t.Sequence[str]) -> list[Run]:
+    """The runs of these names. Raises KeeperError."""
+    known = {run.name: run for run in every}
+    for name in names:
+        if name not in known:
+            raise KeeperError(f"there is no run {name}; there are: {', '.join(known) or 'none'}", USAGE)
+    return [known[name] for name in names]

@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from stores import CHANGES, HOUR, PREFIX, Killed, S3Keeper, no_waiting
+from stores import CHANGES, PREFIX, Killed, S3Keeper, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
+from registry_keeper.errors import ATTENTION, DONE
 
 
 @pytest.fixture
