@@ -157,7 +157,7 @@ class Marking:
         for number, name in enumerate(sorted(listing.repositories)):
             result.add(self.look(listing, name))
             progress(f"looked at {number + 1} of {len(listing.repositories)} repositories")
-        result.missing = result.needed - result.elsewhere - listing.blobs.keys()
+        result.missing = result.needed - result.elsewhere - listing.blobs.keys() - self.taken.blobs.keys()
         result.all_blobs = len(listing.blobs)
         going = {key for one in result.surveys.values() for key in (*one.layers, *one.revisions)}
         for key, item in listing.blobs.items():
