@@ -180,6 +180,9 @@ class Sweep:
         if self.cache is not None:
             self.cache.forget_blobs(digest_of(key) for key in self.blobs)
         self.look()
+        # A registry that had looked for a manifest's layers long before may have written it only now.
+        for name in sorted({name for _kind, name, _key in self.links}):
+            self.rescue.repository(name)
 
     def _take_blobs(self, keys: t.Sequence[bytes]) -> None:
         if self.cache is not None:
