@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
 }
 
 # The same for images in an S3 store, as far as there is a module for it.
-ON_S3 = {"collect": "s3_collect", "undo": "s3_undo", "runs": "s3_list", "purge": "s3_purge"}
+ON_S3 = {"collect": "s3_collect", "undo": "s3_undo", "runs": "s3_list", "purge": "s3_purge", "retain": "s3_retention"}
 
 EPILOG = f"""exit status:
   {DONE}  done

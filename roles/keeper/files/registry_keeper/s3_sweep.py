@@ -142,6 +142,12 @@ class Sweep:
             self.rescue.repository(name)
         self.look_at_tags()
 
+    def look_later_at_tags(self) -> None:
+        """The same, once requests have ended that had begun before. Raises StoreError."""
+        if self.tags:
+            self._wait()
+            self.look_at_tags()
+
     def look_at_tags(self) -> None:
         """Set tags again that were set while they were taken: their history says to what. Raises StoreError."""
         for name, tag in self.tags_taken:
