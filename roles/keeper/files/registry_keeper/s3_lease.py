@@ -44,9 +44,9 @@ def clock() -> float:
 class Lease:
     """The lease of one run."""
 
-    def __init__(self, objects: Objects, purpose: str) -> None:
+    def __init__(self, objects: Objects, purpose: str, name: str = NAME) -> None:
         self._objects = objects
-        self._key = objects.client.bucket.prefix + NAME
+        self._key = objects.client.bucket.prefix + name
         self._holder = {"host": socket.gethostname(), "purpose": purpose, "run": secrets.token_hex(8)}
         self._renewed = self._looked = 0.0
         self._tag = ""

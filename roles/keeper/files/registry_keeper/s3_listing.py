@@ -41,10 +41,10 @@ class Listing:
         """List everything. Raises StoreError."""
         found = cls(objects)
         for name, item in objects.list(f"{TREE.repositories}/", version):
-            found._add(name, item)
+            found.add(name, item)
         if blobs:
             for name, item in objects.list(f"{TREE.blobs}/", version):
-                found._add(name, item)
+                found.add(name, item)
         return found
 
     @classmethod
@@ -52,10 +52,11 @@ class Listing:
         """List one repository, without those below it. Raises StoreError."""
         found = cls(objects)
         for name, item in objects.list(f"{TREE.repository(repository)}/_", version):
-            found._add(name, item)
+            found.add(name, item)
         return found
 
-    def _add(self, name: str, item: Item) -> None:
+    def add(self, name: str, item: Item) -> None:
+        """An object of a list."""
         kind, repository, thing = thing_of(name)
         if isinstance(thing, str):
             self._repository(repository).tags[thing] = item

@@ -93,15 +93,16 @@ class Objects:
         answer = self.client.ask("GET", self._prefix + name, expect=(200, 404))
         return None if answer.status == 404 else answer.content
 
-    def digest(self, name: str, size: int, algorithm: str = "sha256") -> str:
-        """The digest of an object of so many bytes, read in pieces. Raises StoreError."""
+    def digest(self, name: str, size: int, algorithm: str = "sha256", count: t.Callable[[int], None] = lambda _bytes: None, piece: int | None = None) -> str:
+        """The digest of an object of so many bytes, read in pieces; count gets the bytes of each. Raises StoreError."""
         hashed = hashlib.new(algorithm)
-        for first, last in _ranges(size):
+        for first, last in _ranges(size, piece or PART):
             self.guard()
             answer = self.client.ask("GET", self._prefix + name, headers={"range": f"bytes={first}-{last}"}, expect=(206,))
             if len(answer.content) != last - first + 1:
                 raise StoreError(f"{name}: bytes {first} to {last} came as {len(answer.content)} bytes")
             hashed.update(answer.content)
+            count(len(answer.content))
         return f"{algorithm}:{hashed.hexdigest()}"
 
     # --- changing
@@ -152,7 +153,7 @@ class Objects:
             raise StoreError(f"{target}: the store began an upload without a name")
         rows = []
         try:
-            for number, (first, last) in enumerate(_ranges(size), start=1):
+            for number, (first, last) in enumerate(_ranges(size, PART), start=1):
                 self.guard()
                 headers = {**origin, "x-amz-copy-source-range": f"bytes={first}-{last}"}
                 part = self.client.ask("PUT", key, query={"partNumber": str(number), "uploadId": begun}, headers=headers)
@@ -164,9 +165,9 @@ class Objects:
             raise
 
 
-def _ranges(size: int) -> t.Iterator[tuple[int, int]]:
-    for first in range(0, size, PART):
-        yield first, min(first + PART, size) - 1
+def _ranges(size: int, piece: int) -> t.Iterator[tuple[int, int]]:
+    for first in range(0, size, piece):
+        yield first, min(first + piece, size) - 1
 
 
 def _free() -> None:

@@ -27,6 +27,7 @@ from registry_keeper.s3_settings import objects_of
 from registry_keeper.settings import Settings
 
 SUMMARY = "holdfast-keeper/summary.json"
+LARGEST = 20
 
 
 class Work:
@@ -39,6 +40,7 @@ class Work:
         self.cache = RedisCache(settings.redis) if settings.redis else None
         self.log = AccessLog(settings.access_logs, since(self.options.grace_seconds)) if settings.access_logs else None
         self.attention = False
+        self.largest: list[dict[str, t.Any]] = []
 
     def warn(self, line: str) -> None:
         self.report.warn(line)
@@ -86,6 +88,8 @@ class Work:
         marked = marking.mark(listing, self.report.progress)
         self.report.add(tags=marked.tags, manifests=marked.kept_manifests, blobs=marked.all_blobs, dangling_tags=marked.dangling)
         self.report.add(repositories=len(listing.repositories), bytes=sum(item.size for item in listing.blobs.values()))
+        sizes = {name: sum(listing.blobs[key].size for key in one.layers if key in listing.blobs) for name, one in listing.repositories.items()}
+        self.largest = [{"repository": name, "bytes": sizes[name]} for name in sorted(sizes, key=lambda name: (-sizes[name], name))[:LARGEST]]
         return marking, marked, Rescue(marking, marked)
 
     def _compare(self, first: Listing, second: Listing, now: float) -> None:
@@ -97,11 +101,12 @@ class Work:
                 if item.modified < now - TAG_AT_REST and self.objects.head(tag_path(name, tag)) is not None:
                     raise StoreError(f"{name}:{tag} is in one list of the store and not in another: nothing was collected, since more may be missing")
 
-    def keep_summary(self) -> None:
+    def keep_summary(self, every: t.Sequence[Run]) -> None:
         """What was found, for the status on all hosts. Raises StoreError."""
-        facts = self.report.facts
-        known = {name: facts[name] for name in ("repositories", "tags", "blobs", "bytes") if name in facts}
-        self.objects.write(SUMMARY, (json.dumps({"time": int(self.objects.now()), **known}, sort_keys=True) + "\n").encode())
+        known = {name: self.report.facts[name] for name in ("repositories", "tags", "blobs", "bytes")}
+        set_aside = sum(sum(run.blobs().values()) for run in every)
+        summary = {"taken": int(self.objects.now()), **known, "largest": self.largest, "set_aside_bytes": set_aside, "open_uploads": None}
+        self.objects.write(SUMMARY, (json.dumps(summary, sort_keys=True) + "\n").encode())
 
     def problems(self, marked: Mark) -> None:
         """Say what is damaged."""

@@ -21,7 +21,7 @@ for place in (str(PROGRAM), str(pathlib.Path(__file__).parent)):
     if place not in sys.path:
         sys.path.insert(0, place)
 
-from registry_keeper import main, s3_lease, s3_work
+from registry_keeper import main, s3_lease, s3_scrub, s3_status, s3_work
 from registry_keeper.layout import Layout
 from registry_keeper.s3_client import Answer, Bucket, StoreError
 from registry_keeper.s3_objects import Objects
@@ -243,12 +243,17 @@ class S3Keeper:
         document["s3"] = {"endpoint": "https://store.example.org", "bucket": "registry", "prefix": PREFIX.rstrip("/")}
         settings.write_text(json.dumps(document))
         out, sys.stdout = sys.stdout, io.StringIO()
-        original, s3_work.objects_of = s3_work.objects_of, lambda _settings: Objects(Client(self.store))
+        modules = (s3_work, s3_scrub, s3_status)
+        original = s3_work.objects_of
+        for module in modules:
+            module.objects_of = lambda _settings: Objects(Client(self.store))
         try:
             status = main.main(["--settings", str(settings), "--json", *arguments])
             self.document = json.loads(sys.stdout.getvalue())
         finally:
-            sys.stdout, s3_work.objects_of = out, original
+            sys.stdout = out
+            for module in modules:
+                module.objects_of = original
         return status
 
     def later(self, hours: float = 24) -> None:
