@@ -100,13 +100,14 @@ class Client:
         headers: t.Mapping[str, str] | None = None,
         body: bytes = b"",
         expect: t.Collection[int] = (200, 204),
+        once: bool = False,
     ) -> Answer:
-        """Ask for an object, or for the bucket where key is empty. A store that is busy, or does not answer, is asked again.
+        """Ask for an object, or for the bucket where key is empty. A store that is busy, or does not answer, is asked again, unless it is to be asked once.
 
         Raises StoreError for any other status than those expected.
         """
         doing = f"{method} of {key or 'the bucket'}{''.join(f' ?{name}' for name in query or {})}"
-        for pause in (*_PAUSES, None):
+        for pause in (None,) if once else (*_PAUSES, None):
             try:
                 answer = self._once(method, key, query or {}, headers or {}, body)
                 if answer.status not in _BUSY:

@@ -114,10 +114,24 @@ class Objects:
         if self.read(name) != content:
             raise StoreError(f"{name}: was written, and reads as something else")
 
+    def write_new(self, name: str, content: bytes) -> bool:
+        """Write a small object where there is none; False where somebody else has written there meanwhile. Raises StoreError."""
+        if self.head(name) is not None:
+            return False
+        headers = {"if-none-match": "*", **self.client.bucket.encryption}
+        self.client.ask("PUT", self._prefix + name, headers=headers, body=content, expect=(200, 204, 412))
+        found = self.read(name)
+        if found is None:
+            raise StoreError(f"{name}: was written, and is not there")
+        return found == content
+
     def remove(self, name: str) -> None:
-        """Remove an object; one that has gone already is no error. Raises StoreError."""
+        """Remove an object; one that has gone already is no error. Raises StoreError.
+
+        The store is asked once: what is there when it is asked again may be something new.
+        """
         self.guard()
-        self.client.ask("DELETE", self._prefix + name, expect=(200, 204))
+        self.client.ask("DELETE", self._prefix + name, expect=(200, 204), once=True)
 
     def copy(self, source: str, target: str, digest: str) -> int | None:
         """Copy an object within the store and verify the copy, whose digest is known. Returns its size, or None where there is no source.

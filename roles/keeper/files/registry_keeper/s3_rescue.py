@@ -90,9 +90,8 @@ class Return:
         return self._write(run, tag_path(name, tag), digest_of(newest))
 
     def _write(self, run: Run, path: str, digest: str) -> bool:
-        if self.objects.head(path) is not None:
+        if not self.objects.write_new(path, digest.encode()):
             return False
-        self.objects.write(path, digest.encode())
         run.note("back", [path])
         self.back += 1
         return True

@@ -79,8 +79,8 @@ class Work:
         taken = Taken.of(every)
         self.report.progress("listing the store")
         listing = Listing.whole(self.objects)
-        if not listing.repositories and not listing.blobs and not every:
-            raise KeeperError(f"{self.objects.client.bucket.endpoint}: there is no registry's storage in the bucket, below this prefix")
+        if not listing.repositories and not listing.blobs and every:
+            raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
         self._compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         taken.without(listing, listing.repositories)
         protected = self.log.read() if self.log else frozenset()

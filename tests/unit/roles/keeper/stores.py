@@ -157,7 +157,7 @@ class Client:
         self.store, self.requests = store, 0
         self.bucket = Bucket("https://store.example.org", "registry", PREFIX, Credentials("key", "secret", "us-east-1"))
 
-    def ask(self, method, key="", *, query=None, headers=None, body=b"", expect=(200, 204)):
+    def ask(self, method, key="", *, query=None, headers=None, body=b"", expect=(200, 204), once=False):
         self.requests += 1
         self.store.asked.append((method, key))
         self.store.before(method, key)

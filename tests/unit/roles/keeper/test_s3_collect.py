@@ -324,6 +324,34 @@ def test_a_large_blob_is_copied_in_parts(keeper, monkeypatch):
     assert not keeper.store.uploads
 
 
+def test_an_empty_store_has_nothing_to_collect_and_one_that_lists_nothing_any_more_is_left_alone(keeper):
+    assert keeper("collect") == DONE
+    untagged(keeper)
+    assert keeper("collect") == DONE
+    keeper.store.hidden = {name for name in keeper.store.objects if name.startswith(f"{PREFIX}docker/")}
+    keeper.later(24 * 30)
+    runs = [name for name in keeper.store.objects if "/runs/" in name]
+    assert keeper("collect") == FAILED and keeper("purge") == FAILED
+    assert [name for name in keeper.store.objects if "/runs/" in name] == runs
+
+
+def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper):
+    digest = untagged(keeper)
+    other = keeper.storage.image("a", "other", "2")
+    tag = keeper.storage.tree.tag("a", "1")
+    keeper.storage.tag("a", "1", digest)
+    keeper.later(1)
+    assert keeper("retain", retention=[{"repositories": ["**"], "keep_matching": ["2"]}]) == DONE and keeper.document["removed"] == 1
+
+    def push(method, name):
+        if (method, name) == ("PUT", f"{PREFIX}{tag}/current/link"):
+            keeper.storage.tag("a", "1", other)
+
+    keeper.store.before = push
+    assert keeper("undo", keeper.document["run"]) == DONE
+    assert (keeper.storage.read(f"{tag}/current/link") or b"").decode() == other
+
+
 # --- the lease
 
 
