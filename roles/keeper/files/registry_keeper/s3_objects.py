@@ -142,7 +142,7 @@ class Objects:
         if item is None:
             return None
         self.guard()
-        origin = {"x-amz-copy-source": urllib.parse.quote(f"/{self.client.bucket.name}/{self._prefix}{source}")}
+        origin = {"x-amz-copy-source": urllib.parse.quote(f"{self.client.bucket.name}/{self._prefix}{source}")}
         if item.size <= PART:
             self.client.ask("PUT", self._prefix + target, headers={**origin, **self.client.bucket.encryption})
         else:

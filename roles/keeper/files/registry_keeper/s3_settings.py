@@ -47,7 +47,7 @@ def read_key(settings: Settings) -> None:
         return
     try:
         with open(path, encoding="utf-8") as file:
-            found = dict(re.findall(r"^([A-Z0-9_]+)=[\"']?([^\"'\n]*)[\"']?$", file.read(), re.MULTILINE))
+            found = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", file.read(), re.MULTILINE))
     except OSError as error:
         raise KeeperError(f"{path}: {error.strerror}; it has the key of the store", USAGE) from error
     os.environ.update({name: found[name] for name in _NAMES.values() if name in found})
@@ -61,7 +61,8 @@ def objects_of(settings: Settings) -> Objects:
         raise KeeperError(
             f"the key of the store is not known: {', '.join(missing)} in the environment, or in {known['environment'] or 's3.environment'}", USAGE
         )
-    credentials = Credentials(**{key: os.environ[name] for key, name in _NAMES.items()}, region=known["region"])
+    # The registry reads the values as YAML, in which they are quoted, as they are for systemd.
+    credentials = Credentials(**{key: os.environ[name].strip("\"'") for key, name in _NAMES.items()}, region=known["region"])
     encryption: dict[str, str] = {}
     if known["encrypt"]:
         encryption["x-amz-server-side-encryption"] = "aws:kms" if known["key_id"] else "AES256"

@@ -115,7 +115,7 @@ class Store:
     def _put(self, key: str, query: t.Any, headers: t.Any, body: bytes) -> t.Any:
         if self._unmet(key, headers):
             return self._refused(412, "PreconditionFailed")
-        source = urllib.parse.unquote(headers.get("x-amz-copy-source", "")).partition("/")[2].partition("/")[2]
+        source = urllib.parse.unquote(headers.get("x-amz-copy-source", "")).partition("/")[2]
         if source:
             if source not in self.objects:
                 return self._refused(404, "NoSuchKey")
