@@ -99,12 +99,14 @@ def keepers(
         {"path": resolving.LIBRARY},
         {"path": f"{resolving.LIBRARY}/registry_keeper", "purge": "*.py"},
     ]
+    # A backup of what is in a store is the store's.
+    in_files = [instance for instance in kept if not instance["store"]]
     backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
         "problems": problems,
         "instances": kept,
-        "directories": [units, *directories, *backups.directories(backup, kept)] if present else [units],
-        "files": resolving.files(settings, kept, commands, sections) + backups.files(backup, kept) if present else [],
+        "directories": [units, *directories, *resolving.state_directories(kept), *backups.directories(backup, in_files)] if present else [units],
+        "files": resolving.files(settings, kept, commands, sections) + backups.files(backup, in_files) if present else [],
         "absent": backups.absent(backup) + ([] if present else resolving.leftovers(kept)),
         "services": resolving.services(kept, commands) + backups.services(backup) if present else [],
     }

@@ -47,6 +47,7 @@ class Site(t.NamedTuple):
     storage: dict[str, t.Any]
     cache_directory: str
     cache_size: str
+    keeps_stores: bool
 
 
 def site_of(settings: t.Mapping[str, t.Any]) -> Site:
@@ -65,6 +66,7 @@ def site_of(settings: t.Mapping[str, t.Any]) -> Site:
         storage={"s3": s3} if (s3 := site_store.s3_of(settings.get("holdfast_storage"))) else {},
         cache_directory=str(settings.get("holdfast_cache_directory") or ""),
         cache_size=str(settings.get("holdfast_cache_size") or ""),
+        keeps_stores=boolean(settings.get("holdfast_keeper") or False, strict=False),
     )
 
 
@@ -99,7 +101,7 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     """
     site = site_of(settings)
     store = site_store.store_of(site.storage, site.cache_directory, site.cache_size)
-    found = Further([], [], _kept_already(settings), [], [], [], {}, store)
+    found = Further([], [], _kept_already(settings, site.keeps_stores), [], [], [], {}, store)
     for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
         for number, entry in enumerate(_entries(settings, setting)):
             if not entry.get("name") or (is_mirror and list(_upstream(entry, "", site))):
@@ -114,10 +116,10 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
                 found.places[f"{instance_place}.mirror"] = place
             found.places[instance_place] = place
             found.instances.append(_instance(kept, is_mirror))
-            if not site_store.s3_of(kept.get("storage")):
-                # The registry that the role's own variables describe comes first, unless its images are in an object store.
-                found.places[f"keeper_instances[{(0 if site.storage else 1) + len(found.kept)}]"] = place
-                found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}})
+            if site.keeps_stores or not site_store.s3_of(kept.get("storage")):
+                # The registry that the role's own variables describe comes first, unless its images are in an object store that is not kept.
+                found.places[f"keeper_instances[{(0 if site.storage and not site.keeps_stores else 1) + len(found.kept)}]"] = place
+                found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}, **_stored(kept)})
             if kept.get("state") == "absent":
                 continue
             registry_place = f"nginx_auth_further_registries[{registries_before + len(found.registries)}]"
@@ -136,18 +138,23 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     return found
 
 
-def _kept_already(settings: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+def _kept_already(settings: t.Mapping[str, t.Any], keeps_stores: bool) -> list[dict[str, t.Any]]:
     """What role keeper has to know of the instances that the inventory gives role registry itself."""
     gateways = _entries(settings, "nginx_auth_further_registries")
     kept = []
     for entry in _entries(settings, "registry_instances"):
-        if site_store.s3_of(entry.get("storage")):
+        if site_store.s3_of(entry.get("storage")) and not keeps_stores:
             continue
         storage = entry.get("storage_directory") or storage_of(str(entry.get("name")))
         names = [gateway.get("name") for gateway in gateways if gateway.get("storage_directory") == storage]
         known = {key: entry[key] for key in _KEPT if entry.get(key) is not None}
-        kept.append({"mirror": bool(entry.get("mirror")), **known, **({"log_names": names} if names else {})})
+        kept.append({"mirror": bool(entry.get("mirror")), **known, **_stored(entry), **({"log_names": names} if names else {})})
     return kept
+
+
+def _stored(entry: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The store of an instance, for role keeper; nothing for files."""
+    return {"storage": entry["storage"]} if site_store.s3_of(entry.get("storage")) else {}
 
 
 def _instance(entry: dict[str, t.Any], is_mirror: bool) -> dict[str, t.Any]:

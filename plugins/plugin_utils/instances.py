@@ -142,6 +142,12 @@ def _converted(written: t.Mapping[str, t.Any], place: str, problems: list[str]) 
     return found
 
 
+def files_of_store(name: str, store: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """Where an instance's host has the key and the CA of its store. name is empty for the first instance."""
+    start = f"{_CONFIGURATION}/{f'instance-{name}-' if name else ''}store"
+    return {"environment": f"{start}.env", "ca_file": f"{start}-ca.crt" if store["ca_certificate"] else ""}
+
+
 def _resolved(entry: dict[str, t.Any], place: str, problems: list[str]) -> dict[str, t.Any]:
     first = place == _PREFIX
     name, version = entry["name"], str(entry["version"])
@@ -150,8 +156,7 @@ def _resolved(entry: dict[str, t.Any], place: str, problems: list[str]) -> dict[
     store, wrong = object_stores.parse(entry["storage"], f"{place}storage")
     problems += wrong
     if store:
-        files_of_store = f"{_CONFIGURATION}/{'' if first else f'instance-{name}-'}store"
-        store.update({"environment": f"{files_of_store}.env", "ca_file": f"{files_of_store}-ca.crt" if store["ca_certificate"] else ""})
+        store.update(files_of_store("" if first else name, store))
         entry = {**entry, "storage_directory": ""}
     return {
         **{key: value for key, value in entry.items() if key != "storage"},

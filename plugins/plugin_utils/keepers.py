@@ -14,12 +14,14 @@ import sys
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import FIRST, storage_of, user_of
+from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import FIRST, files_of_store, storage_of, user_of
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, as_number, path_problem
 from ansible_collections.holdfast.registry.plugins.plugin_utils.site_store import s3_of
 
 CONFIGURATION = "/etc/registry-keeper"
 LIBRARY = "/usr/local/lib/registry-keeper"
+STATES = "/var/lib/registry-keeper"  # of instances whose images are in a store
 PROGRAM = "/usr/local/bin/registry-keeper"
 _UNITS = "/etc/systemd/system"
 _SOURCES = pathlib.Path(__file__).resolve().parents[2] / "roles/keeper/files/registry_keeper"
@@ -61,17 +63,19 @@ def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
             continue
         if written.get("state") == "absent":
             continue
-        if s3_of(written.get("storage")):
-            problems.append(f"{place}.storage: is an object store, and only what is in files can be kept; leave the instance out of keeper_instances")
         instance = _resolved(written, name, place, problems)
+        if instance["mirror"] and instance["store"]:
+            problems.append(f"{place}.storage: is not for a mirror, which keeps what it can fetch again in files")
         if instance["mirror"] and "retention" in written:
             problems.append(f"{place}.retention: is not for a mirror, which has what its upstream has, for a limited time")
         elif "retention" in written:
-            rules, wrong = _rules(written["retention"], f"{place}.retention", knows_pulls)
+            rules, wrong = _rules(written["retention"], f"{place}.retention", knows_pulls, instance)
             problems += wrong
             instance["retention"] = rules
         else:
             instance["retention"] = [] if instance["mirror"] else common
+            # Rules that are right for files may ask for what is not known of a store.
+            problems += _rules(common, "keeper_retention", knows_pulls, instance)[1] if instance["store"] else []
         if instance["redis_database"] is not None and not settings["keeper_redis_address"]:
             problems.append(f"{place}.redis_database: needs keeper_redis_address, the Redis that has the database")
         problems += path_problem(f"{place}.storage_directory", instance["storage_directory"])
@@ -87,6 +91,8 @@ def _resolved(written: dict[str, t.Any], name: str, place: str, problems: list[s
     user = str(written.get("user") or ("docker-registry" if first else user_of(name)))
     if not _USER.fullmatch(user) or user == "root":
         problems.append(f"{place}.user: {user!r} is not the user that owns the images, such as docker-registry")
+    store = _store(written, name, place, problems)
+    where = f"{STATES}/{name}" if store else "/var/lib/docker-registry" if first else storage_of(name)
     database = written.get("redis_database")
     if database is not None and as_number(database) is None:
         problems.append(f"{place}.redis_database: {database!r} is not a number")
@@ -95,15 +101,30 @@ def _resolved(written: dict[str, t.Any], name: str, place: str, problems: list[s
         "place": place,
         "user": user,
         "group": user,
-        "storage_directory": os.path.normpath(str(written.get("storage_directory") or ("/var/lib/docker-registry" if first else storage_of(name)))),
+        # With a store, it has nothing but what the keeper notes on this host.
+        "storage_directory": os.path.normpath(str((None if store else written.get("storage_directory")) or where)),
+        "store": store,
         "redis_database": as_number(database),
         "mirror": boolean(written.get("mirror", False), strict=False),
         "log_names": [str(one) for one in written.get("log_names") or [name]],
     }
 
 
-def _rules(written: t.Any, place: str, knows_pulls: bool) -> tuple[list[dict[str, t.Any]], list[str]]:
+def _store(written: dict[str, t.Any], name: str, place: str, problems: list[str]) -> dict[str, t.Any] | None:
+    """What the program has to know of a store: not the key, which it takes from where the role registry has put it."""
+    if not s3_of(written.get("storage")):
+        return None
+    store, wrong = object_stores.parse(written["storage"], f"{place}.storage")
+    problems += wrong
+    if store is None:
+        return None
+    known = {key: store[key] for key in ("endpoint", "bucket", "prefix", "region", "path_style", "encrypt", "key_id")}
+    return {**known, **files_of_store("" if name == FIRST else name, store)}
+
+
+def _rules(written: t.Any, place: str, knows_pulls: bool, instance: dict[str, t.Any] | None = None) -> tuple[list[dict[str, t.Any]], list[str]]:
     """The rules as the program reads them, and what is wrong with them. Numbers may have come as text."""
+    in_a_store = bool(instance and instance["store"])
     policy = program_module("policy")
     rules: list[t.Any] = []
     for entry in written if isinstance(written, (list, tuple)) else []:
@@ -112,7 +133,11 @@ def _rules(written: t.Any, place: str, knows_pulls: bool) -> tuple[list[dict[str
             kept["keep_newest"] = as_number(kept["keep_newest"])
         rules.append(kept)
     _parsed, problems = policy.rules_of(
-        rules if isinstance(written, (list, tuple)) else written, place=place, knows_pulls=knows_pulls, log_setting="keeper_access_log"
+        rules if isinstance(written, (list, tuple)) else written,
+        place=place,
+        knows_pulls=knows_pulls and not in_a_store,
+        # Each host of a store knows only what was pulled from itself.
+        log_setting="images in files and keeper_access_log" if in_a_store else "keeper_access_log",
     )
     return rules, list(problems)
 
@@ -213,7 +238,13 @@ def files(settings: Settings, kept: list[dict[str, t.Any]], commands: list[dict[
 
 def _commands_of(instance: dict[str, t.Any], commands: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
     """Those that the instance has. One that always runs has a service, and no time; there is none where nothing is asked of it."""
-    return [command for command in commands if (not instance["mirror"] or command.get("mirrors")) and boolean(command.get("always", True), strict=False)]
+    return [
+        command
+        for command in commands
+        if (not instance["mirror"] or command.get("mirrors"))
+        and (not instance["store"] or command.get("stores"))
+        and boolean(command.get("always", True), strict=False)
+    ]
 
 
 def _always(instance: dict[str, t.Any]) -> str:
@@ -233,6 +264,7 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
         "access_logs": [f"{settings['keeper_access_log']}{suffix}" for suffix in ("", ".*", "-*")] if settings["keeper_access_log"] else [],
         "server_names": instance["log_names"],
         "retention": instance["retention"],
+        **({"s3": instance["store"]} if instance["store"] else {}),
         **{
             section: {
                 **({"mirror": instance["mirror"]} if section == "status" else {}),
@@ -262,6 +294,14 @@ def services(kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]]) -> 
         if command.get("always")
     ]
     return timers + always
+
+
+def state_directories(kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Where instances with a store note what is of this host only. The program becomes their owner."""
+    found = [
+        {"path": instance["storage_directory"], "owner": instance["user"], "group": instance["group"], "mode": "0750"} for instance in kept if instance["store"]
+    ]
+    return [{"path": STATES}, *found] if found else []
 
 
 def leftovers(kept: list[dict[str, t.Any]]) -> list[str]:

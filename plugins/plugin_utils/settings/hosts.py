@@ -77,14 +77,13 @@ def _redis(settings: Settings, servers: list[str]) -> t.Iterator[str]:
 
 
 def _keeper(settings: Settings) -> t.Iterator[str]:
-    """The keeper reads files. Where all images are in an object store, it is off, and refused if it is asked for."""
+    """What is in an object store is kept where that is asked for. It is not backed up: the store has to keep copies."""
     if not s3_of(settings["registry_storage"]):
         return
-    why = "the keeper keeps images in files only, and holdfast_storage puts them into an object store"
-    files = [entry for entry in settings["registry_instances"] if isinstance(entry, dict) and not s3_of(entry.get("storage"))]
-    if settings.get("holdfast_keeper") and not files:
-        yield f"holdfast_keeper: cannot be true: {why}; leave it out"
-    if settings["keeper_retention"]:
-        yield f"keeper_retention: has no effect: {why}; leave it out"
+    if settings["keeper_retention"] and not settings.get("holdfast_keeper"):
+        yield "keeper_retention: has no effect: holdfast_storage puts images into an object store, which are kept only with holdfast_keeper: true; set it too"
     if settings["keeper_backup_repository"]:
-        yield f"keeper_backup_repository: makes no backup of the images: {why}; leave it out, and have the store keep copies"
+        yield (
+            "keeper_backup_repository: makes no backup of the images: holdfast_storage puts them into an object store; "
+            "leave it out, and have the store keep copies"
+        )

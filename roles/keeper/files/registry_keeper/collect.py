@@ -32,7 +32,7 @@ from registry_keeper.quarantine import Run, runs
 from registry_keeper.redis_cache import CacheError, RedisCache
 from registry_keeper.report import Report, human_bytes, human_seconds, write_whole
 from registry_keeper.rescue import Rescue
-from registry_keeper.settings import Settings, Wrong, number, section
+from registry_keeper.settings import Settings, number, section, true_or_false
 from registry_keeper.survey import Rules
 from registry_keeper.sweep import Sweep
 
@@ -50,12 +50,6 @@ class CollectSettings:
     memory_cache: bool
 
 
-def _true_or_false(value: t.Any) -> t.Any:
-    if not isinstance(value, bool):
-        raise Wrong("must be true or false")
-    return value
-
-
 def parse(settings: Settings) -> CollectSettings:
     """The section with its defaults. Raises KeeperError, by name."""
     known = {
@@ -63,7 +57,7 @@ def parse(settings: Settings) -> CollectSettings:
         "undo_seconds": number(default=7 * DAY),  # how long a run can be undone
         "settle_seconds": number(0, 600, default=5),  # how long a request may take that had begun before something was taken
         "uploads_seconds": number(default=7 * DAY),  # an upload to which nothing was written for so long is abandoned
-        "memory_cache": (_true_or_false, settings.redis is None),  # whether the registry keeps descriptors in its own memory
+        "memory_cache": (true_or_false, settings.redis is None),  # whether the registry keeps descriptors in its own memory
     }
     return CollectSettings(**section(settings.collect, "collect", known))
 

@@ -108,6 +108,26 @@ class Layout:
                         yield f"{algorithm}:{name}"
 
 
+def thing_of(relative: str) -> tuple[str, str, bytes | str]:
+    """What a path below the storage is: its kind, repository, and digest in its compact form.
+
+    The kinds are blobs, layers, revisions, and tags, which have their name in place of a digest; or nothing for what the keeper does not know.
+    """
+    parts = relative.split("/")[3:]
+    try:
+        if parts[0] == "blobs" and parts[-1] == "data":
+            return "blobs", "", bytes.fromhex(parts[3])
+        if parts[0] == "repositories" and parts[-1] == "link" and parts[-4] == "_layers":
+            return "layers", "/".join(parts[1:-4]), bytes.fromhex(parts[-2])
+        if parts[0] == "repositories" and parts[-1] == "link" and parts[-4:-2] == ["revisions", parts[-3]] and parts[-5] == "_manifests":
+            return "revisions", "/".join(parts[1:-5]), bytes.fromhex(parts[-2])
+        if parts[0] == "repositories" and parts[-2:] == ["current", "link"] and parts[-5:-3] == ["_manifests", "tags"]:
+            return "tags", "/".join(parts[1:-5]), parts[-3]
+    except (IndexError, ValueError):
+        pass  # an upload, or something that the keeper does not know
+    return "", "", b""
+
+
 def refuse_mirror(storage: str) -> None:
     """Raise KeeperError where the storage is a pull-through cache's: the registry keeps in a file there when each thing expires.
 

@@ -36,6 +36,18 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "retain": ("retention", "apply the rules about tags", True),
 }
 
+# The same for images in an S3 store, as far as there is a module for it.
+ON_S3 = {
+    "collect": "s3_collect",
+    "undo": "s3_undo",
+    "runs": "s3_list",
+    "purge": "s3_purge",
+    "retain": "s3_retention",
+    "scrub": "s3_scrub",
+    "status": "status",
+    "metrics": "metrics",
+}
+
 EPILOG = f"""exit status:
   {DONE}  done
   {FAILED}  failed; nothing is lost, the message says why, and the next run does the work
@@ -62,6 +74,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _module(name: str) -> t.Any:
     return importlib.import_module(f"registry_keeper.{name}")
+
+
+def _on_s3(command: str, settings: settings_file.Settings) -> t.Any:
+    """The module for images in a store, with the store's key in the environment. Raises KeeperError."""
+    if command not in ON_S3:
+        raise KeeperError(f"{command}: is only for images in files, and those of {settings.instance} are in an S3 store", USAGE)
+    _module("s3_settings").read_key(settings)
+    return _module(ON_S3[command])
 
 
 def become_owner(storage: str, logs: t.Sequence[str]) -> None:
@@ -101,6 +121,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     whole_host = getattr(command, "WHOLE_HOST", False)
     report = Report(options.json)
     state: str | None = None
+    in_store: settings_file.Settings | None = None
     status, error = FAILED, None
     try:
         if whole_host:
@@ -108,6 +129,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
             status = command.run_host(options, report)
         else:
             settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
+            if settings.s3:
+                command, in_store = _on_s3(options.command, settings), settings
             if os.geteuid() == 0:
                 become_owner(settings.storage, settings.access_logs)
             state = settings.state if kept and not getattr(options, "dry_run", False) else None
@@ -126,4 +149,6 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     document = report.finish(options.command, status, state if keep else None, error)
     if whole_host and kept and keep:
         command.publish(options, document)
+    if in_store is not None and kept and state and status in (DONE, ATTENTION):
+        _module("s3_status").publish(in_store, document)
     return status

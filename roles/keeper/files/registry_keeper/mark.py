@@ -13,7 +13,7 @@ import os
 import typing as t
 
 from registry_keeper import lock
-from registry_keeper.layout import ALGORITHMS, Layout, digest_of
+from registry_keeper.layout import ALGORITHMS, Layout, digest_of, thing_of
 from registry_keeper.quarantine import Run
 from registry_keeper.survey import Quarantined, Rules, Survey, survey
 
@@ -39,22 +39,14 @@ class Index:
 
     def add(self, run: Run, relative: str, status: os.stat_result) -> None:
         """Remember what a run has, by its path, such as docker/registry/v2/repositories/NAME/_layers/sha256/HEX/link."""
-        parts = relative.split("/")[3:]
-        try:
-            if parts[0] == "blobs" and parts[-1] == "data":
-                self.blobs[bytes.fromhex(parts[3])] = run
-            elif parts[0] == "repositories" and parts[-1] == "link" and parts[-4] == "_layers":
-                key, name = bytes.fromhex(parts[-2]), "/".join(parts[1:-4])
-                self.layers.setdefault(name, {})[key] = run
-                self._written("layers", name, key, run, status)
-            elif parts[0] == "repositories" and parts[-1] == "link" and parts[-4:-2] == ["revisions", parts[-3]] and parts[-5] == "_manifests":
-                key, name = bytes.fromhex(parts[-2]), "/".join(parts[1:-5])
-                self.revisions.setdefault(name, {})[key] = run
-                self._written("revisions", name, key, run, status)
-            elif parts[0] == "repositories" and parts[-2:] == ["current", "link"] and parts[-5:-3] == ["_manifests", "tags"]:
-                self.tags.setdefault("/".join(parts[1:-5]), {})[parts[-3]] = run
-        except (IndexError, ValueError):
-            return  # an upload, or something that the keeper does not know
+        kind, name, thing = thing_of(relative)
+        if isinstance(thing, str):
+            self.tags.setdefault(name, {})[thing] = run
+        elif kind == "blobs":
+            self.blobs[thing] = run
+        elif kind:
+            (self.layers if kind == "layers" else self.revisions).setdefault(name, {})[thing] = run
+            self._written(kind, name, thing, run, status)
 
     def _written(self, kind: str, name: str, key: bytes, run: Run, status: os.stat_result) -> None:
         if status.st_mtime >= run.began:

@@ -33,7 +33,19 @@ class Purged(t.NamedTuple):
     kept_for_registry: list[str]
 
 
-def due(runs: t.Iterable[Run], undo_seconds: float, now: float) -> list[Run]:
+class Ended(t.Protocol):
+    """A run, in files or in a store."""
+
+    info: dict[str, t.Any]
+
+    @property
+    def finished(self) -> bool: ...
+
+
+R = t.TypeVar("R", bound=Ended)
+
+
+def due(runs: t.Iterable[R], undo_seconds: float, now: float) -> list[R]:
     """Runs that have been there for so many seconds."""
     return [run for run in runs if run.finished and float(run.info["ended"]) + undo_seconds <= now]
 

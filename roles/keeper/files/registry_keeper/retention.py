@@ -41,10 +41,10 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     if options.rules and not options.dry_run:
         raise KeeperError("--rules: is for --dry-run only", USAGE)
     refuse_mirror(settings.storage)
-    rules = rules_of(_read_rules(options.rules) if options.rules else settings.retention, bool(settings.access_logs))
+    rules = rules_of(read_rules(options.rules) if options.rules else settings.retention, bool(settings.access_logs))
     if options.dry_run:
         record = _pulls(settings, rules, report)
-        _tell(_plan(settings, rules, record, report), report)
+        tell(_plan(settings, rules, record, report), report)
         return DONE
     with lock.hold(settings.state, "retain"):
         _finish_killed(settings)
@@ -57,15 +57,15 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     return DONE
 
 
-def rules_of(written: t.Any, knows_pulls: bool) -> list[policy.Rule]:
+def rules_of(written: t.Any, knows_pulls: bool, log_setting: str = "access_logs") -> list[policy.Rule]:
     """The rules. Raises KeeperError with all that is wrong with them."""
-    rules, problems = policy.rules_of(written, knows_pulls=knows_pulls)
+    rules, problems = policy.rules_of(written, knows_pulls=knows_pulls, log_setting=log_setting)
     if problems:
         raise KeeperError("; ".join(problems), USAGE)
     return rules
 
 
-def _read_rules(path: str) -> t.Any:
+def read_rules(path: str) -> t.Any:
     try:
         if path == "-":
             return json.load(sys.stdin)
@@ -100,7 +100,7 @@ def _plan(settings: Settings, rules: t.Sequence[policy.Rule], record: pulled.Rec
         if not any(rule.has_repository(repository) for rule in rules):
             continue
         report.progress(f"looking at {repository}")
-        manifests = Manifests(tree)
+        manifests = Manifests(lambda digest: _read_file(tree.data(digest)))
         tags = [tag for tag in (_tag(tree, repository, name, digest, record, manifests) for name, digest in tree.walk_tags(repository)) if tag is not None]
         if tags:
             plan.append((repository, verdicts(rules, repository, tags, now, pulls_since=record.since, needs=manifests.needs)))
@@ -134,8 +134,9 @@ def link_time(tree: Layout, repository: str, tag: str) -> int | None:
 class Manifests:
     """What the images of a repository need of each other, each manifest read once."""
 
-    def __init__(self, tree: Layout) -> None:
-        self._tree = tree
+    def __init__(self, read: t.Callable[[str], bytes | None]) -> None:
+        """read gives what a digest stands for; None where that cannot be read."""
+        self._content = read
         self._known: dict[str, tuple[str, ...]] = {}
 
     def needs(self, digest: str) -> tuple[str, ...]:
@@ -146,9 +147,8 @@ class Manifests:
 
     def _read(self, digest: str) -> t.Iterator[str]:
         try:
-            with open(self._tree.data(digest), "rb") as file:
-                document = json.loads(file.read(_LARGEST_MANIFEST))
-        except (OSError, ValueError):
+            document = json.loads(self._content(digest) or b"")
+        except ValueError:
             return
         if not isinstance(document, dict):
             return
@@ -158,22 +158,30 @@ class Manifests:
                 yield entry["digest"]
 
 
-def _tell(plan: Plan, report: Report) -> None:
+def _read_file(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_LARGEST_MANIFEST)
+    except OSError:
+        return None
+
+
+def tell(plan: Plan, report: Report) -> None:
     """Say what would become of each tag."""
-    report.add(dry_run=True, **_counts(plan), tags=[_fact(repository, verdict) for repository, found in plan for verdict in found])
+    report.add(dry_run=True, **counts(plan), tags=[fact(repository, verdict) for repository, found in plan for verdict in found])
     for repository, found in plan:
         for verdict in found:
-            report.say(_line("would go" if verdict.goes else "stays   ", repository, verdict))
-    counts = _counts(plan)
-    report.say(f"{counts['going']} of {counts['looked_at']} tags would go, in {counts['repositories']} repositories that rules apply to")
+            report.say(line("would go" if verdict.goes else "stays   ", repository, verdict))
+    numbers = counts(plan)
+    report.say(f"{numbers['going']} of {numbers['looked_at']} tags would go, in {numbers['repositories']} repositories that rules apply to")
 
 
-def _counts(plan: Plan) -> dict[str, int]:
+def counts(plan: Plan) -> dict[str, int]:
     every = [verdict for _repository, found in plan for verdict in found]
     return {"repositories": len(plan), "looked_at": len(every), "going": sum(verdict.goes for verdict in every)}
 
 
-def _fact(repository: str, verdict: Verdict) -> dict[str, t.Any]:
+def fact(repository: str, verdict: Verdict) -> dict[str, t.Any]:
     tag = verdict.tag
     return {
         "repository": repository,
@@ -187,7 +195,7 @@ def _fact(repository: str, verdict: Verdict) -> dict[str, t.Any]:
     }
 
 
-def _line(word: str, repository: str, verdict: Verdict) -> str:
+def line(word: str, repository: str, verdict: Verdict) -> str:
     rule = "" if verdict.rule is None else f" [rule {verdict.rule}]"
     return f"{word} {repository}:{verdict.tag.name}  {', '.join(verdict.why)}{rule}"
 
@@ -195,9 +203,9 @@ def _line(word: str, repository: str, verdict: Verdict) -> str:
 def _remove(settings: Settings, plan: Plan, report: Report) -> None:
     """Move the tags that go into the quarantine, and look again."""
     going = [(repository, verdict) for repository, found in plan for verdict in found if verdict.goes]
-    report.add(dry_run=False, **_counts(plan), run=None, removed=0, changed=0)
+    report.add(dry_run=False, **counts(plan), run=None, removed=0, changed=0)
     if not going:
-        report.say(f"none of {_counts(plan)['looked_at']} tags goes")
+        report.say(f"none of {counts(plan)['looked_at']} tags goes")
         return
     tree = Layout(settings.storage)
     quarantine = Run.begin(settings.storage, settings.state, "retain")
@@ -213,9 +221,9 @@ def _remove(settings: Settings, plan: Plan, report: Report) -> None:
         back = _put_back_changed(tree, quarantine, moved)
         gone = [(repository, verdict) for repository, verdict, _written in moved if (repository, verdict.tag.name) not in back]
         for repository, verdict in gone:
-            report.say(_line("gone", repository, verdict))
+            report.say(line("gone", repository, verdict))
         quarantine.finish(tags=len(gone), looked_again=True)
-    report.add(run=quarantine.name if gone else None, removed=len(gone), changed=len(going) - len(gone), gone=[_fact(*one) for one in gone])
+    report.add(run=quarantine.name if gone else None, removed=len(gone), changed=len(going) - len(gone), gone=[fact(*one) for one in gone])
     undo = f"`registry-keeper --instance {settings.instance} undo {quarantine.name}` brings them back"
     report.say(f"{len(gone)} tags have gone; {undo}" if gone else "no tag has gone")
 

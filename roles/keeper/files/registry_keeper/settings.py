@@ -48,6 +48,8 @@ class Settings:
     backup: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     reserve: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     status: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    # Where the images are in an S3 store; storage then has only what the keeper notes on this host.
+    s3: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -103,6 +105,13 @@ def mapping(default: t.Any = ...) -> tuple[Check, t.Any]:
     return check, default
 
 
+def true_or_false(value: t.Any) -> t.Any:
+    """A check: a truth value."""
+    if not isinstance(value, bool):
+        raise Wrong("must be true or false")
+    return value
+
+
 def section(values: t.Any, where: str, known: t.Mapping[str, tuple[Check, t.Any]]) -> dict[str, t.Any]:
     """The values of an object with its defaults. Raises KeeperError for what is unknown, missing or wrong, by name."""
     if not isinstance(values, dict):
@@ -150,6 +159,7 @@ def parse(document: t.Any) -> Settings:
         "backup": mapping({}),
         "reserve": mapping({}),
         "status": mapping({}),
+        "s3": mapping({}),
     }
     return Settings(**section(document, "", known))
 

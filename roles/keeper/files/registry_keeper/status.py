@@ -11,7 +11,7 @@ import os
 import time
 import typing as t
 
-from registry_keeper import growth, inventory, reserve, running, traffic
+from registry_keeper import growth, inventory, reserve, running, s3_status, traffic
 from registry_keeper.errors import ATTENTION, BUSY, DONE
 from registry_keeper.report import Report, human_bytes, human_seconds
 from registry_keeper.settings import Settings, number, section, texts
@@ -66,37 +66,43 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
 def gather(settings: Settings, limits: Limits, progress: t.Callable[[str], None], *, refresh: bool = False) -> Facts:
     """Everything that is known. Raises OSError where the storage cannot be read."""
     now = time.time()
-    space = reserve.space_of(settings.storage)
-    kept_free = reserve.reserve_of(settings, space)
-    samples = growth.remember(settings.state, growth.Sample(int(now), space.used))
-    rate = growth.rate(samples)
+    store = s3_status.look(settings, limits.commands) if settings.s3 else None
     registry = running.registry()
     numbers = version_of(registry.version)
-    outcomes = {name: _outcome(settings.state, name) for name in limits.commands}
+    outcomes = {name: _latest(_outcome(settings.state, name), store["outcomes"].get(name) if store else None) for name in limits.commands}
     facts: Facts = {
         "instance": settings.instance,
         "time": int(now),
         "registry": {"up": registry.up, "version": registry.version, "replaced": registry.replaced},
         "vulnerabilities": known_in(numbers, limits.mirror) if numbers else [],
-        "space": {
-            "total": space.total,
-            "free": space.free,
-            "used": space.used,
-            "reserve": kept_free,
-            "uploads_refused": reserve.is_short(space, kept_free, False),
-            "growth_per_second": rate,
-            "seconds_until_full": growth.seconds_until_full(space.free - kept_free, rate),
-        },
-        "stored": inventory.inventory(settings.storage, settings.state, 0 if refresh else limits.inventory_seconds, progress),
+        "space": None if store else _space(settings, int(now)),
+        "stored": store["stored"] if store else inventory.inventory(settings.storage, settings.state, 0 if refresh else limits.inventory_seconds, progress),
         "traffic": traffic.of_the_log([path for path in settings.access_logs if os.path.isfile(path)], settings.server_names),
         "redis": _redis(settings),
         "certificates": [{"path": one.path, "ends": one.ends} for one in running.endings(limits.certificates)],
         # Of a mirror nothing is collected, so no first time of that is to come.
         "commands": {name: outcome for name, outcome in outcomes.items() if outcome or not limits.mirror},
     }
+    if store:
+        facts["store"] = {name: store[name] for name in store if name not in ("stored", "outcomes")}
     facts["collectable_bytes"] = _collectable(settings.state)
     facts["needs_a_hand"] = reasons(facts, limits)
     return facts
+
+
+def _space(settings: Settings, now: int) -> Facts:
+    space = reserve.space_of(settings.storage)
+    kept_free = reserve.reserve_of(settings, space)
+    rate = growth.rate(growth.remember(settings.state, growth.Sample(now, space.used)))
+    return {
+        "total": space.total,
+        "free": space.free,
+        "used": space.used,
+        "reserve": kept_free,
+        "uploads_refused": reserve.is_short(space, kept_free, False),
+        "growth_per_second": rate,
+        "seconds_until_full": growth.seconds_until_full(space.free - kept_free, rate),
+    }
 
 
 def _redis(settings: Settings) -> Facts | None:
@@ -118,6 +124,12 @@ def _outcome(state: str, command: str) -> Facts | None:
         return None
 
 
+def _latest(here: Facts | None, elsewhere: Facts | None) -> Facts | None:
+    """The later one of what a command has said on this host and on any host."""
+    known = [one for one in (here, elsewhere) if one and isinstance(one.get("began"), int)]
+    return max(known, key=lambda one: int(one["began"]), default=None)
+
+
 def _collectable(state: str) -> int | None:
     """The bytes that a collection would have freed when one last only looked; None if there was one since, or never such a look."""
     try:
@@ -136,9 +148,11 @@ def reasons(facts: Facts, limits: Limits) -> list[str]:
         found.append("the registry does not run")
     elif registry["replaced"]:
         found.append("the registry's program has been replaced since it was started; restart it")
-    if space["uploads_refused"]:
+    if not facts.get("store", {}).get("up", True):
+        found.append(f"the store does not do what it is asked for: {facts['store']['error']}")
+    if space and space["uploads_refused"]:
         found.append(f"uploads are refused: {human_bytes(space['free'])} are free, less than the reserve of {human_bytes(space['reserve'])}")
-    elif space["seconds_until_full"] is not None and space["seconds_until_full"] < limits.full_seconds:
+    elif space and space["seconds_until_full"] is not None and space["seconds_until_full"] < limits.full_seconds:
         found.append(f"at the present rate the disk is full in {human_seconds(space['seconds_until_full'])}")
     if facts["redis"] and not facts["redis"]["up"]:
         found.append(f"Redis does not answer: {facts['redis']['error']}")
@@ -172,16 +186,19 @@ def lines(facts: Facts) -> t.Iterator[str]:
     yield f"registry {facts['instance']}: {version + ', running' if registry['up'] else 'not running'}"
     if facts["vulnerabilities"]:
         yield f"  known vulnerabilities of this version, which the gateway closes (docs/vulnerabilities.md): {', '.join(facts['vulnerabilities'])}"
-    full = space["seconds_until_full"]
-    rate = space["growth_per_second"]
-    when = f", full in {human_seconds(full)} at the present rate" if full is not None else ", not growing" if rate is not None else ""
-    yield f"space: {human_bytes(space['free'])} of {human_bytes(space['total'])} free, reserve {human_bytes(space['reserve'])}{when}"
-    age = human_seconds(max(0, now - stored["taken"]))
-    yield f"stored ({age} ago): {human_bytes(stored['bytes'])} in {stored['blobs']} blobs, {stored['repositories']} repositories, {stored['tags']} tags"
-    for one in stored["largest"][:5]:
-        yield f"  {human_bytes(one['bytes']):>10}  {one['repository']}"
-    if stored["set_aside_bytes"]:
-        yield f"set aside by collections, and freed later: {human_bytes(stored['set_aside_bytes'])}"
+    if space:
+        yield _space_line(space)
+    if "store" in facts:
+        holder = facts["store"]["lease"]
+        at_work = f", {holder.get('purpose')} on host {holder.get('host')} works on it" if holder else ""
+        yield f"store: {facts['store']['endpoint']}{at_work}"
+    if stored:
+        age = human_seconds(max(0, now - stored["taken"]))
+        yield f"stored ({age} ago): {human_bytes(stored['bytes'])} in {stored['blobs']} blobs, {stored['repositories']} repositories, {stored['tags']} tags"
+        for one in stored["largest"][:5]:
+            yield f"  {human_bytes(one['bytes']):>10}  {one['repository']}"
+        if stored["set_aside_bytes"]:
+            yield f"set aside by collections, and freed later: {human_bytes(stored['set_aside_bytes'])}"
     if facts["collectable_bytes"] is not None:
         yield f"a collection would free: {human_bytes(facts['collectable_bytes'])}"
     if facts["traffic"]:
@@ -196,3 +213,9 @@ def lines(facts: Facts) -> t.Iterator[str]:
             yield f"{one['path']}: {max(0, one['ends'] - now) // _DAY} days left"
     for name, outcome in facts["commands"].items():
         yield f"{name}: " + (f"{human_seconds(max(0, now - outcome['began']))} ago, exit status {outcome.get('exit_status')}" if outcome else "not run yet")
+
+
+def _space_line(space: Facts) -> str:
+    full, rate = space["seconds_until_full"], space["growth_per_second"]
+    when = f", full in {human_seconds(full)} at the present rate" if full is not None else ", not growing" if rate is not None else ""
+    return f"space: {human_bytes(space['free'])} of {human_bytes(space['total'])} free, reserve {human_bytes(space['reserve'])}{when}"

@@ -17,15 +17,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import stat
-import time
 import typing as t
 
 from registry_keeper import manifest
-from registry_keeper.layout import ALGORITHMS, Layout, digest_of, is_digest, key_of, read_link, subdirectories
+from registry_keeper.layout import Layout, digest_of, is_digest, key_of
+from registry_keeper.reading import Files, Reader, Written
 
 FALLBACK = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64,128})(\.sig|\.att|\.sbom)?")
-REWRITTEN_SECONDS = 0.2  # 2.8 rewrites a link in place: for an instant it is empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +77,8 @@ Cache = dict[bytes, manifest.References]
 class _Repository:
     """The work on one repository."""
 
-    def __init__(self, tree: Layout, name: str, rules: Rules, quarantined: Quarantined, cache: Cache) -> None:
-        self.tree, self.name, self.rules, self.quarantined, self.cache = tree, name, rules, quarantined, cache
+    def __init__(self, tree: Layout, name: str, rules: Rules, quarantined: Quarantined, cache: Cache, reader: Reader) -> None:
+        self.tree, self.name, self.rules, self.quarantined, self.cache, self.reader = tree, name, rules, quarantined, cache, reader
         self.survey = Survey(name)
         self.present: dict[bytes, int] = {}  # manifests with a link, and its time (ns)
         self.deleted: dict[bytes, float] = {}  # manifests without a link, and when it went
@@ -90,15 +88,15 @@ class _Repository:
 
     def run(self) -> Survey:
         survey, base = self.survey, f"{self.tree.repositories}/{self.name}"
-        survey.changed = changed(self.tree, self.name)
+        survey.changed = self.reader.changed(self.tree, self.name)
         # Tags are read first, and manifests afterwards: a push writes a manifest and then its tag.
         tags = self._tags()
-        for key, path, status in _links(f"{base}/_manifests/revisions"):
+        for key, path, status in self.reader.links(f"{base}/_manifests/revisions"):
             if status is None:
-                self.deleted[key] = _modified(os.path.dirname(path))
+                self.deleted[key] = self.reader.modified(os.path.dirname(path))
                 survey.unlinked.add(key)
             else:
-                self.present[key] = status.st_mtime_ns
+                self.present[key] = status.moment
                 self._check(path, status, key)
         for key in self.present:
             references = self._references(key)
@@ -124,20 +122,20 @@ class _Repository:
     def _tags(self) -> list[tuple[str, bytes, float]]:
         """Each tag with the manifest it names and since when; and what tags named until lately is kept for the grace period."""
         found: list[tuple[str, bytes, float]] = []
-        for tag in subdirectories(f"{self.tree.repositories}/{self.name}/_manifests/tags"):
+        for tag in self.reader.subdirectories(f"{self.tree.repositories}/{self.name}/_manifests/tags"):
             directory = self.tree.tag(self.name, tag)
             path = f"{directory}/current/link"
-            digest, since = _read_settled(path)
+            digest, since = self.reader.settled(path)
             if digest is None:
                 if since is not None:
                     # Nobody knows what it names. What it has named is kept until somebody has looked at it.
                     self.survey.broken.append(path)
-                    found.extend((tag, key, since) for key, _path, status in _links(f"{directory}/index") if status is not None)
+                    found.extend((tag, key, since) for key, _path, status in self.reader.links(f"{directory}/index") if status is not None)
                 continue
             key = key_of(digest)
             found.append((tag, key, since or 0.0))
             if self.rules.young(since or 0.0):
-                found.extend(("", former, 0.0) for former, _path, status in _links(f"{directory}/index") if status is not None and former != key)
+                found.extend(("", former, 0.0) for former, _path, status in self.reader.links(f"{directory}/index") if status is not None and former != key)
         return found
 
     def _keep_tagged(self, tags: list[tuple[str, bytes, float]]) -> None:
@@ -186,7 +184,7 @@ class _Repository:
 
     def _keep_lately_tagged(self) -> None:
         """A tag that has been removed leaves no more than the time of the directory it was in. What it may have named is kept for the grace period."""
-        if not self.rules.young(_modified(f"{self.tree.repositories}/{self.name}/_manifests/tags")):
+        if not self.rules.young(self.reader.modified(f"{self.tree.repositories}/{self.name}/_manifests/tags")):
             return
         known = self.rules.untagged.get(self.name, {})
         for key in [key for key in self.present if key not in self.kept]:
@@ -223,9 +221,8 @@ class _Repository:
         path = self.tree.data(digest_of(key))
         for root in ("", *(os.path.join(tree, os.path.relpath(path, self.tree.storage)) for tree in self.quarantined.trees)):
             try:
-                with open(root or path, "rb") as file:
-                    known = self.cache[key] = manifest.parse(file.read())
-                    return known
+                known = self.cache[key] = manifest.parse(self.reader.content(root or path))
+                return known
             except (FileNotFoundError, manifest.NotAManifest):
                 continue
         return None
@@ -233,17 +230,17 @@ class _Repository:
     def _sort_candidates(self, base: str) -> None:
         survey = self.survey
         survey.wanted = survey.needed & self.quarantined.layers
-        for key, path, status in _links(f"{base}/_layers"):
+        for key, path, status in self.reader.links(f"{base}/_layers"):
             if status is None:
                 survey.unlinked.add(key)
                 continue
             self._check(path, status, key)
             if key in survey.needed:
                 continue
-            if self.hold or self.rules.young(status.st_mtime) or key in self.rules.protected:
+            if self.hold or self.rules.young(status.moment / 1e9) or key in self.rules.protected:
                 survey.linked.add(key)
             else:
-                survey.layers[key] = status.st_mtime_ns
+                survey.layers[key] = status.moment
         for key, moment in self.present.items():
             if key not in self.kept:
                 if self.hold:
@@ -253,72 +250,12 @@ class _Repository:
         if self.hold:
             survey.tags.clear()
 
-    def _check(self, path: str, status: os.stat_result, key: bytes) -> None:
+    def _check(self, path: str, status: Written, key: bytes) -> None:
         """Remember a link that cannot be right: the registry writes the digest, and nothing else."""
-        if status.st_size != len(digest_of(key)) and not is_digest(read_link(path)):
+        if status.size != len(digest_of(key)) and not is_digest(self.reader.digest(path)):
             self.survey.broken.append(path)
 
 
-def survey(tree: Layout, name: str, rules: Rules, quarantined: Quarantined | None = None, cache: Cache | None = None) -> Survey:
+def survey(tree: Layout, name: str, rules: Rules, quarantined: Quarantined | None = None, cache: Cache | None = None, reader: Reader | None = None) -> Survey:
     """Look at one repository. cache has the references of manifests that have been read, which never change. Raises OSError."""
-    return _Repository(tree, name, rules, quarantined or Quarantined(), {} if cache is None else cache).run()
-
-
-def changed(tree: Layout, name: str) -> tuple[int, ...]:
-    """What changes when a repository gets a link to something for the first time."""
-    base = f"{tree.repositories}/{name}"
-    moments = []
-    for algorithm in ALGORITHMS:
-        for directory in (f"{base}/_layers/{algorithm}", f"{base}/_manifests/revisions/{algorithm}"):
-            try:
-                moments.append(os.stat(directory).st_mtime_ns)
-            except FileNotFoundError:
-                moments.append(0)
-    return tuple(moments)
-
-
-def _links(directory: str) -> t.Iterator[tuple[bytes, str, os.stat_result | None]]:
-    """Each digest with a directory, the path of its link, and the link's status; None where there is no link."""
-    for algorithm, size in ALGORITHMS.items():
-        try:
-            handle = os.open(f"{directory}/{algorithm}", os.O_RDONLY | os.O_DIRECTORY)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        try:
-            for name in os.listdir(handle):
-                if len(name) != 2 * size:
-                    continue
-                try:
-                    key = bytes.fromhex(name)
-                except ValueError:
-                    continue
-                path = f"{directory}/{algorithm}/{name}/link"
-                try:
-                    status = os.stat(f"{name}/link", dir_fd=handle)  # the kernel need not walk the whole path each time
-                except (FileNotFoundError, NotADirectoryError):
-                    yield key, path, None
-                    continue
-                yield key, path, status if stat.S_ISREG(status.st_mode) else None
-        finally:
-            os.close(handle)
-
-
-def _read_settled(path: str) -> tuple[str | None, float | None]:
-    """The digest in a link and since when; a link that is being rewritten is read again. No time where there is no link."""
-    for attempt in range(3):
-        try:
-            status = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None, None
-        digest = read_link(path)
-        if digest is not None or attempt == 2 or time.time() - status.st_mtime > 60:
-            return digest, status.st_mtime
-        time.sleep(REWRITTEN_SECONDS)
-    return None, None
-
-
-def _modified(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except FileNotFoundError:
-        return 0.0
+    return _Repository(tree, name, rules, quarantined or Quarantined(), {} if cache is None else cache, reader or Files()).run()

@@ -38,10 +38,11 @@ from registry_keeper.access_log import AccessLog
 from registry_keeper.layout import Layout, digest_of, subdirectories
 from registry_keeper.mark import Index, Mark
 from registry_keeper.quarantine import Run
+from registry_keeper.reading import changed
 from registry_keeper.redis_cache import RedisCache
 from registry_keeper.report import Report
 from registry_keeper.rescue import Rescue, blob_path, link_path, take
-from registry_keeper.survey import Cache, Survey, changed
+from registry_keeper.survey import Cache, Survey
 
 LINKS_AT_ONCE = 50
 BLOBS_AT_ONCE = 32

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import email.utils
 import hashlib
 import http.server
 import re
@@ -40,6 +41,7 @@ class FakeStore:
         self.asked: list[str] = []
         self.seen: set[str] = set()
         self.port = 0
+        self.page = 1000
         self.lock = threading.RLock()
 
     @contextlib.contextmanager
@@ -145,8 +147,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.lies("late reads") and stored.before is None and time.monotonic() - stored.at < LAG:
             return self.refuse(404, "NoSuchKey")
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        written = {"Last_Modified": email.utils.formatdate(usegmt=True), "ETag": _tag(stored.content)}
         if not asked or self.lies("ignored ranges"):
-            return self.answer(200, content, ETag=_tag(stored.content))
+            return self.answer(200, content, **written)
         first, last = int(asked[1]), int(asked[2] or len(content) - 1)
         if first >= len(content):
             return self.refuse(416, "InvalidRange")
@@ -160,6 +163,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.refuse(501, "NotImplemented")
             body = b"" if self.lies("empty copies") else self.store.objects[source].content
         tag = _tag(body)
+        if self.headers.get("If-None-Match") == "*" and self.key in self.store.objects:
+            return self.refuse(412, "PreconditionFailed")
         if "uploadId" in self.query:
             if self.query["uploadId"] not in self.store.uploads:
                 return self.refuse(404, "NoSuchUpload")
@@ -225,13 +230,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         shown = {key: len(stored.content) for key, stored in self.store.objects.items() if key.startswith(prefix) and not self.hidden(stored, now)}
         if self.lies("lists of what is removed"):
             shown.update({key: len(stored.content) for key, stored in self.store.removed.items() if key.startswith(prefix) and now - stored.at < LAG})
-        keys = [key for key in sorted(shown) if key > self.query.get("continuation-token", "")]
+        keys = [key for key in sorted(shown) if key > self.query.get("continuation-token", self.query.get("marker", ""))]
         rows = ""
         if self.query.get("delimiter") and not self.lies("lists without directories"):
             beginnings = sorted({key[: key.index("/", len(prefix)) + 1] for key in keys if "/" in key[len(prefix) :]})
             rows = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in beginnings)
             keys = [key for key in keys if "/" not in key[len(prefix) :]]
-        page = keys[: int(self.query.get("max-keys", "1000"))]
+        page = keys[: min(self.store.page, int(self.query.get("max-keys", "1000")))]
+        rows += f"<IsTruncated>{str(len(page) < len(keys)).lower()}</IsTruncated>"
         rows += "".join(
             f"<Contents><Key>{key}</Key><Size>{shown[key]}</Size><ETag>{self.tag_of(key)}</ETag><LastModified>{_time()}</LastModified></Contents>"
             for key in page

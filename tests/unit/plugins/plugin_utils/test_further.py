@@ -172,7 +172,19 @@ def test_a_further_registry_can_have_a_store_of_its_own_and_a_mirror_stays_in_fi
     assert "store" not in found.registries[1]
 
 
-def test_what_is_in_a_store_is_not_for_the_keeper():
+def test_what_is_in_a_store_is_for_the_keeper_where_that_is_asked_for():
+    instances = [{"name": "own", "storage": STORE}]
+    found = resolve(holdfast_storage=STORE, holdfast_registries=[TEAM], holdfast_mirrors=[HUB], registry_instances=instances, holdfast_keeper=True)
+    assert [(kept["name"], kept.get("storage")) for kept in found.kept] == [
+        ("own", STORE),
+        ("team", {"s3": {**STORE["s3"], "prefix": "first/team"}}),
+        ("hub", None),
+    ]
+    # Before it are the registry and the instance of the inventory.
+    assert found.places["keeper_instances[2]"] == "holdfast_registries[0]"
+
+
+def test_what_is_in_a_store_is_not_for_the_keeper_by_default():
     found = resolve(holdfast_storage=STORE, holdfast_registries=[TEAM], holdfast_mirrors=[HUB], registry_instances=[{"name": "own", "storage": STORE}])
     assert [kept["name"] for kept in found.kept] == ["hub"]
     assert found.places["keeper_instances[0]"] == "holdfast_mirrors[0]"

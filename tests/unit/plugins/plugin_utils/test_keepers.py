@@ -11,11 +11,14 @@ from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as module
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper import s3_settings
 from registry_keeper import settings as program
+
+PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
 
 RULES = [{"repositories": ["**"], "keep_newest": 5, "tags": None}]
 COMMANDS = [
-    {"name": "collect", "schedule": "daily"},
+    {"name": "collect", "schedule": "daily", "stores": True},
     {"name": "scrub", "schedule": "", "mirrors": True},
     {"name": "metrics", "schedule": "hourly", "mirrors": True},
 ]
@@ -66,6 +69,42 @@ def test_an_instance_without_a_database_is_told_nothing_of_redis():
     found = resolve(keeper_redis_address="127.0.0.1:6380", keeper_redis_password="a password of the cache")
     assert content(found, "registry")["redis"] is None
     assert "a password" not in str(found["files"])
+
+
+STORE = {"s3": {"endpoint": "https://store.example.org", "bucket": "images", "access_key": "a-key", "secret_key": "a-secret", "ca_certificate": PEM}}
+
+
+def test_an_instance_in_a_store_gets_the_commands_that_have_a_form_for_it_and_no_secret():
+    found = resolve(keeper_instances=[{"name": "registry", "storage": STORE}, {"name": "team", "storage": {"s3": {**STORE["s3"], "prefix": "team"}}}])
+    assert found["problems"] == []
+    assert [one["name"] for one in found["services"]] == ["registry-keeper-collect@registry.timer", "registry-keeper-collect@team.timer"]
+    parsed = program.parse(content(found, "team"))
+    assert parsed.storage == "/var/lib/registry-keeper/team"
+    assert parsed.s3["environment"] == "/etc/docker/registry/instance-team-store.env" and parsed.s3["prefix"] == "team"
+    assert s3_settings.options(parsed)["ca_file"] == "/etc/docker/registry/instance-team-store-ca.crt"
+    assert "a-secret" not in str(found) and "a-key" not in str(found)
+    directory = {"path": "/var/lib/registry-keeper/team", "owner": "docker-registry-team", "group": "docker-registry-team", "mode": "0750"}
+    assert directory in found["directories"]
+
+
+@pytest.mark.parametrize(
+    ("instance", "said"),
+    [
+        ({"mirror": True}, "keeper_instances[0].storage: is not for a mirror"),
+        ({"retention": [{"repositories": ["**"], "keep_pulled_within": "30d"}]}, "keeper_instances[0].retention[0].keep_pulled_within: needs images in files"),
+        ({"storage": {"s3": {**STORE["s3"], "endpoint": "http://store"}}}, "keeper_instances[0].storage.s3.endpoint: "),
+    ],
+)
+def test_what_cannot_be_kept_in_a_store_is_named(instance, said):
+    found = resolve(keeper_instances=[{"name": "registry", "storage": STORE, **instance}], keeper_access_log="/var/log/g/access.log")
+    assert [problem for problem in found["problems"] if problem.startswith(said)]
+    assert found["files"] == []
+
+
+def test_a_common_rule_about_pulls_is_refused_for_a_store():
+    rules = [{"repositories": ["**"], "keep_pulled_within": "30d"}]
+    found = resolve(keeper_instances=[{"name": "registry", "storage": STORE}], keeper_access_log="/var/log/g/access.log", keeper_retention=rules)
+    assert found["problems"][0].startswith("keeper_retention[0].keep_pulled_within: needs images in files")
 
 
 def test_rules_are_inherited_unless_an_instance_has_its_own():

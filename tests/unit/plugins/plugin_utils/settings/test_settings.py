@@ -107,7 +107,7 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
             "keeper_backup_password: needs at least 16",
         ),
         ("keeper", {"keeper_backup_schedule": "at night"}, 'keeper_backup_schedule: "at night" is neither empty nor a time'),
-        ("keeper", {"keeper_instances": [{"name": "a", "storage": {"s3": {"bucket": "b"}}}]}, "keeper_instances[0].storage: is an object store"),
+        ("keeper", {"keeper_instances": [{"name": "a", "storage": {"s3": {"bucket": "b"}}}]}, "keeper_instances[0].storage.s3.endpoint: is missing"),
         ("keeper", {"keeper_instances": [{"name": "Team"}]}, "keeper_instances[0].name: 'Team' is not a lower-case letter"),
         ("keeper", {"keeper_instances": [{"name": "a"}, {"name": "a"}]}, "keeper_instances[1].name: 'a' is the name of another instance as well"),
         (

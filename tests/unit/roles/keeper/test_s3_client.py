@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Requests to a store over the network: signed, repeated, and never taken for something else than they are."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "plugins/modules"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from object_store import BUCKET, KEY, SECRET, FakeStore
+from registry_keeper import s3_client
+from registry_keeper.errors import KeeperError
+from registry_keeper.s3_client import Bucket, Client, StoreError
+from registry_keeper.s3_objects import Objects
+from registry_keeper.s3_settings import objects_of, read_key
+from registry_keeper.s3_signing import Credentials
+from registry_keeper.settings import Settings
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(s3_client, "_PAUSES", (0, 0))
+    with FakeStore().serving() as store:
+        yield store
+
+
+def objects(fake, secret=SECRET, **more):
+    return Objects(Client(Bucket(f"http://127.0.0.1:{fake.port}", more.pop("name", BUCKET), "pre/", Credentials(KEY, secret, "us-east-1"), **more), timeout=5))
+
+
+def test_what_is_written_is_read_listed_copied_and_removed(fake):
+    at = objects(fake)
+    at.write("a/one", b"content")
+    assert at.read("a/one") == b"content" and at.head("a/one").size == 7 and at.read("a/two") is None and at.head("a/two") is None
+    assert [name for name, _item in at.list("a/")] == ["a/one"] == [name for name, _item in at.list("a/", version=1)]
+    assert at.copy("a/one", "b/one", "sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73") == 7
+    at.remove("a/one")
+    at.remove("a/one")
+    assert at.read("a/one") is None and at.read("b/one") == b"content"
+
+
+def test_names_in_many_pages_are_all_listed(fake, monkeypatch):
+    at = objects(fake)
+    for number in range(7):
+        at.write(f"a/{number}", b"")
+    fake.page = 2
+    for version in (1, 2):
+        assert [name for name, _item in at.list("a/", version)] == [f"a/{number}" for number in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ("503", "503"),
+        ("another clock", "RequestTimeTooSkewed"),
+        ("no store", "200"),
+        ("answers that end early", "bytes"),
+        ("short ranges", "bytes"),
+        ("no right to write", "AccessDenied"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_and_not_an_absence(fake, lie, said):
+    at = objects(fake)
+    at.write("a/one", bytes(5000))
+    fake.lies.add(lie)
+    with pytest.raises(StoreError):
+        at.write("a/two", bytes(5000))
+        at.digest("a/one", 5000)
+        list(at.list("a/"))
+    with pytest.raises(StoreError):
+        at.remove("a/one")
+        list(at.list("a/"))
+        at.digest("a/one", 5000)
+
+
+def test_a_list_that_does_not_say_whether_it_ends_is_an_error(fake):
+    at = objects(fake)
+    for number in range(3):
+        at.write(f"a/{number}", b"")
+    fake.page = 1
+    fake.lies.add("one page only")
+    with pytest.raises(StoreError, match="does not say where"):
+        list(at.list("a/"))
+
+
+def test_a_bucket_that_is_not_there_is_an_error(fake):
+    with pytest.raises(StoreError, match="NoSuchBucket"):
+        objects(fake, name="other").read("a")
+
+
+def test_a_wrong_secret_is_an_error_that_does_not_tell_it(fake):
+    with pytest.raises(StoreError) as error:
+        objects(fake, secret="a-wrong-secret").read("a")
+    assert "a-wrong-secret" not in str(error.value)
+
+
+def test_a_busy_store_is_asked_again_but_not_to_remove(fake):
+    at = objects(fake)
+    at.write("a/one", b"1")
+    fake.lies.add("503 at first")
+    fake.seen.clear()
+    assert at.read("a/one") == b"1"
+    with pytest.raises(StoreError):
+        at.remove("a/one")
+    assert fake.asked[-1].startswith("DELETE") and not fake.asked[-2].startswith("DELETE")
+
+
+def test_nothing_that_is_there_is_written_over(fake):
+    at = objects(fake)
+    assert at.write_new("a", b"one") and not at.write_new("a", b"two")
+    assert at.read("a") == b"one"
+
+
+S3 = {"endpoint": "https://store.example.org", "bucket": "images", "prefix": "a/b"}
+
+
+def test_the_key_is_where_the_registry_has_it(tmp_path, monkeypatch):
+    for name in ("REGISTRY_STORAGE_S3_ACCESSKEY", "REGISTRY_STORAGE_S3_SECRETKEY"):
+        monkeypatch.setenv(name, "x")
+        monkeypatch.delenv(name)
+    path = tmp_path / "store.env"
+    settings = Settings("registry", str(tmp_path), s3={**S3, "environment": str(path)})
+    with pytest.raises(KeeperError, match="is not known"):
+        objects_of(settings)
+    path.write_text("REGISTRY_STORAGE_S3_ACCESSKEY='\"a-key\"'\nREGISTRY_STORAGE_S3_SECRETKEY='\"s=cret\"'\n")
+    read_key(settings)
+    bucket = objects_of(settings).client.bucket
+    assert (bucket.credentials.access_key, bucket.credentials.secret_key, bucket.prefix) == ("a-key", "s=cret", "a/b/")
+    assert os.environ["REGISTRY_STORAGE_S3_SECRETKEY"]
+
+
+@pytest.mark.parametrize("wrong", [{"endpoint": "http://store.example.org"}, {"prefix": "/a"}, {"path_style": "yes"}, {"secret_key": "x"}])
+def test_wrong_settings_are_named(tmp_path, wrong):
+    with pytest.raises(KeeperError, match=f"s3.{next(iter(wrong))}"):
+        objects_of(Settings("registry", str(tmp_path), s3={**S3, **wrong}))

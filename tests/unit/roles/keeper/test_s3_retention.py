@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Rules about tags on an S3 store, and tags that are set while they are being removed."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from stores import PREFIX, Killed, S3Keeper, no_waiting
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper.errors import BUSY, DONE, USAGE
+
+RULES = [{"repositories": ["**"], "keep_newest": 1}]
+
+
+def made(directory):
+    """A repository of which one tag goes by the rules."""
+    directory.mkdir(exist_ok=True)
+    keeper = S3Keeper(directory)
+    keeper.old = keeper.storage.image("a", "old", "1")
+    keeper.later(1)
+    keeper.new = keeper.storage.image("a", "new", "2")
+    keeper.later(1)
+    return keeper
+
+
+@pytest.fixture
+def keeper(tmp_path, monkeypatch):
+    no_waiting(monkeypatch)
+    return made(tmp_path / "k")
+
+
+def tag_of(keeper, tag):
+    return (keeper.storage.read(keeper.storage.tree.tag("a", tag) + "/current/link") or b"").decode()
+
+
+def test_a_tag_goes_by_the_rules_and_comes_back(keeper):
+    assert keeper("retain", retention=RULES) == DONE
+    assert keeper.document["removed"] == 1 and not tag_of(keeper, "1") and tag_of(keeper, "2") == keeper.new
+    assert keeper("undo", keeper.document["run"]) == DONE
+    assert tag_of(keeper, "1") == keeper.old
+
+
+def test_the_image_of_a_removed_tag_goes_later_and_comes_back_as_one(keeper):
+    assert keeper("retain", retention=RULES) == DONE
+    run = keeper.document["run"]
+    for _run in range(2):
+        keeper.later()
+        assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", keeper.old) is not None
+    assert keeper("undo", run) == DONE and tag_of(keeper, "1") == ""
+    assert keeper("undo", "--image", "a:1") == DONE
+    assert keeper.storage.pull("a", "1") is None
+
+
+def test_a_dry_run_changes_nothing(keeper):
+    before = dict(keeper.store.objects)
+    assert keeper("retain", "--dry-run", retention=RULES) == DONE
+    assert keeper.document["going"] == 1 and keeper.store.objects == before
+
+
+def test_a_rule_about_pulls_is_refused_since_other_hosts_pulls_are_not_known(keeper):
+    rules = [{"repositories": ["**"], "keep_pulled_within": "30d"}]
+    assert keeper("retain", retention=rules, access_logs=[str(keeper.log)]) == USAGE
+    assert "keep_pulled_within" in keeper.document["error"] and tag_of(keeper, "1")
+
+
+def test_without_the_lease_no_tag_goes(keeper):
+    keeper.storage._write("holdfast-keeper/lease", b'{"run": "another", "host": "h2"}')
+    assert keeper("retain", retention=RULES) == BUSY and tag_of(keeper, "1") == keeper.old
+
+
+def test_a_tag_that_was_set_a_moment_ago_stays(keeper):
+    keeper.storage.tag("a", "1", keeper.old)
+    keeper.store.objects[PREFIX + keeper.storage.tree.tag("a", "1") + "/current/link"].modified -= 24 * 3600
+    assert keeper("retain", retention=RULES) == DONE
+    assert tag_of(keeper, "1") == keeper.old
+
+
+@pytest.mark.parametrize("which", ["old", "new"])
+@pytest.mark.parametrize("delay", [0, 1, 5, 1000])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_tag_that_is_set_at_any_moment_is_set_in_the_end(tmp_path, monkeypatch, which, delay, killed):
+    """The registry writes the history and then the tag; with a great delay not before the run has ended."""
+    no_waiting(monkeypatch)
+    number, removed = 0, 0
+    while True:
+        keeper = made(tmp_path / str(number))
+        digest, tree, start, done = getattr(keeper, which), keeper.storage.tree, len(keeper.store.asked), []
+        current = f"{tree.tag('a', '1')}/current/link"
+
+        def act(method, name, keeper=keeper, digest=digest, start=start, done=done, number=number, current=current):
+            asked = len(keeper.store.asked) - start
+            if not done and asked > number:
+                keeper.storage._write(f"{keeper.storage.tree.tag('a', '1')}/index/{digest.replace(':', '/')}/link", digest.encode())
+                done.append("history")
+            if done == ["history"] and asked > number + delay:
+                keeper.storage._write(current, digest.encode())
+                done.append("tag")
+            if killed and done and (method, name) == ("DELETE", PREFIX + current):
+                done.append("killed")
+
+        def kill(_method, _name, done=done):
+            if "killed" in done:
+                raise Killed
+
+        keeper.store.before, keeper.store.after = act, kill
+        try:
+            keeper("retain", retention=RULES)
+        except Killed:
+            removed += 1
+        keeper.store.before = keeper.store.after = lambda _method, _name: None
+        if not done:
+            break
+        if "tag" not in done:
+            keeper.storage._write(current, digest.encode())
+        elif "killed" in done:
+            keeper.later(1)
+            assert keeper("collect") == DONE
+        assert tag_of(keeper, "1") == digest, (number, done)
+        number += 1
+    assert number > 15 and (removed > 0 or not killed)
