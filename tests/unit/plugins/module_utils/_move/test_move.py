@@ -261,6 +261,13 @@ def test_links_that_lead_nowhere_are_named_and_left_out(lab: Lab) -> None:
     assert not [path for path in lab.stored() if "empty" in path or "0000" in path]
 
 
+def test_a_tag_whose_manifest_is_being_deleted_is_not_copied(lab: Lab) -> None:
+    manifest = lab.directory.image("team/app", "1")
+    (lab.directory.root / f"repositories/team/app/_manifests/revisions/{manifest.replace(':', '/')}/link").unlink()
+    lab.move("copy")
+    assert not [path for path in lab.stored() if "current" in path]
+
+
 def test_an_interrupted_run_goes_on_and_what_it_wrote_is_its_own(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is ended before it has recorded the tag that it wrote, and the tag is deleted at the source before the next run."""
     lab.directory.image("team/app", "1")
