@@ -106,7 +106,7 @@ LOSS = "-A INPUT -i eth0 -m statistic --mode random --probability 0.05 -j DROP"
 # and the store's answer to the registry is the one that it would give.
 AHEAD = f"""mkdir -p /run/systemd/system/{GATEWAY}.d && cat >/run/systemd/system/{GATEWAY}.d/clock.conf <<END
 [Service]
-Environment=LD_PRELOAD=$(ls /usr/lib/*/faketime/libfaketime.so.1) FAKETIME=+1h FAKETIME_NO_CACHE=1
+Environment=LD_PRELOAD=$(ls /usr/lib/*/faketime/libfaketime.so.1) FAKETIME=+1h FAKETIME_CACHE_DURATION=3600
 END
 systemctl daemon-reload; systemctl restart {GATEWAY}"""
 RIGHT = f"rm /run/systemd/system/{GATEWAY}.d/clock.conf; systemctl daemon-reload; systemctl restart {GATEWAY}"
