@@ -175,6 +175,20 @@ def test_everything_arrives_in_the_store_while_clients_push_and_pull(
     moves["pushed"] = happened["pushed"]
 
 
+def test_a_copy_can_be_given_up_and_uploads_that_were_taken_after_it_count(server: Host) -> None:
+    copied = playbook.run(MIGRATE, holdfast_migrate="copy", holdfast_migrate_over=True)
+    assert copied.succeeded, copied.output
+    assert not server.file(READ_ONLY).exists
+    # As if it had been complete, and then somebody had taken uploads again.
+    server.check_output(f"echo earlier >{STATE}/complete; echo later >{READ_ONLY}")
+    refused = playbook.run(SITE, "--limit", "server", "--tags", "registry")
+    assert not refused.succeeded
+    assert "not all are there" in flat(refused.output)
+    given_up = playbook.run(MIGRATE, holdfast_migrate="cancel")
+    assert given_up.succeeded, given_up.output
+    assert server.run(f"ls -d {STATE} {READ_ONLY} /run/holdfast-move").stdout == ""
+
+
 def test_they_go_back_to_files_whose_directory_has_an_older_state(
     server: Host, client: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
 ) -> None:

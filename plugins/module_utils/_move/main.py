@@ -66,7 +66,7 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
             seconds = time.monotonic() - began
             changed = outcome.changed
             progress.say(
-                f"pass {number}: {outcome.blobs} blobs ({outcome.size / 1e9:.2f} GB) and {outcome.links} links copied and verified, "
+                f"pass {number}: {outcome.blobs} blobs ({outcome.size / 1e9:.2f} GB) and {outcome.links} links verified, "
                 f"{outcome.removed} links removed, in {seconds:.0f} s"
             )
             copied = _sum(copied, outcome)
@@ -79,7 +79,7 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
         progress.say(f"left out: {what} {why}")
     line = (
         f"{copied.repositories} repositories, {copied.tags} tags, {copied.all_blobs} blobs ({copied.all_size / 1e9:.2f} GB) are at {target.text}"
-        f"{', all read again and compared' if final else ''}; this run copied {copied.blobs} blobs and {copied.links} links"
+        f"{', all read again and compared' if final else ''}; this run copied or found, and verified, {copied.blobs} blobs and {copied.links} links"
         f"{f', and left out {len(copied.left_out)} that are broken at the source' if copied.left_out else ''}"
     )
     facts = {"blobs": copied.blobs, "links": copied.links, "removed": copied.removed, "left_out": [f"{a} {b}" for a, b in copied.left_out.items()][:_NAMED]}
