@@ -28,7 +28,8 @@ def moving(client: Host) -> Iterator[tuple[str, str]]:
         time.sleep(0.2)
     (holder,) = found
     with through_the_virtual_address(client):
-        yield holder, next(name for name in SERVERS if name != holder)
+        (other,) = set(SERVERS) - {holder}
+        yield holder, other
 
 
 def test_the_address_moves_from_a_host_whose_gateway_is_killed_and_docker_pulls_at_the_other(docker: Docker, moving: tuple[str, str]) -> None:

@@ -60,7 +60,7 @@ def images(docker: Docker, client: Host) -> dict[str, str]:
     # Large enough for a copy that can be killed in its middle.
     for number in range(8):
         push(client, CURL, f"large/app{number}", size=30_000_000)
-    return dict(docker.push("team/app") for _ in range(3))
+    return dict(docker.push("team/app") for _time in range(3))
 
 
 @contextlib.contextmanager

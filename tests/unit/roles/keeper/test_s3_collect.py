@@ -177,6 +177,19 @@ def test_a_purge_removes_what_is_old_and_brings_back_what_is_needed(keeper):
     assert not [name for name in keeper.store.objects if "/runs/" in name]
 
 
+def kill_after(keeper, number):
+    """Have the run end with the request after so many. What is returned is empty until it has."""
+    start, killed = len(keeper.store.asked), []
+
+    def kill(_method, _name):
+        if len(keeper.store.asked) - start > number:
+            killed.append(True)
+            raise Killed
+
+    keeper.store.after = kill
+    return killed
+
+
 def test_a_purge_can_be_killed_at_every_request_and_keeps_what_is_needed(tmp_path, monkeypatch):
     no_waiting(monkeypatch)
     number = 0
@@ -187,14 +200,7 @@ def test_a_purge_can_be_killed_at_every_request_and_keeps_what_is_needed(tmp_pat
         assert keeper("collect") == DONE
         keeper.storage.tag("a", "1", digest)
         keeper.later(24 * 8)
-        start, killed = len(keeper.store.asked), []
-
-        def kill(_method, _name, keeper=keeper, start=start, killed=killed, number=number):
-            if len(keeper.store.asked) - start > number:
-                killed.append(True)
-                raise Killed
-
-        keeper.store.after = kill
+        killed = kill_after(keeper, number)
         with contextlib.suppress(Killed):
             keeper("purge")
         keeper.store.after = lambda _method, _name: None

@@ -41,6 +41,23 @@ def made(tmp_path, monkeypatch):
     return make
 
 
+def act_before(keeper, number, action, later, delay):
+    """Have the actions done before the request after so many. Returns two lists, to which what they return is added."""
+    first, last, start = [], [], len(keeper.store.asked)
+
+    def act(method, name):
+        asked = len(keeper.store.asked) - start
+        if not first and asked > number:
+            first.append(action(keeper))
+            keeper.next, keeper.settled = (method, name), False
+        if first and first[0] and later and not last and asked > number + delay:
+            last.append(later(keeper))
+            keeper.next, keeper.settled = (method, name), False
+
+    keeper.store.before = act
+    return first, last
+
+
 def at_every_request(made, action, later=None, delay=0):
     """Collect, with an action before each of the requests in turn, and another one so many requests later if the first one says so.
 
@@ -50,18 +67,7 @@ def at_every_request(made, action, later=None, delay=0):
     number = 0
     while True:
         keeper = made()
-        first, last, start = [], [], len(keeper.store.asked)
-
-        def act(method, name, keeper=keeper, first=first, last=last, start=start, number=number):
-            asked = len(keeper.store.asked) - start
-            if not first and asked > number:
-                first.append(action(keeper))
-                keeper.next, keeper.settled = (method, name), False
-            if first and first[0] and later and not last and asked > number + delay:
-                last.append(later(keeper))
-                keeper.next, keeper.settled = (method, name), False
-
-        keeper.store.before = act
+        first, last = act_before(keeper, number, action, later, delay)
         waits, s3_sweep.Sweep._wait = s3_sweep.Sweep._wait, lambda _sweep, keeper=keeper: setattr(keeper, "settled", True)
         try:
             status = keeper("collect")

@@ -82,6 +82,30 @@ def test_a_tag_that_was_set_a_moment_ago_stays(keeper):
     assert tag_of(keeper, "1") == keeper.old
 
 
+def set_the_tag(keeper, digest, number, delay, killed):
+    """Have the tag set as the registry does, and the run killed if it removes that. Returns a list, to which what was done is added."""
+    tag, start, done = keeper.storage.tree.tag("a", "1"), len(keeper.store.asked), []
+    current = f"{tag}/current/link"
+
+    def act(method, name):
+        asked = len(keeper.store.asked) - start
+        if not done and asked > number:
+            keeper.storage._write(f"{tag}/index/{digest.replace(':', '/')}/link", digest.encode())
+            done.append("history")
+        if done == ["history"] and asked > number + delay:
+            keeper.storage._write(current, digest.encode())
+            done.append("tag")
+        if killed and done and (method, name) == ("DELETE", PREFIX + current):
+            done.append("killed")
+
+    def kill(_method, _name):
+        if "killed" in done:
+            raise Killed
+
+    keeper.store.before, keeper.store.after = act, kill
+    return done
+
+
 @pytest.mark.parametrize("which", ["old", "new"])
 @pytest.mark.parametrize("delay", [0, 1, 5, 1000])
 @pytest.mark.parametrize("killed", [False, True])
@@ -91,25 +115,8 @@ def test_a_tag_that_is_set_at_any_moment_is_set_in_the_end(tmp_path, monkeypatch
     number, removed = 0, 0
     while True:
         keeper = made(tmp_path / str(number))
-        digest, tree, start, done = getattr(keeper, which), keeper.storage.tree, len(keeper.store.asked), []
-        current = f"{tree.tag('a', '1')}/current/link"
-
-        def act(method, name, keeper=keeper, digest=digest, start=start, done=done, number=number, current=current):
-            asked = len(keeper.store.asked) - start
-            if not done and asked > number:
-                keeper.storage._write(f"{keeper.storage.tree.tag('a', '1')}/index/{digest.replace(':', '/')}/link", digest.encode())
-                done.append("history")
-            if done == ["history"] and asked > number + delay:
-                keeper.storage._write(current, digest.encode())
-                done.append("tag")
-            if killed and done and (method, name) == ("DELETE", PREFIX + current):
-                done.append("killed")
-
-        def kill(_method, _name, done=done):
-            if "killed" in done:
-                raise Killed
-
-        keeper.store.before, keeper.store.after = act, kill
+        digest, current = getattr(keeper, which), f"{keeper.storage.tree.tag('a', '1')}/current/link"
+        done = set_the_tag(keeper, digest, number, delay, killed)
         try:
             keeper("retain", retention=RULES)
         except Killed:
