@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """verify.yml: proves the registry with every setting, needs none of its users, and leaves nothing behind."""
 
+import base64
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 
 import pytest
+from answers import BOBS_PASSWORD, ENDPOINT
 from scenario import gateway, hosts, playbook
 from testinfra.host import Host
 
@@ -90,6 +93,10 @@ def test_the_run_after_a_killed_one_removes_what_that_has_left(registry: Host, c
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert left(registry, client) != ""
+    # A login that is still accepted must not be taken for none.
+    login = base64.b64encode(f"bob:{BOBS_PASSWORD}".encode()).decode()
+    client.check_output("mkdir -p /run/holdfast-verify")
+    hosts.write(client, "/run/holdfast-verify/config.json", json.dumps({"auths": {ENDPOINT: {"auth": login}}}))
     run, _summary = prove()
     assert run.succeeded, run.output
     assert left(registry, client) == ""
