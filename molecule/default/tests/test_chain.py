@@ -203,4 +203,6 @@ def test_everything_comes_back_after_a_reboot(docker: Docker, registry: Host, cl
             break
     assert registry.check_output("cat /proc/1/stat").split()[21] != before
     assert digest in docker.ok(f"pull {image}")
+    # Not only when somebody searches, or the next run of the playbook would start it and report a change.
+    assert registry.check_output("systemctl is-active holdfast-gateway-passwords holdfast-gateway-search").split() == ["active", "active"]
     docker.ok(f"image rm {image}")

@@ -39,8 +39,6 @@ def renew(registry: Host, lifetime_days: int) -> None:
 
 
 def test_the_gateway_serves_the_renewed_certificate_and_the_playbook_finds_nothing_to_do(registry: Host, docker: Docker) -> None:
-    # After the reboot of another test its socket would start it at the first search, and until then a run does.
-    registry.check_output("systemctl start holdfast-gateway-search.service")
     original, first = registry.check_output(f"cat {JOB}"), served(registry)
     workers = registry.check_output("systemctl show -p MainPID holdfast-gateway.service")
     renew(registry, 300)
