@@ -46,7 +46,7 @@ class Job(t.NamedTuple):
     rival: str = ""
     faster: float | None = None
     limit: float | None = None
-    # how near ours is to come to hashing on all cores with nothing around it
+    # how near ours is to come to hashing on all cores in a task that does nothing else
     of_possible: float | None = None
     judged: t.Sequence[str] = RUNS
     variables: t.Mapping[str, t.Any] = {}
@@ -130,12 +130,13 @@ def find_versions() -> dict[str, str]:
 
 
 class Times:
-    """Of one run, first or unchanged: the seconds of ours, of the rival, and of hashing alone, round by round."""
+    """Of one run, first or unchanged: the seconds of ours, of the rival, of hashing alone, and of an empty task, round by round."""
 
     def __init__(self) -> None:
         self.ours: list[float] = []
         self.theirs: list[float] = []
         self.raw: list[float] = []
+        self.empty: list[float] = []
 
     def judge(self, job: Job, judged: bool) -> dict[str, t.Any]:
         values: dict[str, t.Any] = {"ours": statistics.median(self.ours), "all": vars(self)}
@@ -146,7 +147,8 @@ class Times:
             if job.faster:
                 verdicts["faster"] = ratios.judge(values["faster"], at_least=job.faster)
         if job.of_possible:
-            values["of possible"] = ratios.estimate([raw / ours for raw, ours in zip(self.raw, self.ours)])
+            values["of possible"] = ratios.estimate([(raw + empty) / ours for raw, empty, ours in zip(self.raw, self.empty, self.ours)])
+            values["of hashing"] = ratios.estimate([raw / ours for raw, ours in zip(self.raw, self.ours)])
             verdicts["of possible"] = ratios.judge(values["of possible"], at_least=job.of_possible)
         if job.limit:
             seconds = ratios.estimate(self.ours)
@@ -177,6 +179,7 @@ class Bench:
         for run in RUNS:
             if job.of_possible:
                 times[run].raw.append(float(on_host("python3", "-c", (HERE / "raw_hashes.py").read_text(), str(HASHES), str(COST))))
+                times[run].empty.append(self.play("warm_up")[0])
             times[run].ours.append(self._time(run, job.ours, job.variables))
 
     def _time_theirs(self, tasks: str, times: dict[str, Times]) -> None:
@@ -228,6 +231,11 @@ def print_table(figures: list[Measured], versions: dict[str, str]) -> None:
             faster, of_possible = str(values.get("faster", "")), str(values.get("of possible", ""))
             verdict = f"{figure['wanted']}  {', '.join(values['verdicts'].values())}" if values["verdicts"] else ""
             print(f"{figure['title']:28} {run:10} {values['ours']:7.2f} s {theirs:>9}  {faster:22} {of_possible:22} {verdict}")
+    for figure in figures:
+        for run, values in figure["runs"].items():
+            if "of hashing" in values:
+                empty = statistics.median(values["all"]["empty"])
+                print(f"{figure['title']}, {run}: {values['of hashing']} of hashing alone; an empty task takes {empty:.2f} s")
     rivals = {figure["rival"]: None for figure in figures if figure["rival"]}
     print("\nrivals: " + "; ".join(rivals) + "\n" + ", ".join(f"{name} {version}" for name, version in versions.items()))
 
