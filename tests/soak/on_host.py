@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +23,8 @@ from load import REWRITTEN, Client, Refused, World
 
 SEGMENT = 10  # seconds with collections, then as many without
 SETTINGS = "/run/holdfast-soak.json"
+SERVICE, UNIT = "registry-keeper-collect@registry.service", "holdfast-soak-collect.service"
+PRIORITY = "CPUSchedulingPolicy,CPUWeight,IOSchedulingClass,IOWeight"
 LOG, EMPTY_LINK = pathlib.Path("/var/log/docker-registry/error.log"), "invalid checksum digest format"
 RIVAL = ["docker-registry", "garbage-collect", "--delete-untagged"]
 
@@ -97,6 +98,9 @@ class Keeper:
         settings["collect"] = {**settings.get("collect", {}), "grace_seconds": options.grace, "undo_seconds": 15, "settle_seconds": 1.2}
         pathlib.Path(SETTINGS).write_text(json.dumps(settings))
         os.chmod(SETTINGS, 0o644)
+        # As the timer runs it: with the priority that the role has given its service.
+        shown = subprocess.run(["systemctl", "show", f"--property={PRIORITY}", SERVICE], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self._priority = [f"--property={line}" for line in shown.split("\n") if line and "[" not in line]
 
     def one(self, seconds: float) -> None:
         """A collection, or a killed one, or an undo of one."""
@@ -106,7 +110,7 @@ class Keeper:
                 try:
                     self._note(*process.communicate(timeout=self.chance.uniform(0.2, 5)), process.returncode)
                 except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    subprocess.run(["systemctl", "kill", "--signal=KILL", UNIT], check=False)
                     process.communicate()
                     self.counts["killed"] += 1
         else:
@@ -121,8 +125,9 @@ class Keeper:
             self._run("collect")
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = ["registry-keeper", "--settings", SETTINGS, "--json", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}", *self._priority]
+        command += ["registry-keeper", "--settings", SETTINGS, "--json", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def _run(self, *arguments: str) -> dict[str, t.Any]:
         with self._start(*arguments) as process:

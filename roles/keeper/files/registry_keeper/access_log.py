@@ -22,6 +22,8 @@ _TIME = re.compile(rb'"time":"(\d\d\d\d)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:([
 _STATUS = re.compile(rb'"status":(\d+)')
 _DIGEST = re.compile(rb"sha(?:256|384|512)(?::|%3[Aa])([0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64})")
 _DELETES = b'"method":"DELETE"'
+_BLOCK = 1 << 18  # bytes that are read rather than searched
+_DISORDER = 60  # seconds by which a line may come after a later one
 
 
 class AccessLog:
@@ -64,12 +66,27 @@ class AccessLog:
                 self._position[name] = status.st_size
                 return
             with open(path, "rb") as file:
+                begin = begin or self._beginning(file, status.st_size)
                 file.seek(begin)
                 self._position[name] = begin + self._lines(file, found)
         except FileNotFoundError:
             return  # not written yet, or being rotated: the next look finds it under its other name
         except (OSError, EOFError) as error:
             raise KeeperError(f"{path}: cannot be read, so nothing is known about what clients have found recently: {error}") from error
+
+    def _beginning(self, file: t.BinaryIO, size: int) -> int:
+        """Where lines of the wanted time begin, or before that: a log of gigabytes is not read from its start to see the last minutes of it."""
+        low, high = 0, size
+        while high - low > _BLOCK:
+            file.seek((low + high) // 2)
+            file.readline()
+            at = file.tell()
+            match = _TIME.search(file.readline())
+            if at < high and match is not None and _moment(match) < self._since - _DISORDER:
+                low = at
+            else:
+                high = (low + high) // 2
+        return low
 
     def _lines(self, file: t.Any, found: set[bytes]) -> int:
         """Read whole lines; returns the number of bytes read. A line that is still being written is left for the next look."""
@@ -89,13 +106,18 @@ class AccessLog:
         if match is None:
             return True
         if match.group() != self._second[0]:
-            year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-            moment = calendar.timegm((year, month, day, hour, minute, second))
-            if match.group(7):
-                offset = 3600 * int(match.group(8)) + 60 * int(match.group(9))
-                moment -= offset if match.group(7) == b"+" else -offset
-            self._second = (match.group(), moment >= self._since)
+            self._second = (match.group(), _moment(match) >= self._since)
         return self._second[1]
+
+
+def _moment(match: re.Match[bytes]) -> int:
+    """The time of a line in seconds since 1970."""
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    moment = calendar.timegm((year, month, day, hour, minute, second))
+    if match.group(7):
+        offset = 3600 * int(match.group(8)) + 60 * int(match.group(9))
+        moment -= offset if match.group(7) == b"+" else -offset
+    return moment
 
 
 def since(window: float) -> float:

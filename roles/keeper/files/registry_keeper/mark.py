@@ -104,11 +104,6 @@ class Mark:
 _context: tuple[Layout, Rules, Index] | None = None
 
 
-def _begin_in_child() -> None:
-    lock.leave_to_parent()
-    os.nice(15)
-
-
 def _survey_one(name: str) -> tuple[bytes, bytes, bytes, Survey]:
     if _context is None:
         raise RuntimeError("not prepared")
@@ -146,8 +141,7 @@ def mark(tree: Layout, rules: Rules, index: Index, progress: t.Callable[[str], N
                 result.add(survey(tree, name, rules, index.quarantined(name)))
                 progress(f"looked at {number + 1} of {len(names)} repositories")
         else:
-            # The sweep that follows has moments in which it should not be kept waiting; this has none.
-            with multiprocessing.get_context("fork").Pool(processes, initializer=_begin_in_child) as pool:
+            with multiprocessing.get_context("fork").Pool(processes, initializer=lock.leave_to_parent) as pool:
                 for number, (needed, linked, unlinked, one) in enumerate(pool.imap_unordered(_survey_one, names, chunksize=4)):
                     one.needed, one.linked, one.unlinked = _unpack(needed), _unpack(linked), _unpack(unlinked)
                     result.add(one)

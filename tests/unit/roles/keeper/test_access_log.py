@@ -89,3 +89,35 @@ def test_a_log_that_cannot_be_read_is_an_error_and_one_that_is_not_there_yet_is_
     log.mkdir()
     with pytest.raises(KeeperError, match="cannot be read"):
         AccessLog([str(log)], 0).read()
+
+
+def stamp(moment):
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(moment))
+
+
+@pytest.mark.parametrize("ago", [0, 1, 59, 600, 3599, 3600, 7200, 10**6])
+def test_in_a_long_log_everything_since_then_is_found(log, ago):
+    """Each line up to a minute too late, as of several workers: none of them is passed over."""
+    moments = [NOON - 3600 + number for number in range(3600)]
+    late = [moment - (number * 37 % 60) for number, moment in enumerate(moments)]
+    keys = [number.to_bytes(32, "big") for number in range(3600)]
+    log.write_text("".join(line(key, stamp(moment)) + "a line of something else\n" * 9 for key, moment in zip(keys, late)))
+    assert log.stat().st_size > 1 << 20
+    assert AccessLog([str(log)], NOON - ago).read() == {key for key, moment in zip(keys, late) if moment >= NOON - ago}
+
+
+def test_a_long_log_is_not_read_from_its_beginning(log):
+    log.write_text("".join(line(KEYS[0], stamp(NOON - 20000 + number)) for number in range(20000)))
+    begins = []
+
+    class Watched(AccessLog):
+        def _lines(self, file, found):
+            begins.append(file.tell())
+            return super()._lines(file, found)
+
+    reader = Watched([str(log)], NOON - 30)
+    assert reader.read() == {KEYS[0]}
+    assert log.stat().st_size - 10**6 < begins[0] < log.stat().st_size
+    with log.open("a") as file:
+        file.write(line(KEYS[1], stamp(NOON)))
+    assert reader.follow() == {KEYS[1]}
