@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         called = {name: known for name, known in known_by.items() if name not in named}
         for warning in _unknown(prefix, spec, own, getattr(checks, "RESULTS", ())):
             display.warning(f"{variables.get('inventory_hostname')}: {warning}")
-        result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
+        result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found], "called": called})
         if found:
             result.update({"failed": True, "msg": "; ".join(result["problems"])})
         return result
