@@ -49,9 +49,11 @@ class ActionModule(ActionBase):
         called = {name: known for name, known in known_by.items() if name not in named}
         for warning in _unknown(prefix, spec, own, getattr(checks, "RESULTS", ())):
             display.warning(f"{variables.get('inventory_hostname')}: {warning}")
-        result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found], "called": called})
+        result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
         if found:
             result.update({"failed": True, "msg": "; ".join(result["problems"])})
+        else:
+            result["called"] = called
         return result
 
     def _problems(self, spec: dict[str, t.Any], checks: t.Any, variables: dict[str, t.Any]) -> list[str]:
