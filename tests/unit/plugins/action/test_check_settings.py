@@ -31,7 +31,7 @@ def test_a_taken_port_is_refused_under_that_name_too(role):
     tasks = yaml.safe_load((pathlib.Path(check_settings.ROLES) / role / "tasks/validate.yml").read_text())
     (checked,) = (task["register"] for task in tasks if "holdfast.registry.check_settings" in task)
     (asked,) = (task["holdfast.registry.free_ports"] for task in tasks if "holdfast.registry.free_ports" in task)
-    assert asked["called"] == "{{ %s.called | default({}) }}" % checked
+    assert asked["called"] == f"{{{{ {checked}.called | default({{}}) }}}}"
 
 
 def test_every_role_that_is_checked_in_python_has_its_variables_in_one_spec():
