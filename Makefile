@@ -23,22 +23,24 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  INVENTORY=$(INVENTORY)  the hosts that 'make site' serves; inventories/example is there to be copied"
+	@echo "  INVENTORY=$(INVENTORY)  for site, check, verify and status: your hosts; copy inventories/example/hosts.yml"
+	@echo "  ARGS=--ask-become-pass       for these: more options for ansible-playbook, such as --tags users, --limit HOST or -v"
 	@echo "  HOLDFAST_PLATFORM=auto  what throw-away hosts run: ubuntu-24.04, ubuntu-22.04, debian-13, debian-12, debian-11"
 
 .PHONY: site
-site: $(venv)/site.done ## Set up the registry and its clients, and test them with a push and a pull
+site: $(venv)/site.done ## Set up the registry and its clients, and test them with a push and a pull: without INVENTORY, throw-away containers
 	@$(if $(is_demo),tests/lab/lab up $(DEMO))
-	@mkdir -p .cache
+	@mkdir -p .cache; rm -f .cache/summary
 	@# Both in one run: it asks only once for a password to become root with.
 	ansible-playbook -i $(INVENTORY) playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
-	@cat .cache/summary
+	@# --tags passes verify.yml over; then there is no summary, and never that of an earlier run.
+	@if [ -e .cache/summary ]; then cat .cache/summary; else echo "Done, and not tested: that is what 'make verify' does"; fi
 	@$(if $(is_demo),echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-demo-client bash"; echo "Remove it all:        make clean")
 
 .PHONY: demo-cluster
-demo-cluster: $(venv)/site.done ## The same with two hosts of one registry, and an S3 store of three nodes
+demo-cluster: $(venv)/site.done ## The demonstration with two hosts of one registry, and an S3 store of three nodes
 	@tests/lab/lab up $(CLUSTER)
-	@mkdir -p .cache
+	@mkdir -p .cache; rm -f .cache/summary
 	ansible-playbook -i inventories/cluster molecule/shared/store.yml playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
 	@cat .cache/summary
 	@echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-cluster-client bash"; echo "Remove it all:        make clean"
@@ -49,6 +51,10 @@ verify: $(venv)/site.done ## Test a running registry, and leave nothing behind
 	@# If one client fails, the summary shows the results of the others.
 	@status=0; ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS) || status=$$?; \
 	  if [ -e .cache/summary ]; then cat .cache/summary; fi; exit $$status
+
+.PHONY: status
+status: $(venv)/site.done ## Say what the registries hold, how long disk and certificates last, and what needs attention
+	ansible-playbook -i $(INVENTORY) playbooks/status.yml $(ARGS)
 
 .PHONY: check
 check: $(venv)/site.done ## Show what `make site` would change, and change nothing
@@ -90,7 +96,7 @@ sanity: $(venv)/test.done ## ansible-test sanity
 	tests/ansible-test sanity
 
 .PHONY: sanity-all
-sanity-all: ## the same on every ansible-core from 2.17 to 2.21 for which a Python is installed (MATRIX=2.17 for one)
+sanity-all: ## ansible-test sanity on every ansible-core from 2.17 to 2.21 for which a Python is installed (MATRIX=2.17 for one)
 	tests/every-core sanity
 
 .PHONY: test-matrix
@@ -102,7 +108,7 @@ units: $(venv)/test.done ## ansible-test units
 	tests/ansible-test units
 
 .PHONY: units-all
-units-all: $(venv)/test.done ## the same on every Python from 3.9 to 3.14 that is installed
+units-all: $(venv)/test.done ## ansible-test units on every Python from 3.9 to 3.14 that is installed
 	tests/ansible-test units-all
 
 .PHONY: fuzz

@@ -52,6 +52,8 @@ class ActionModule(ActionBase):
         result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
         if found:
             result.update({"failed": True, "msg": "; ".join(result["problems"])})
+        else:
+            result["called"] = called
         return result
 
     def _problems(self, spec: dict[str, t.Any], checks: t.Any, variables: dict[str, t.Any]) -> list[str]:

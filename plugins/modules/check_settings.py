@@ -43,4 +43,9 @@ problems:
   type: list
   elements: str
   sample: ["redis_port: 70000 is not a port between 1 and 65535"]
+called:
+  description: Variables of the role that the user knows under another name, for what checks them on the host.
+  returned: success
+  type: dict
+  sample: {nginx_auth_port: holdfast_port}
 """

@@ -38,6 +38,10 @@ options:
         type: list
         elements: str
         default: []
+  called:
+    description: Settings that the user knows under another name, for the messages. M(holdfast.registry.check_settings) returns it.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -69,7 +73,7 @@ PORT: Options = {
 
 
 def work(call: Call) -> Result:
-    wanted = [ports.Wanted.of(entry, f"ports[{place}]") for place, entry in enumerate(call.parameters["ports"])]
+    wanted = [ports.Wanted.of(entry, f"ports[{place}]", call.parameters["called"]) for place, entry in enumerate(call.parameters["ports"])]
     problems = ports.problems(call.run_program, wanted)
     if problems:
         raise HoldfastError("; ".join(problems), {"problems": problems})
@@ -77,7 +81,7 @@ def work(call: Call) -> Result:
 
 
 def main() -> None:
-    run(work, {"ports": entries(PORT)})
+    run(work, {"ports": entries(PORT), "called": {"type": "dict", "default": {}}})
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tags in container registries: there, absent, or the same as another image."""
+"""Copy, tag and delete images in container registries."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_image
-short_description: "Tags in container registries: there, absent, or the same as another image"
+short_description: Copy, tag and delete images in container registries
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_login
-short_description: Registry credentials in the Docker or podman configuration of local users
+short_description: Manage registry credentials in the Docker or podman configuration of local users
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:

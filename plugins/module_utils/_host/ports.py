@@ -31,11 +31,11 @@ class Wanted:
     addresses: list[str]
 
     @classmethod
-    def of(cls, params: dict[str, t.Any], place: str) -> Wanted:
-        """Read one entry of the module's list. Raises HoldfastError where it can't be right."""
+    def of(cls, params: dict[str, t.Any], place: str, called: dict[str, str]) -> Wanted:
+        """Read one entry of the module's list, with its setting under the name that the user knows. Raises HoldfastError where it can't be right."""
         if not 0 < params["port"] < 65536:
             raise HoldfastError(f"{place}.port: {params['port']} is not a port between 1 and 65535")
-        return cls(params["port"], params["unit"], params["setting"], params["addresses"])
+        return cls(params["port"], params["unit"], known_name(params["setting"], called), params["addresses"])
 
     def collides(self, address: str) -> bool:
         """Whether a listener at this address prevents the unit from listening."""
@@ -60,6 +60,14 @@ class Owner(t.NamedTuple):
     @property
     def words(self) -> str:
         return f"{self.command} ({self.unit + ', ' if self.unit else ''}process {self.process})"
+
+
+def known_name(setting: str, called: dict[str, str]) -> str:
+    """The setting as the user wrote it: of the names in called, the longest that it is or begins with is replaced."""
+    for name in sorted(called, key=len, reverse=True):
+        if setting == name or setting.startswith((f"{name}.", f"{name}[")):
+            return called[name] + setting[len(name) :]
+    return setting
 
 
 def problems(run_program: Run, wanted: list[Wanted], proc: str = "/proc") -> list[str]:

@@ -39,7 +39,8 @@ def _client_certificate(settings: Settings) -> list[str]:
     if not certificate or not key:
         return ["docker_client_client_certificate and docker_client_client_key: give both or neither"]
     found = path_problem("docker_client_client_certificate", certificate) + path_problem("docker_client_client_key", key)
-    if not settings["docker_client_ca_certificate"]:
+    # Taken back with everything else, the CA among it.
+    if settings["docker_client_state"] == "present" and not settings["docker_client_ca_certificate"]:
         found.append("docker_client_client_certificate: needs docker_client_ca_certificate")
     if set(settings["docker_client_ca_stores"]) <= {"system"}:
         found.append("docker_client_client_certificate: the store system has no place for it, so docker_client_ca_stores needs another")

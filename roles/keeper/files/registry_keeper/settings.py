@@ -176,6 +176,8 @@ def load(path: str) -> Settings:
     try:
         with open(path, encoding="utf-8") as file:
             return parse(json.load(file))
+    except PermissionError as error:
+        raise KeeperError(f"{path}: {error.strerror}; run registry-keeper as root", USAGE) from error
     except OSError as error:
         raise KeeperError(f"{path}: {error.strerror}", USAGE) from error
     except ValueError as error:

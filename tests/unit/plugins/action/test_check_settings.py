@@ -26,6 +26,14 @@ def test_messages_use_the_name_that_the_user_knows():
     assert check_settings._renamed("nginx_auth_users[2].name: x; nginx_auth_users_exclusive", called) == "holdfast_users[2].name: x; nginx_auth_users_exclusive"
 
 
+@pytest.mark.parametrize("role", ["nginx_auth", "redis", "registry"])
+def test_a_taken_port_is_refused_under_that_name_too(role):
+    tasks = yaml.safe_load((pathlib.Path(check_settings.ROLES) / role / "tasks/validate.yml").read_text())
+    (checked,) = (task["register"] for task in tasks if "holdfast.registry.check_settings" in task)
+    (asked,) = (task["holdfast.registry.free_ports"] for task in tasks if "holdfast.registry.free_ports" in task)
+    assert asked["called"] == f"{{{{ {checked}.called | default({{}}) }}}}"
+
+
 def test_every_role_that_is_checked_in_python_has_its_variables_in_one_spec():
     roles = pathlib.Path(check_settings.ROLES)
     for role in ("docker_client", "nginx_auth", "pki", "redis", "registry"):

@@ -36,6 +36,16 @@ def test_wrong_settings_are_refused_by_name(document, message):
     assert caught.value.status == USAGE
 
 
+def test_somebody_who_may_not_read_the_settings_is_told_to_be_root(monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(KeeperError, match="registry.json: Permission denied; run registry-keeper as root") as caught:
+        settings.load("/etc/registry-keeper/registry.json")
+    assert caught.value.status == USAGE
+
+
 def test_settings_show_no_password():
     parsed = settings.parse({"instance": "a", "storage": "/s", "redis": {"host": "h", "port": 1, "password": "hidden words"}})
     assert parsed.redis.password == "hidden words" and "hidden" not in repr(parsed)

@@ -32,6 +32,27 @@ def test_a_taken_port_names_the_setting_the_process_and_what_to_do(listening):
     assert problem.endswith("choose another port or stop it")
 
 
+@pytest.mark.parametrize(
+    ("setting", "known"),
+    [
+        ("nginx_auth_port", "holdfast_port"),
+        ("nginx_auth_further_registries[1].port", "holdfast_registries[1].port"),
+        ("nginx_auth_further_registries[2].port", "holdfast_mirror_port"),
+        ("nginx_auth_further_registries[12].port", "nginx_auth_further_registries[12].port"),
+        ("nginx_auth_ports", "nginx_auth_ports"),
+    ],
+)
+def test_a_taken_port_names_the_setting_that_the_user_wrote(setting, known):
+    called = {
+        "nginx_auth_port": "holdfast_port",
+        "nginx_auth_further_registries[1]": "holdfast_registries[1]",
+        "nginx_auth_further_registries[2]": "holdfast_mirrors[0]",
+        "nginx_auth_further_registries[2].port": "holdfast_mirror_port",
+    }
+    wanted = ports.Wanted.of({"port": 443, "unit": "mine.service", "setting": setting, "addresses": []}, "ports[0]", called)
+    assert wanted.setting == known
+
+
 def test_a_free_port_is_no_problem(listening):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -82,4 +103,4 @@ def test_a_socket_of_systemd_is_called_by_its_unit():
 
 def test_what_is_no_port_is_refused():
     with pytest.raises(HoldfastError, match=r"ports\[0\].port: 0 is not a port"):
-        ports.Wanted.of({"port": 0, "unit": "x", "setting": "y", "addresses": []}, "ports[0]")
+        ports.Wanted.of({"port": 0, "unit": "x", "setting": "y", "addresses": []}, "ports[0]", {})

@@ -343,6 +343,10 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
         ),
         ("nginx_auth", {"nginx_auth_client_certificates": False, "nginx_auth_trusted_proxies": ["127.0.0.1", "2001:db8::/32"]}),
         ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
+        (
+            "docker_client",
+            {"docker_client_state": "absent", "docker_client_client_certificate": "/c", "docker_client_client_key": "/k"},
+        ),
         ("acme", {"acme_names": ["*.example.org"], "acme_challenge": "dns-01", "acme_dns_hook": "/usr/local/bin/hook", "acme_email": "a@example.org"}),
         ("acme", {"acme_names": [], "acme_state": "absent"}),
         ("acme", {"acme_eab_kid": "kid-1", "acme_eab_hmac_key": "zWND_-Q", "acme_services": [{"name": "nginx.service", "port": 443}]}),
