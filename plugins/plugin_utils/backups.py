@@ -45,18 +45,26 @@ def problems(backup: Backup) -> list[str]:
             found.append(f"{_PREFIX}environment: {name!r} is not the name of an environment variable with a value of one line")
         elif name in _OURS:
             found.append(f"{_PREFIX}environment: {name} is set by {_PREFIX}repository or {_PREFIX}password")
-    found += _keep_problems(backup["keep"])
-    for name, most in (("prune_days", 3650), ("check_days", 3650), ("check_parts", 1000)):
-        number = as_number(backup[name])
-        if number is None or number > most or (name == "check_parts" and number < 1):
-            found.append(f"{_PREFIX}{name}: {backup[name]!r} is not a number from {1 if name == 'check_parts' else 0} to {most}")
+    found += keep_problems(backup["keep"])
+    found += number_problems(backup, ("prune_days", "check_days", "check_parts"))
     for name in ("paths", "configuration_paths"):
         for index, path in enumerate(backup[name]):
             found += path_problem(f"{_PREFIX}{name}[{index}]", path)
     return found
 
 
-def _keep_problems(keep: t.Mapping[str, t.Any]) -> list[str]:
+def number_problems(backup: Backup, names: t.Iterable[str]) -> list[str]:
+    """What is wrong with those of the variables that are numbers."""
+    found = []
+    for name in names:
+        number, least, most = as_number(backup[name]), 1 if name == "check_parts" else 0, 1000 if name == "check_parts" else 3650
+        if number is None or not least <= number <= most:
+            found.append(f"{_PREFIX}{name}: {backup[name]!r} is not a number from {least} to {most}")
+    return found
+
+
+def keep_problems(keep: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with the rules about which backups stay."""
     found = [f"{_PREFIX}keep.{name}: there is no such key; there are {', '.join(KEEP)}" for name in keep if name not in KEEP]
     found += [f"{_PREFIX}keep.{name}: {value!r} is not a number of backups" for name, value in keep.items() if name in KEEP and as_number(value) is None]
     if not found and not any(as_number(value) for value in keep.values()):

@@ -24,10 +24,10 @@ class DamagedError(StoreError):
 
 def transfer(source: Objects, name: str, target: Objects, copy: str, digest: str, count: Count = lambda _bytes: None) -> int | None:
     """Copy a blob. Returns its bytes, or None where there is no source. Raises DamagedError and StoreError."""
+    item = source.head(name)
+    if item is None:
+        return None
     for attempt in (1, 2):
-        item = source.head(name)
-        if item is None:
-            return None
         try:
             target.put(copy, _checked(source.pieces(name, item.size, _piece(item.size)), digest, count))
             break
