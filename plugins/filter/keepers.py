@@ -101,17 +101,17 @@ def keepers(
         {"path": f"{resolving.LIBRARY}/registry_keeper", "purge": "*.py"},
     ]
     # restic has the files of the host, and no images that are in a store.
-    in_files = [instance for instance in kept if not instance["store"]]
+    in_files, in_stores = [one for one in kept if not one["store"]], [one for one in kept if one["store"]]
     # The images of a store have a backup of their own, with the same rules about which backups stay.
     bucket = settings.get("keeper_bucket_backup") or {}
     bucket = bucket if bucket and backup and present and not bucket_backups.problems(bucket, backup, kept) else {}
-    sections_of = functools.partial(_bucket_section, bucket, backup)
+    sections_of = functools.partial(_bucket_section, bucket, backup or {})
     backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
         "problems": problems,
         "instances": kept,
-        "directories": [units, *directories, *resolving.state_directories(kept), *backups.directories(backup, in_files)] if present else [units],
-        "files": resolving.files(settings, kept, commands, sections, sections_of) + backups.files(backup, in_files) + bucket_backups.files(bucket)
+        "directories": [units, *directories, *resolving.state_directories(kept), *backups.directories(backup, in_files, in_stores)] if present else [units],
+        "files": resolving.files(settings, kept, commands, sections, sections_of) + backups.files(backup, in_files, in_stores) + bucket_backups.files(bucket)
         if present
         else [],
         "absent": bucket_backups.absent(bucket) + backups.absent(backup) + ([] if present else resolving.leftovers(kept)),

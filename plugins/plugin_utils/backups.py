@@ -72,9 +72,10 @@ def keep_problems(keep: t.Mapping[str, t.Any]) -> list[str]:
     return found
 
 
-def settings_of(backup: Backup, kept: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """The settings file of the backup. kept are the instances of the role."""
+def settings_of(backup: Backup, kept: list[dict[str, t.Any]], others: t.Sequence[dict[str, t.Any]] = ()) -> dict[str, t.Any]:
+    """The settings file of the backup. kept are the instances of the role whose images are in it, others those whose status tells of it as well."""
     return {
+        **({"told": [{"name": one["name"], "storage": one["storage_directory"], "user": one["user"]} for one in others]} if others else {}),
         "host": backup["host"],
         "repository": backup["repository"],
         "instances": [
@@ -99,7 +100,7 @@ def is_local(backup: Backup) -> bool:
     return str(backup["repository"]).startswith("/")
 
 
-def directories(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+def directories(backup: Backup, kept: list[dict[str, t.Any]], others: t.Sequence[dict[str, t.Any]] = ()) -> list[dict[str, t.Any]]:
     """The directories, as the module files takes them."""
     if not backup["repository"]:
         return []
@@ -107,11 +108,11 @@ def directories(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, 
         {"path": DIRECTORY, "mode": "0700"},
         # Made here, since the service itself can write nowhere above it.
         *([{"path": backup["repository"], "mode": "0700"}] if is_local(backup) else []),
-        *({"path": f"{one['storage_directory']}/keeper", "owner": one["user"], "group": one["group"], "mode": "0750"} for one in kept),
+        *({"path": f"{one['storage_directory']}/keeper", "owner": one["user"], "group": one["group"], "mode": "0750"} for one in (*kept, *others)),
     ]
 
 
-def files(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+def files(backup: Backup, kept: list[dict[str, t.Any]], others: t.Sequence[dict[str, t.Any]] = ()) -> list[dict[str, t.Any]]:
     """The settings, the secrets and the units, as the module files takes them."""
     if not backup["repository"]:
         return []
@@ -120,12 +121,13 @@ def files(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]
         "repository": backup["repository"] if is_local(backup) else "",
         "schedule": backup["schedule"],
         "storages": storages,
+        "others": [instance["storage_directory"] for instance in others],
         "mirrors": [instance["name"] for instance in kept if instance["mirror"]],
     }
     environment = "".join(f"{name}={value}\n" for name, value in sorted(backup["environment"].items()))
     found: list[dict[str, t.Any]] = [
         # A repository may have a password in its URL.
-        {"content": settings_of(backup, kept), "path": f"{DIRECTORY}/settings.json", "mode": "0600", "secret": True},
+        {"content": settings_of(backup, kept, others), "path": f"{DIRECTORY}/settings.json", "mode": "0600", "secret": True},
         # A password that this controller has made anew would not open the repository: the one of the first run stays.
         {"content": f"{backup['password']}\n", "path": f"{DIRECTORY}/password", "mode": "0600", "secret": True, "keep": True},
         {"content": environment, "path": f"{DIRECTORY}/environment", "mode": "0600", "secret": True},

@@ -83,6 +83,5 @@ def _keeper(settings: Settings) -> t.Iterator[str]:
     for name in ("keeper_retention", "keeper_bucket_backup", "keeper_backup_repository"):
         if settings[name] and not settings.get("holdfast_keeper"):
             yield (
-                f"{name}: has no effect: holdfast_storage puts images into an object store, where the keeper works only with holdfast_keeper: true; "
-                "set it too"
+                f"{name}: has no effect: holdfast_storage puts images into an object store, where the keeper works only with holdfast_keeper: true; set it too"
             )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pathlib
 import sys
@@ -13,7 +14,7 @@ from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import bucket_backups
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import s3_target
+from registry_keeper import backup, backup_settings, s3_target
 from registry_keeper import settings as program
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
@@ -75,6 +76,19 @@ def test_without_it_nothing_of_it_is_left():
     assert bucket_backups.CA in resolve({"s3": {**OTHER, "ca_certificate": ""}})["absent"]
 
 
+def test_restic_has_the_files_of_a_host_whose_images_are_in_a_store_and_its_status_tells_so(tmp_path):
+    found = resolve(repository="/srv/backup", password="a password of some length", instances=INSTANCES[:1])
+    written = file(found, "/etc/registry-keeper/backup/settings.json")["content"]
+    (tmp_path / "settings.json").write_text(json.dumps(written))
+    known = backup_settings.load(str(tmp_path))
+    assert known.instances == () and [one.storage for one in known.told] == ["/var/lib/registry-keeper/registry"]
+    assert "/var/lib/registry-keeper/registry/keeper" in [one["path"] for one in found["directories"]]
+    (tmp_path / "keeper").mkdir()
+    (tmp_path / "settings.json").write_text(json.dumps({**written, "state": str(tmp_path), "told": [{"name": "registry", "storage": str(tmp_path)}]}))
+    backup.publish(argparse.Namespace(list=False, check=False, backup_settings=str(tmp_path)), {"exit_status": 1})
+    assert json.loads((tmp_path / "keeper/status/backup.json").read_text()) == {"exit_status": 1}
+
+
 @pytest.mark.parametrize(
     ("bucket", "instances", "rules", "message"),
     [
@@ -83,7 +97,9 @@ def test_without_it_nothing_of_it_is_left():
         pytest.param({"s3": {**OTHER, "bucket": None}}, INSTANCES, {}, "keeper_bucket_backup.s3.bucket: is missing", id="no bucket"),
         pytest.param({"s3": {**OTHER, "endpoint": "http://x"}}, INSTANCES, {}, "keeper_bucket_backup.s3.endpoint: ", id="no TLS"),
         pytest.param({"s3": {**OTHER, "redirect": True}}, INSTANCES, {}, "keeper_bucket_backup.s3.redirect: has no effect", id="no effect"),
-        pytest.param({"s3": {**STORE, "prefix": "x"}}, INSTANCES, {}, "keeper_bucket_backup.s3.bucket: is the bucket with the images of inst", id="same bucket"),
+        pytest.param(
+            {"s3": {**STORE, "prefix": "x"}}, INSTANCES, {}, "keeper_bucket_backup.s3.bucket: is the bucket with the images of inst", id="same bucket"
+        ),
         pytest.param({"s3": OTHER}, [{"name": "plain"}], {}, "keeper_bucket_backup: no instance of keeper_instances has its images in an S3", id="files"),
         pytest.param({"s3": OTHER}, INSTANCES, {"keep": {"last": 0}}, "keeper_backup_keep: set at least one", id="keeps none"),
         pytest.param({"s3": OTHER}, INSTANCES, {"check_parts": 0}, "keeper_backup_check_parts: 0 is not a number from 1", id="no parts"),
