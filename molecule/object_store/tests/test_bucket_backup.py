@@ -63,7 +63,11 @@ def test_one_image_comes_back_and_what_is_there_is_not_replaced(host: Host) -> N
 
 
 def test_the_timer_s_unit_reaches_both_stores_from_its_sandbox(host: Host) -> None:
+    # As if there had never been one: it makes none a moment after another.
+    gone = ("registry-backup/of/registries/team", "registry/team/images/holdfast-keeper/backup.json")
+    hosts.host("store").check_output(" ".join(f"echo 'fs.rm -rf /buckets/{path}' | weed shell -master=localhost:9333;" for path in gone))
     assert host.run("systemctl start registry-keeper-backup-bucket@team.service").rc == 0, host.run("journalctl -u registry-keeper-backup-bucket@team").stdout
+    assert len(keeper(host, "backup-bucket", "--list")["states"]) == 1
     assert host.check_output("systemctl is-enabled registry-keeper-backup-bucket@team.timer").strip() == "enabled"
     commands = json.loads(host.run(f"{KEEPER} --json status").stdout)["commands"]
     assert commands["backup-bucket"]["exit_status"] == 0
