@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SCENARIO, NAME, PORT, USER, PASSWORD = "cluster", "registry.holdfast.test", 5443, "alice", "a password of alice"
 CA = f"/etc/docker/certs.d/{NAME}:{PORT}/holdfast-{NAME}_{PORT}.crt"
 SERVERS, STORES = ("one", "two"), ("store1", "store2", "store3")
+MOST_TO_RECOVER = 120.0  # seconds
 GATEWAY, REGISTRY, STORE = "holdfast-gateway.service", "docker-registry.service", "seaweedfs.service"
 # Answers everything with the same status and body, with the certificate of the store.
 INSTEAD_OF_THE_STORE = """
@@ -181,39 +182,46 @@ def prepare() -> None:
 
 
 def repeated(fault: Fault, count: int) -> dict[str, t.Any]:
-    """One row of the table."""
-    runs = [once(fault) for _number in range(count)]
-    total = {key: sum(run.get(key, 0) for run in runs) for run in runs for key in run if isinstance(run[key], int)}
-    for run in runs:
-        for failure in run["failures"] + run["lost"]:
-            print(f"  {fault.name}: {failure}", file=sys.stderr)
-    recovered = [run["recovered"] for run in runs]
+    """One row of the table: the fault so many times, under one load without pause. What was acknowledged is pulled from each host at the end."""
+    on("client", "rm -f /run/load.end /run/load.begun")
+    place = f"--name {NAME} --port {PORT} --ca {CA} --user {USER} --until /run/load.end --started /run/load.begun"
+    seconds = 120 + count * (fault.seconds + MOST_TO_RECOVER)
+    output: list[str] = []
+    thread = threading.Thread(target=lambda: output.append(on("client", f"python3 /run/load.py {place} --seconds {seconds}", PASSWORD + "\n", check=False)))
+    thread.start()
+    on("client", "timeout 90 sh -c 'until test -e /run/load.begun; do sleep 0.2; done'")
+    recovered = []
+    for _number in range(count):
+        time.sleep(2)
+        recovered.append(once(fault))
+        if recovered[-1] is None:
+            break
+    time.sleep(2)
+    on("client", "touch /run/load.end")
+    thread.join()
+    found = json.loads(output[0])
+    for failure in found["failures"] + found["lost"]:
+        print(f"  {fault.name}: {failure}", file=sys.stderr)
     row = {
         "fault": fault.name,
-        "times": count,
-        "pushes acknowledged": total.get("pushes", 0),
-        "acknowledged pushes lost": sum(len(run["lost"]) for run in runs),
-        "pushes failed": total.get("failed pushes", 0),
-        "pulls of a cached image": total.get("pulls of the cached image", 0),
-        "of them failed": total.get("failed pulls of the cached image", 0),
-        "other pulls failed": total.get("failed pulls of pushed images", 0),
-        "5xx": total.get("requests answered 5xx", 0),
-        "no answer": total.get("requests without an answer", 0),
-        "longest, s": max(run["longest"] for run in runs),
+        "times": len(recovered),
+        "pushes acknowledged": found.get("pushes", 0),
+        "acknowledged pushes lost": len(found["lost"]),
+        "pushes failed": found.get("failed pushes", 0),
+        "pulls of a cached image": found.get("pulls of the cached image", 0),
+        "of them failed": found.get("failed pulls of the cached image", 0),
+        "other pulls failed": found.get("failed pulls of pushed images", 0),
+        "5xx": found.get("requests answered 5xx", 0),
+        "no answer": found.get("requests without an answer", 0),
+        "longest, s": found["longest"],
         "recovered in, s": "never" if None in recovered else max(recovered),
     }
     print(json.dumps(row), file=sys.stderr, flush=True)
     return row
 
 
-def once(fault: Fault) -> dict[str, t.Any]:
-    on("client", "rm -f /run/load.end /run/load.begun")
-    place = f"--name {NAME} --port {PORT} --ca {CA} --user {USER} --until /run/load.end --started /run/load.begun"
-    output: list[str] = []
-    thread = threading.Thread(target=lambda: output.append(on("client", f"python3 /run/load.py {place}", PASSWORD + "\n", check=False)))
-    thread.start()
-    on("client", "timeout 90 sh -c 'until test -e /run/load.begun; do sleep 0.2; done'")
-    time.sleep(2)
+def once(fault: Fault) -> float | None:
+    """Do it, and undo it. Returns in how many seconds the hosts recovered, None where they did not."""
     try:
         for host in fault.hosts:
             fault.begin(host)
@@ -221,17 +229,13 @@ def once(fault: Fault) -> dict[str, t.Any]:
     finally:
         for host in fault.hosts:
             fault.end(host)
-    recovered = recovery()
-    time.sleep(2)
-    on("client", "touch /run/load.end")
-    thread.join()
-    return {**json.loads(output[0]), "recovered": recovered}
+    return recovery()
 
 
 def recovery() -> float | None:
-    """Seconds until both hosts say that they serve, without anybody's help. None where they do not within two minutes."""
+    """Seconds until both hosts say that they serve, without anybody's help. None where they do not within MOST_TO_RECOVER."""
     began = time.monotonic()
-    while time.monotonic() - began < 120:
+    while time.monotonic() - began < MOST_TO_RECOVER:
         said = [
             on(host, f"curl -s -m 2 -o /dev/null -w '%{{http_code}}' -k --resolve {NAME}:{PORT}:127.0.0.1 https://{NAME}:{PORT}/healthz", check=False)
             for host in SERVERS

@@ -15,15 +15,6 @@ from testinfra.host import Host
 VERIFY = hosts.PROJECT / "playbooks/verify.yml"
 SUMMARY = hosts.KEPT / "summary"
 SOCKET = "/run/docker-registry/registry.sock"
-# docker as it is, without a second try of ours; prints what fails, and how often it did it all
-ROLLING = """
-export DOCKER_CONFIG=$1; n=0
-while [ ! -e /run/rolled ]; do
-  n=$((n+1))
-  docker pull -q $2 && docker tag $2 $3:$n && docker push -q $3:$n && docker rmi -f $2 $3:$n || echo failed $n >&2
-done 2>/run/rolling >/dev/null
-echo $n >>/run/rolling
-"""
 
 
 def curl(client: Host, server: str, path: str, user: str = "", *options: str) -> str:

@@ -9,6 +9,7 @@ In this order, with the lease; each step leaves the storage right, whatever ends
 3. Mark. What is needed, and in the quarantine, comes back.
 4. Runs older than undo_seconds are removed for good.
 5. Sweep: links, then blobs.
+6. Uploads that nobody will finish are removed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from registry_keeper.s3_lease import LeaseLostError
 from registry_keeper.s3_rescue import Rescue
 from registry_keeper.s3_runs import Run, runs
 from registry_keeper.s3_sweep import Sweep
+from registry_keeper.s3_uploads import remove_abandoned
 from registry_keeper.s3_work import Work, begun, end_killed
 from registry_keeper.settings import Settings
 
@@ -79,6 +81,10 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
         raise KeeperError(f"{stopped}: everything that this run had taken is back in its place") from stopped
     if stopped is not None:
         raise stopped
+    uploads = remove_abandoned(work.objects, work.uploads, work.objects.now() - options.uploads_seconds)
+    report.add(abandoned_uploads=uploads)
+    if uploads:
+        report.say(f"removed: {uploads} abandoned uploads")
     report.say(f"{marked.tags} tags, {marked.kept_manifests} manifests and {marked.all_blobs} blobs looked at, with {work.objects.client.requests} requests")
     if links or tags or blobs:
         undo = f"for {human_seconds(options.undo_seconds)}: registry-keeper undo {this.name}"

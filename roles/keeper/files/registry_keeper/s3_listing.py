@@ -15,6 +15,7 @@ from registry_keeper.reading import Written
 from registry_keeper.s3_objects import Item, Objects
 
 TREE = Layout("")
+_UPLOADS = "/_uploads/"
 
 
 @dataclasses.dataclass
@@ -34,6 +35,7 @@ class Listing:
         self._objects = objects
         self.repositories: dict[str, Repository] = {}
         self.blobs: dict[bytes, Item] = {}
+        self.uploads: dict[str, float] = {}  # with when something of each was written last
         self._digests: dict[str, str | None] = {}
 
     @classmethod
@@ -68,6 +70,8 @@ class Listing:
             self._repository(repository).layers[thing] = item
         elif kind == "revisions":
             self._repository(repository).revisions[thing] = item
+        elif (upload := upload_of(name)) is not None:
+            self.uploads[upload] = max(self.uploads.get(upload, 0.0), item.modified)
         else:
             self._add_history(name, item)
 
@@ -132,6 +136,15 @@ class Listing:
         if content is None:
             raise FileNotFoundError(path)
         return content
+
+
+def upload_of(name: str) -> str | None:
+    """The upload that an object belongs to, such as docker/registry/v2/repositories/NAME/_uploads/UUID/; None for any other object."""
+    repository, found, rest = name.partition(_UPLOADS)
+    upload, below, _file = rest.partition("/")
+    if not found or not upload or not below or not repository.startswith(f"{TREE.repositories}/"):
+        return None
+    return f"{repository}{_UPLOADS}{upload}/"
 
 
 def _repository_of(path: str) -> str:

@@ -71,10 +71,9 @@ class Objects:
             query[step] = following
 
     def _row(self, row: t.Mapping[str, str], prefix: str) -> tuple[str, Item]:
-        key, moment = row.get("Key", ""), _TIME.fullmatch(row.get("LastModified", ""))
-        if not key.startswith(self._prefix + prefix) or not row.get("Size", "").isdecimal() or moment is None:
+        key, modified = row.get("Key", ""), moment_of(row.get("LastModified", ""))
+        if not key.startswith(self._prefix + prefix) or not row.get("Size", "").isdecimal() or modified is None:
             raise StoreError(f"a list of {prefix} has {dict(row)!r}, which is no object of it")
-        modified = calendar.timegm(tuple(int(part) for part in moment.groups()[:6])) + float(moment[7] or 0)
         return key[len(self._prefix) :], Item(int(row["Size"]), modified, row.get("ETag", "").strip('"'))
 
     def head(self, name: str) -> Item | None:
@@ -196,6 +195,12 @@ class Objects:
         except BaseException:
             self.client.ask("DELETE", key, query={"uploadId": begun}, expect=(200, 204, 404))
             raise
+
+
+def moment_of(text: str) -> float | None:
+    """Seconds since 1970 of a time in the store's XML, such as 2026-01-31T12:00:00.000Z; None for any other text."""
+    found = _TIME.fullmatch(text)
+    return calendar.timegm(tuple(int(part) for part in found.groups()[:6])) + float(found[7] or 0) if found else None
 
 
 def _ranges(size: int, piece: int) -> t.Iterator[tuple[int, int]]:

@@ -41,6 +41,7 @@ class Work:
         self.log = AccessLog(settings.access_logs, since(self.options.grace_seconds)) if settings.access_logs else None
         self.attention = False
         self.largest: list[dict[str, t.Any]] = []
+        self.uploads: dict[str, float] = {}
 
     def warn(self, line: str) -> None:
         self.report.warn(line)
@@ -83,6 +84,7 @@ class Work:
             raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
         self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         taken.without(listing, listing.repositories)
+        self.uploads = listing.uploads
         protected = self.log.read() if self.log else frozenset()
         marking = Marking(self.objects, now, self.options.grace_seconds, protected, taken)
         marked = marking.mark(listing, self.report.progress)
@@ -105,7 +107,7 @@ class Work:
         """What was found, for the status on all hosts. Raises StoreError."""
         known = {name: self.report.facts[name] for name in ("repositories", "tags", "blobs", "bytes")}
         set_aside = sum(sum(run.blobs().values()) for run in every)
-        summary = {"taken": int(self.objects.now()), **known, "largest": self.largest, "set_aside_bytes": set_aside, "open_uploads": None}
+        summary = {"taken": int(self.objects.now()), **known, "largest": self.largest, "set_aside_bytes": set_aside, "open_uploads": len(self.uploads)}
         self.objects.write(SUMMARY, (json.dumps(summary, sort_keys=True) + "\n").encode())
 
     def problems(self, marked: Mark) -> None:

@@ -54,6 +54,7 @@ class Store:
     def __init__(self, page: int = 1000, conditions: bool = True) -> None:
         self.objects: dict[str, Stored] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.begun: dict[str, tuple[str, float]] = {}  # of each of them the key, and when
         self.page, self.conditions = page, conditions
         self.lies: set[str] = set()
         self.hidden: set[str] = set()  # in no list, or only in those of a version: "2:NAME"
@@ -79,7 +80,7 @@ class Store:
 
     def _get(self, key: str, query: t.Any, headers: t.Any, _body: bytes) -> t.Any:
         if not key:
-            return self._list(query)
+            return self._list_uploads(query) if "uploads" in query else self._list(query)
         stored = self.objects.get(key)
         if stored is None:
             return self._refused(404, "NoSuchKey")
@@ -99,10 +100,21 @@ class Store:
         count = f"<KeyCount>{len(page)}</KeyCount>" if version == "2" else ""
         return 200, {}, f"<ListBucketResult><IsTruncated>{str(more).lower()}</IsTruncated>{rows}{following}{count}</ListBucketResult>".encode()
 
+    def _list_uploads(self, query: t.Any) -> t.Any:
+        keys = sorted((key, name) for name, (key, _moment) in self.begun.items() if name in self.uploads and key.startswith(query.get("prefix", "")))
+        keys = [each for each in keys if each > (query.get("key-marker", ""), query.get("upload-id-marker", ""))]
+        page = keys[: self.page]
+        rows = "".join(
+            f"<Upload><Key>{key}</Key><UploadId>{name}</UploadId><Initiated>{_moment(self.begun[name][1])}</Initiated></Upload>" for key, name in page
+        )
+        more = f"<NextKeyMarker>{page[-1][0]}</NextKeyMarker><NextUploadIdMarker>{page[-1][1]}</NextUploadIdMarker>" if page != keys else ""
+        truncated = f"<IsTruncated>{str(page != keys).lower()}</IsTruncated>"
+        return 200, {}, f"<ListMultipartUploadsResult>{truncated}{more}{rows}</ListMultipartUploadsResult>".encode()
+
     def _row(self, name: str) -> str:
         one = self.objects[name]
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.modified))
-        return f"<Contents><Key>{name}</Key><Size>{len(one.content)}</Size><LastModified>{moment}</LastModified><ETag>&quot;{one.tag}&quot;</ETag></Contents>"
+        rest = f"<LastModified>{_moment(one.modified)}</LastModified><ETag>&quot;{one.tag}&quot;</ETag>"
+        return f"<Contents><Key>{name}</Key><Size>{len(one.content)}</Size>{rest}</Contents>"
 
     def _unmet(self, key: str, headers: t.Mapping[str, str]) -> bool:
         stored = self.objects.get(key)
@@ -136,8 +148,9 @@ class Store:
 
     def _post(self, key: str, query: t.Any, _headers: t.Any, body: bytes) -> t.Any:
         if "uploads" in query:
-            self.uploads[f"u{len(self.uploads)}"] = {}
-            return 200, {}, f"<InitiateMultipartUploadResult><UploadId>u{len(self.uploads) - 1}</UploadId></InitiateMultipartUploadResult>".encode()
+            name = f"u{len(self.begun)}"
+            self.uploads[name], self.begun[name] = {}, (key, self.now())
+            return 200, {}, f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId></InitiateMultipartUploadResult>".encode()
         parts = self.uploads.pop(query["uploadId"])
         self.objects[key] = Stored(b"".join(parts[int(number)] for number in re.findall(rb"<PartNumber>(\d+)<", body)), self.now())
         return 200, {}, b"<CompleteMultipartUploadResult/>"
@@ -150,6 +163,10 @@ class Store:
         else:
             self.objects.pop(key, None)
         return 204, {}, b""
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 class Client:
@@ -188,6 +205,7 @@ class Registry(Storage):
     def age(self, seconds: float) -> None:
         for stored in self.store.objects.values():
             stored.modified -= seconds
+        self.store.begun = {name: (key, moment - seconds) for name, (key, moment) in self.store.begun.items()}
 
     def untag(self, repository: str, tag: str) -> None:
         self._remove(self.tree.tag(repository, tag) + "/")

@@ -77,6 +77,13 @@ def test_descriptors_of_a_store_are_cached_in_redis_or_not_at_all(version: str, 
 
 
 @pytest.mark.parametrize(
+    ("version", "storage", "enabled"), [("distribution", None, True), ("distribution", {}, False), ("2.8.3", {}, False), ("3.0.0", {}, True)]
+)
+def test_the_clean_up_that_crashes_in_a_store_is_off_there(version: str, storage: dict | None, enabled: bool) -> None:
+    assert configuration(version=version, storage=storage)["maintenance"]["uploadpurging"]["enabled"] is enabled
+
+
+@pytest.mark.parametrize(
     ("version", "ca", "line"),
     [
         ("distribution", CA, "Environment=SSL_CERT_FILE=/etc/docker/registry/store-ca.crt"),
