@@ -82,9 +82,10 @@ _value:
       sample: [{name: registry-keeper-collect@registry.timer}]
 """
 
+import functools
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils import backups
+from ansible_collections.holdfast.registry.plugins.plugin_utils import backups, bucket_backups
 from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as resolving
 
 
@@ -99,17 +100,27 @@ def keepers(
         {"path": resolving.LIBRARY},
         {"path": f"{resolving.LIBRARY}/registry_keeper", "purge": "*.py"},
     ]
-    # A backup of what is in a store is the store's.
-    in_files = [instance for instance in kept if not instance["store"]]
+    # restic has the files of the host, and no images that are in a store.
+    in_files, in_stores = [one for one in kept if not one["store"]], [one for one in kept if one["store"]]
+    # The images of a store have a backup of their own, with the same rules about which backups stay.
+    bucket = settings.get("keeper_bucket_backup") or {}
+    bucket = bucket if bucket and backup and present and not bucket_backups.problems(bucket, backup, kept) else {}
+    sections_of = functools.partial(_bucket_section, bucket, backup or {})
     backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
         "problems": problems,
         "instances": kept,
-        "directories": [units, *directories, *resolving.state_directories(kept), *backups.directories(backup, in_files)] if present else [units],
-        "files": resolving.files(settings, kept, commands, sections) + backups.files(backup, in_files) if present else [],
-        "absent": backups.absent(backup) + ([] if present else resolving.leftovers(kept)),
+        "directories": [units, *directories, *resolving.state_directories(kept), *backups.directories(backup, in_files, in_stores)] if present else [units],
+        "files": resolving.files(settings, kept, commands, sections, sections_of) + backups.files(backup, in_files, in_stores) + bucket_backups.files(bucket)
+        if present
+        else [],
+        "absent": bucket_backups.absent(bucket) + backups.absent(backup) + ([] if present else resolving.leftovers(kept)),
         "services": resolving.services(kept, commands) + backups.services(backup) if present else [],
     }
+
+
+def _bucket_section(bucket: dict[str, t.Any], backup: dict[str, t.Any], name: str) -> dict[str, t.Any]:
+    return {"bucket_backup": bucket_backups.section_of(bucket, backup, name)} if bucket else {}
 
 
 class FilterModule:

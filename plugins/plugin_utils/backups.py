@@ -45,18 +45,26 @@ def problems(backup: Backup) -> list[str]:
             found.append(f"{_PREFIX}environment: {name!r} is not the name of an environment variable with a value of one line")
         elif name in _OURS:
             found.append(f"{_PREFIX}environment: {name} is set by {_PREFIX}repository or {_PREFIX}password")
-    found += _keep_problems(backup["keep"])
-    for name, most in (("prune_days", 3650), ("check_days", 3650), ("check_parts", 1000)):
-        number = as_number(backup[name])
-        if number is None or number > most or (name == "check_parts" and number < 1):
-            found.append(f"{_PREFIX}{name}: {backup[name]!r} is not a number from {1 if name == 'check_parts' else 0} to {most}")
+    found += keep_problems(backup["keep"])
+    found += number_problems(backup, ("prune_days", "check_days", "check_parts"))
     for name in ("paths", "configuration_paths"):
         for index, path in enumerate(backup[name]):
             found += path_problem(f"{_PREFIX}{name}[{index}]", path)
     return found
 
 
-def _keep_problems(keep: t.Mapping[str, t.Any]) -> list[str]:
+def number_problems(backup: Backup, names: t.Iterable[str]) -> list[str]:
+    """What is wrong with those of the variables that are numbers."""
+    found = []
+    for name in names:
+        number, least, most = as_number(backup[name]), 1 if name == "check_parts" else 0, 1000 if name == "check_parts" else 3650
+        if number is None or not least <= number <= most:
+            found.append(f"{_PREFIX}{name}: {backup[name]!r} is not a number from {least} to {most}")
+    return found
+
+
+def keep_problems(keep: t.Mapping[str, t.Any]) -> list[str]:
+    """What is wrong with the rules about which backups stay."""
     found = [f"{_PREFIX}keep.{name}: there is no such key; there are {', '.join(KEEP)}" for name in keep if name not in KEEP]
     found += [f"{_PREFIX}keep.{name}: {value!r} is not a number of backups" for name, value in keep.items() if name in KEEP and as_number(value) is None]
     if not found and not any(as_number(value) for value in keep.values()):
@@ -64,9 +72,10 @@ def _keep_problems(keep: t.Mapping[str, t.Any]) -> list[str]:
     return found
 
 
-def settings_of(backup: Backup, kept: list[dict[str, t.Any]]) -> dict[str, t.Any]:
-    """The settings file of the backup. kept are the instances of the role."""
+def settings_of(backup: Backup, kept: list[dict[str, t.Any]], others: t.Sequence[dict[str, t.Any]] = ()) -> dict[str, t.Any]:
+    """The settings file of the backup. kept are the instances of the role whose images are in it, others those whose status tells of it as well."""
     return {
+        **({"told": [{"name": one["name"], "storage": one["storage_directory"], "user": one["user"]} for one in others]} if others else {}),
         "host": backup["host"],
         "repository": backup["repository"],
         "instances": [
@@ -91,7 +100,7 @@ def is_local(backup: Backup) -> bool:
     return str(backup["repository"]).startswith("/")
 
 
-def directories(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+def directories(backup: Backup, kept: list[dict[str, t.Any]], others: t.Sequence[dict[str, t.Any]] = ()) -> list[dict[str, t.Any]]:
     """The directories, as the module files takes them."""
     if not backup["repository"]:
         return []
@@ -99,11 +108,11 @@ def directories(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, 
         {"path": DIRECTORY, "mode": "0700"},
         # Made here, since the service itself can write nowhere above it.
         *([{"path": backup["repository"], "mode": "0700"}] if is_local(backup) else []),
-        *({"path": f"{one['storage_directory']}/keeper", "owner": one["user"], "group": one["group"], "mode": "0750"} for one in kept),
+        *({"path": f"{one['storage_directory']}/keeper", "owner": one["user"], "group": one["group"], "mode": "0750"} for one in (*kept, *others)),
     ]
 
 
-def files(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+def files(backup: Backup, kept: list[dict[str, t.Any]], others: t.Sequence[dict[str, t.Any]] = ()) -> list[dict[str, t.Any]]:
     """The settings, the secrets and the units, as the module files takes them."""
     if not backup["repository"]:
         return []
@@ -112,12 +121,13 @@ def files(backup: Backup, kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]
         "repository": backup["repository"] if is_local(backup) else "",
         "schedule": backup["schedule"],
         "storages": storages,
+        "others": [instance["storage_directory"] for instance in others],
         "mirrors": [instance["name"] for instance in kept if instance["mirror"]],
     }
     environment = "".join(f"{name}={value}\n" for name, value in sorted(backup["environment"].items()))
     found: list[dict[str, t.Any]] = [
         # A repository may have a password in its URL.
-        {"content": settings_of(backup, kept), "path": f"{DIRECTORY}/settings.json", "mode": "0600", "secret": True},
+        {"content": settings_of(backup, kept, others), "path": f"{DIRECTORY}/settings.json", "mode": "0600", "secret": True},
         # A password that this controller has made anew would not open the repository: the one of the first run stays.
         {"content": f"{backup['password']}\n", "path": f"{DIRECTORY}/password", "mode": "0600", "secret": True, "keep": True},
         {"content": environment, "path": f"{DIRECTORY}/environment", "mode": "0600", "secret": True},

@@ -207,8 +207,17 @@ def _is_field(text: str, low: int, high: int) -> bool:
     return True
 
 
-def files(settings: Settings, kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]], sections: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The program, the settings of each instance and its units, as the module files takes them."""
+def files(
+    settings: Settings,
+    kept: list[dict[str, t.Any]],
+    commands: list[dict[str, t.Any]],
+    sections: dict[str, t.Any],
+    of_stores: t.Callable[[str], dict[str, t.Any]] = lambda _name: {},
+) -> list[dict[str, t.Any]]:
+    """The program, the settings of each instance and its units, as the module files takes them.
+
+    of_stores gives the sections that an instance in a store has besides, by its name.
+    """
     found: list[dict[str, t.Any]] = [
         *({"src": f"registry_keeper/{path.name}", "path": f"{LIBRARY}/registry_keeper/{path.name}"} for path in sorted(_SOURCES.glob("*.py"))),
         {"src": "registry-keeper", "path": PROGRAM, "mode": "0755"},
@@ -216,7 +225,7 @@ def files(settings: Settings, kept: list[dict[str, t.Any]], commands: list[dict[
     for instance in kept:
         found.append(
             {
-                "content": settings_of(settings, instance, sections),
+                "content": {**settings_of(settings, instance, sections), **(of_stores(instance["name"]) if instance["store"] else {})},
                 "path": f"{CONFIGURATION}/{instance['name']}.json",
                 "group": instance["group"],
                 "mode": "0640",
@@ -242,7 +251,8 @@ def _commands_of(instance: dict[str, t.Any], commands: list[dict[str, t.Any]]) -
         command
         for command in commands
         if (not instance["mirror"] or command.get("mirrors"))
-        and (not instance["store"] or command.get("stores"))
+        and (command.get("stores") if instance["store"] else command.get("files", True))
+        and boolean(command.get("wanted", True), strict=False)
         and boolean(command.get("always", True), strict=False)
     ]
 

@@ -14,6 +14,7 @@ _AGREED = (
     *("holdfast_server_name", "holdfast_port", "holdfast_extra_names", "holdfast_users", "holdfast_secrets_directory"),
     *("nginx_auth_users_exclusive", "nginx_auth_groups", "nginx_auth_administrators", "nginx_auth_listing", "nginx_auth_rules"),
     *("nginx_auth_certificate_users", "nginx_auth_client_certificates", "nginx_auth_realm", "virtual_address_router_id"),
+    "keeper_bucket_backup",
 )
 # What playbooks/vars/wiring.yml reads from the first host for all: another value elsewhere would have no effect, or half of one.
 OF_THE_FIRST = (

@@ -77,13 +77,11 @@ def _redis(settings: Settings, servers: list[str]) -> t.Iterator[str]:
 
 
 def _keeper(settings: Settings) -> t.Iterator[str]:
-    """What is in an object store is kept where that is asked for. It is not backed up: the store has to keep copies."""
+    """What is in an object store is kept, and backed up, where that is asked for."""
     if not s3_of(settings["registry_storage"]):
         return
-    if settings["keeper_retention"] and not settings.get("holdfast_keeper"):
-        yield "keeper_retention: has no effect: holdfast_storage puts images into an object store, which are kept only with holdfast_keeper: true; set it too"
-    if settings["keeper_backup_repository"]:
-        yield (
-            "keeper_backup_repository: makes no backup of the images: holdfast_storage puts them into an object store; "
-            "leave it out, and have the store keep copies"
-        )
+    for name in ("keeper_retention", "keeper_bucket_backup", "keeper_backup_repository"):
+        if settings[name] and not settings.get("holdfast_keeper"):
+            yield (
+                f"{name}: has no effect: holdfast_storage puts images into an object store, where the keeper works only with holdfast_keeper: true; set it too"
+            )

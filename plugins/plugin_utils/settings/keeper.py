@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils import backups
+from ansible_collections.holdfast.registry.plugins.plugin_utils import backups, bucket_backups
 from ansible_collections.holdfast.registry.plugins.plugin_utils.keepers import instances, program_module, schedule_problem
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, path_problem, range_problem, secret_problem
 
@@ -32,6 +32,8 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         if program_module("policy").seconds_of(settings[name]) is None:
             found.append(f'{name}: "{settings[name]}" is not a duration such as 36h, 7d or 2w')
     found += range_problem("keeper_scrub_rate", settings["keeper_scrub_rate"], 1, 100_000, " megabytes per second")
-    backup = "keeper_backup_"
-    found += backups.problems({name[len(backup) :]: value for name, value in settings.items() if name.startswith(backup)})
-    return list(dict.fromkeys(found + instances(settings)[1]))
+    start = "keeper_backup_"
+    backup = {name[len(start) :]: value for name, value in settings.items() if name.startswith(start)}
+    found += backups.problems(backup)
+    kept, wrong = instances(settings)
+    return list(dict.fromkeys(found + wrong + bucket_backups.problems(settings["keeper_bucket_backup"], backup, kept)))

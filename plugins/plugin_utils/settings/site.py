@@ -66,6 +66,7 @@ SPEC = {
     "acme_challenge": {"type": "str", "default": "http-01"},
     "keeper_retention": {"type": "list", "elements": "raw", "default": []},
     "keeper_backup_repository": {"type": "str", "default": ""},
+    "keeper_bucket_backup": {"type": "dict", "default": {}, "no_log": True},
     # of a role, where no value but one works for the whole
     "nginx_auth_tls": {"type": "bool", "default": True},
 }

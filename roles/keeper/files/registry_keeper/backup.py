@@ -71,7 +71,7 @@ def publish(options: argparse.Namespace, document: t.Mapping[str, t.Any]) -> Non
         settings = load(options.backup_settings)
         content = json.dumps(document, sort_keys=True) + "\n"
         write_whole(os.path.join(settings.state, "status", "backup.json"), content)
-        for source in settings.included:
+        for source in (*settings.included, *settings.told):
             path = os.path.join(source.storage, "keeper", "status", "backup.json")
             # One instance that cannot be told keeps nobody else from being told.
             with contextlib.suppress(KeeperError, OSError):

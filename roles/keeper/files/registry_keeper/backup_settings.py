@@ -40,6 +40,8 @@ class BackupSettings:
     host: str
     repository: str = dataclasses.field(repr=False)
     instances: tuple[Source, ...] = ()
+    # Whose images are elsewhere, and whose `status` tells of the backup all the same.
+    told: tuple[Source, ...] = ()
     # What `restore --everything` brings back.
     state_paths: tuple[str, ...] = ()
     # What site.yml writes anew: only there to look at.
@@ -112,6 +114,7 @@ def load(directory: str = DIRECTORY) -> BackupSettings:
         "host": text(r"[^\s,]+"),
         "repository": text(r"\S.*"),
         "instances": (_instances, ()),
+        "told": (_instances, ()),
         "state_paths": texts(()),
         "configuration_paths": texts(()),
         "keep": (_keep, {"last": 3, "daily": 14, "weekly": 8, "monthly": 12}),

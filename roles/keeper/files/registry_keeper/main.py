@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str, bool]] = {
     "backup": ("backup", "back up this host's images, users and CA with restic", True),
     "restore": ("restore", "bring back an image, a repository or everything from the backup", False),
     "retain": ("retention", "apply the rules about tags", True),
+    "backup-bucket": ("s3_backup", "back up the images of an S3 store into another bucket", True),
+    "restore-bucket": ("s3_restore", "bring back images of an S3 store from the backup in another bucket", False),
 }
 
 # The same for images in an S3 store, as far as there is a module for it.
@@ -46,6 +48,8 @@ ON_S3 = {
     "scrub": "s3_scrub",
     "status": "status",
     "metrics": "metrics",
+    "backup-bucket": "s3_backup",
+    "restore-bucket": "s3_restore",
 }
 
 EPILOG = f"""exit status:
@@ -81,7 +85,10 @@ def _on_s3(command: str, settings: settings_file.Settings) -> t.Any:
     if command not in ON_S3:
         raise KeeperError(f"{command}: is only for images in files, and those of {settings.instance} are in an S3 store", USAGE)
     _module("s3_settings").read_key(settings)
-    return _module(ON_S3[command])
+    module = _module(ON_S3[command])
+    if hasattr(module, "prepare"):
+        module.prepare(settings)
+    return module
 
 
 def become_owner(storage: str, logs: t.Sequence[str]) -> None:
@@ -145,10 +152,10 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         error = "interrupted; nothing is lost, the next run does the work"
     if error is not None:
         print(f"registry-keeper: {error}", file=sys.stderr)
-    keep = status not in (USAGE, BUSY)
+    keep = status not in (USAGE, BUSY) and not report.did_nothing
     document = report.finish(options.command, status, state if keep else None, error)
     if whole_host and kept and keep:
         command.publish(options, document)
-    if in_store is not None and kept and state and status in (DONE, ATTENTION):
+    if in_store is not None and kept and state and keep and status in (DONE, ATTENTION):
         _module("s3_status").publish(in_store, document)
     return status

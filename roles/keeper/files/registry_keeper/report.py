@@ -42,6 +42,8 @@ class Report:
         self.as_json = as_json
         self.facts: Facts = {}
         self.warnings: list[str] = []
+        # True where there was nothing to do: what the last run has said stays.
+        self.did_nothing = False
         self._out = out or sys.stdout
         self._err = err or sys.stderr
         self._terminal = self._err.isatty()

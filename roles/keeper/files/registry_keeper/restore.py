@@ -23,7 +23,8 @@ from registry_keeper.complete import references_of
 from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.fetch import Fetched, Target, fetch, hash_of, link
 from registry_keeper.host_lock import host_lock, storage_lock
-from registry_keeper.layout import Layout, digest_of, is_digest, read_link
+from registry_keeper.image_links import REPOSITORY, image_of, wanted_of
+from registry_keeper.layout import Layout, digest_of, read_link
 from registry_keeper.links import Link
 from registry_keeper.manifest import NotAManifest, parse
 from registry_keeper.report import Report, human_bytes
@@ -31,7 +32,6 @@ from registry_keeper.restic import Restic
 from registry_keeper.settings import FIRST_INSTANCE
 
 WHOLE_HOST = True
-_IMAGE = re.compile(r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})|@(?P<digest>[a-z0-9]+:[0-9a-f]+))?", re.ASCII)
 _NAMED = 20
 
 
@@ -92,10 +92,8 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
 
             return restore_host(open_backup(restic, options.snapshot), options, report)
         source = settings.source(options.instance or FIRST_INSTANCE)
-        image = _IMAGE.fullmatch(options.image)
-        if not image or (image["digest"] and not is_digest(image["digest"])):
-            raise KeeperError(f"{options.image!r} is none of REPOSITORY, REPOSITORY:TAG and REPOSITORY@DIGEST, without the registry's name", USAGE)
-        if options.new_name and not re.fullmatch(_IMAGE.pattern.partition("(?::")[0], options.new_name):
+        image = image_of(options.image)
+        if options.new_name and not re.fullmatch(REPOSITORY, options.new_name):
             raise KeeperError(f"--as: {options.new_name!r} cannot be the name of a repository", USAGE)
         with storage_lock(source.storage, source.user, settings.wait_seconds):
             return _restore_image(open_backup(restic, options.snapshot), source, image, options, report)
@@ -108,14 +106,8 @@ def _restore_image(backup: Backup, source: Source, image: re.Match[str], options
         raise KeeperError(f"backup {short} has nothing of the instance {source.name}")
     repository = image["repository"]
     there = [one for one in backup.links(entry) if one.repository == repository]
-    if not there:
-        raise KeeperError(f"backup {short} has no repository {repository}")
-    wanted = there
-    if image["tag"] or image["digest"]:
-        digest = image["digest"] or next((one.digest for one in there if one.kind == "tag" and one.tag == image["tag"]), None)
-        if digest is None or not any(one.kind == "revision" and one.digest == digest for one in there):
-            raise KeeperError(f"backup {short} has no {options.image}")
-        wanted = _of_image(backup, entry, there, digest, image["tag"], Layout(source.storage))
+    layout = Layout(source.storage)
+    wanted = wanted_of(image, there, f"backup {short}", lambda digest: _parts(backup, entry, digest, layout))
     wanted = [dataclasses.replace(one, repository=options.new_name or repository) for one in wanted]
     target = Target(Layout(source.storage), source.user)
     if not options.over:
@@ -161,36 +153,6 @@ def is_sound(layout: Layout, digest: str) -> bool:
             return hash_of(file, digest) == digest
     except OSError:
         return False
-
-
-def _of_image(backup: Backup, entry: t.Mapping[str, t.Any], there: t.Sequence[Link], digest: str, tag: str | None, layout: Layout) -> list[Link]:
-    """The links of one image: its manifests, what they consist of, and what refers to them by a tag sha256-HEX."""
-    revisions = {one.digest for one in there if one.kind == "revision"}
-    tags = {one.tag: one.digest for one in there if one.kind == "tag"}
-    wanted_tags = {tag} if tag else set()
-    manifests: set[str] = set()
-    blobs: set[str] = set()
-    pending = [digest]
-    while pending:
-        one = pending.pop()
-        if one in manifests:
-            continue
-        manifests.add(one)
-        for part in _parts(backup, entry, one, layout):
-            if part in revisions:
-                pending.append(part)
-            else:
-                blobs.add(part)
-        referring = {name: other for name, other in tags.items() if name.partition(".")[0] == one.replace(":", "-", 1)}
-        wanted_tags.update(referring)
-        pending += referring.values()
-    return [
-        one
-        for one in there
-        if (one.kind == "revision" and one.digest in manifests)
-        or (one.kind == "layer" and one.digest in blobs)
-        or (one.tag in wanted_tags and one.digest in manifests)
-    ]
 
 
 def _parts(backup: Backup, entry: t.Mapping[str, t.Any], digest: str, layout: Layout) -> list[str]:

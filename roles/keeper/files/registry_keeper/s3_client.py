@@ -47,6 +47,11 @@ class Bucket:
     path_style: bool = True
     encryption: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def shown(self) -> str:
+        """For messages."""
+        return f"{self.endpoint}/{self.name}/{self.prefix}".rstrip("/")
+
 
 class Answer(t.NamedTuple):
     """A response. headers have their names in lower case."""

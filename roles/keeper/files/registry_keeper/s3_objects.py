@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import hashlib
+import itertools
 import re
 import time
 import typing as t
@@ -95,14 +96,19 @@ class Objects:
     def digest(self, name: str, size: int, algorithm: str = "sha256", count: t.Callable[[int], None] = lambda _bytes: None, piece: int | None = None) -> str:
         """The digest of an object of so many bytes, read in pieces; count gets the bytes of each. Raises StoreError."""
         hashed = hashlib.new(algorithm)
-        for first, last in _ranges(size, piece or PART):
+        for content in self.pieces(name, size, piece or PART):
+            hashed.update(content)
+            count(len(content))
+        return f"{algorithm}:{hashed.hexdigest()}"
+
+    def pieces(self, name: str, size: int, piece: int) -> t.Iterator[bytes]:
+        """An object of so many bytes, in pieces; the last one may be shorter. Raises StoreError, also where it has fewer bytes."""
+        for first, last in _ranges(size, piece):
             self.guard()
             answer = self.client.ask("GET", self._prefix + name, headers={"range": f"bytes={first}-{last}"}, expect=(206,))
             if len(answer.content) != last - first + 1:
                 raise StoreError(f"{name}: bytes {first} to {last} came as {len(answer.content)} bytes")
-            hashed.update(answer.content)
-            count(len(answer.content))
-        return f"{algorithm}:{hashed.hexdigest()}"
+            yield answer.content
 
     # --- changing
 
@@ -123,6 +129,16 @@ class Objects:
         if found is None:
             raise StoreError(f"{name}: was written, and is not there")
         return found == content
+
+    def put(self, name: str, pieces: t.Iterable[bytes]) -> None:
+        """Write an object from pieces of at least 5 MB, but for the last. Where they end with an error, it is as it was. Raises StoreError."""
+        left = iter(pieces)
+        first, second = next(left, b""), next(left, None)
+        if second is not None:
+            self._in_parts(name, ({"body": piece} for piece in itertools.chain((first, second), left)))
+            return
+        self.guard()
+        self.client.ask("PUT", self._prefix + name, headers=self.client.bucket.encryption, body=first)
 
     def remove(self, name: str) -> None:
         """Remove an object; one that has gone already is no error. Raises StoreError.
@@ -145,7 +161,8 @@ class Objects:
         if item.size <= PART:
             self.client.ask("PUT", self._prefix + target, headers={**origin, **self.client.bucket.encryption})
         else:
-            self._copy_in_parts(origin, target, item.size)
+            ranges = (f"bytes={first}-{last}" for first, last in _ranges(item.size, PART))
+            self._in_parts(target, ({"headers": {**origin, "x-amz-copy-source-range": one}} for one in ranges))
         self.verify(target, item, digest)
         return item.size
 
@@ -159,18 +176,20 @@ class Objects:
         if (not same or item.size <= ALWAYS_READ) and self.digest(name, item.size, digest.partition(":")[0]) != digest:
             raise StoreError(f"{name}: is not what its digest says")
 
-    def _copy_in_parts(self, origin: t.Mapping[str, str], target: str, size: int) -> None:
+    def _in_parts(self, target: str, requests: t.Iterable[t.Mapping[str, t.Any]]) -> None:
+        """Write an object by a request for each part, which has headers or a body. Where they end with an error, there is no object."""
         key = self._prefix + target
         begun = self.client.ask("POST", key, query={"uploads": ""}, headers=self.client.bucket.encryption).document().findtext("UploadId")
         if not begun:
             raise StoreError(f"{target}: the store began an upload without a name")
         rows = []
         try:
-            for number, (first, last) in enumerate(_ranges(size, PART), start=1):
+            for number, request in enumerate(requests, start=1):
                 self.guard()
-                headers = {**origin, "x-amz-copy-source-range": f"bytes={first}-{last}"}
-                part = self.client.ask("PUT", key, query={"partNumber": str(number), "uploadId": begun}, headers=headers)
-                rows.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{part.document().findtext('ETag')}</ETag></Part>")
+                part = self.client.ask("PUT", key, query={"partNumber": str(number), "uploadId": begun}, **request)
+                # A part that was copied says it in its document.
+                tag = part.headers.get("etag") or part.document().findtext("ETag")
+                rows.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>")
             document = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{"".join(rows)}</CompleteMultipartUpload>'
             self.client.ask("POST", key, query={"uploadId": begun}, headers={"content-type": "application/xml"}, body=document.encode())
         except BaseException:

@@ -23,50 +23,59 @@ _ON_THIS_HOST = r"http://(127\.0\.0\.1|localhost)(:\d+)?"
 
 def options(settings: Settings) -> dict[str, t.Any]:
     """The section with its defaults. Raises KeeperError, by name."""
-    return section(
-        settings.s3,
-        "s3",
-        {
-            "endpoint": text(rf"https://[^/]+|{_ON_THIS_HOST}"),
-            "bucket": text(r"[a-z0-9][a-z0-9.-]+"),
-            "prefix": text(r"|[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", ""),
-            "region": text(default="us-east-1"),
-            "ca_file": text(r"|/.*", ""),
-            "path_style": (true_or_false, True),
-            "encrypt": (true_or_false, False),
-            "key_id": text(r".*", ""),
-            "environment": text(r"|/.*", ""),
-        },
-    )
+    return section(settings.s3, "s3", store_settings())
+
+
+def store_settings() -> dict[str, t.Any]:
+    """What a section has to say of a store."""
+    return {
+        "endpoint": text(rf"https://[^/]+|{_ON_THIS_HOST}"),
+        "bucket": text(r"[a-z0-9][a-z0-9.-]+"),
+        "prefix": text(r"|[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", ""),
+        "region": text(default="us-east-1"),
+        "ca_file": text(r"|/.*", ""),
+        "path_style": (true_or_false, True),
+        "encrypt": (true_or_false, False),
+        "key_id": text(r".*", ""),
+        "environment": text(r"|/.*", ""),
+    }
 
 
 def read_key(settings: Settings) -> None:
     """Put the key into the environment from its file, which only root can read. Raises KeeperError."""
-    path = options(settings)["environment"]
-    if not path or all(name in os.environ for name in _NAMES.values()):
+    read_names(options(settings)["environment"], _NAMES)
+
+
+def read_names(path: str, names: t.Mapping[str, str]) -> None:
+    """Put a store's key into the environment, unless it is there. Raises KeeperError."""
+    if not path or all(name in os.environ for name in names.values()):
         return
     try:
         with open(path, encoding="utf-8") as file:
             found = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", file.read(), re.MULTILINE))
     except OSError as error:
         raise KeeperError(f"{path}: {error.strerror}; it has the key of the store", USAGE) from error
-    os.environ.update({name: found[name] for name in _NAMES.values() if name in found})
+    os.environ.update({name: found[name] for name in names.values() if name in found})
 
 
 def objects_of(settings: Settings) -> Objects:
     """The registry's objects. Raises KeeperError where the settings or the key are not right."""
-    known = options(settings)
-    missing = [name for name in _NAMES.values() if not os.environ.get(name)]
+    return Objects(client_of(options(settings), _NAMES))
+
+
+def client_of(known: t.Mapping[str, t.Any], names: t.Mapping[str, str]) -> Client:
+    """Who asks a store that a section names. names are the key's in the environment. Raises KeeperError where it is not there."""
+    missing = [name for name in names.values() if not os.environ.get(name)]
     if missing:
         raise KeeperError(
             f"the key of the store is not known: {', '.join(missing)} in the environment, or in {known['environment'] or 's3.environment'}", USAGE
         )
     # The registry reads the values as YAML, in which they are quoted, as they are for systemd.
-    credentials = Credentials(**{key: os.environ[name].strip("\"'") for key, name in _NAMES.items()}, region=known["region"])
+    credentials = Credentials(**{key: os.environ[name].strip("\"'") for key, name in names.items()}, region=known["region"])
     encryption: dict[str, str] = {}
     if known["encrypt"]:
         encryption["x-amz-server-side-encryption"] = "aws:kms" if known["key_id"] else "AES256"
         if known["key_id"]:
             encryption["x-amz-server-side-encryption-aws-kms-key-id"] = known["key_id"]
     prefix = f"{known['prefix']}/" if known["prefix"] else ""
-    return Objects(Client(Bucket(known["endpoint"], known["bucket"], prefix, credentials, known["ca_file"], known["path_style"], encryption)))
+    return Client(Bucket(known["endpoint"], known["bucket"], prefix, credentials, known["ca_file"], known["path_style"], encryption))

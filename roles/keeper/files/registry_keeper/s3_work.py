@@ -82,7 +82,7 @@ class Work:
         listing = Listing.whole(self.objects)
         if not listing.repositories and not listing.blobs and every:
             raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
-        self._compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
+        self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         taken.without(listing, listing.repositories)
         self.uploads = listing.uploads
         protected = self.log.read() if self.log else frozenset()
@@ -94,14 +94,14 @@ class Work:
         self.largest = [{"repository": name, "bytes": sizes[name]} for name in sorted(sizes, key=lambda name: (-sizes[name], name))[:LARGEST]]
         return marking, marked, Rescue(marking, marked)
 
-    def _compare(self, first: Listing, second: Listing, now: float) -> None:
+    def compare(self, first: Listing, second: Listing, now: float) -> None:
         """Raise StoreError where one of two lists has a tag that the other one lacks: what a list lacks would be taken for not needed."""
         for name in first.repositories.keys() | second.repositories.keys():
             one, other = first.get(name).tags, second.get(name).tags
             for tag in one.keys() ^ other.keys():
                 item = one.get(tag) or other[tag]
                 if item.modified < now - TAG_AT_REST and self.objects.head(tag_path(name, tag)) is not None:
-                    raise StoreError(f"{name}:{tag} is in one list of the store and not in another: nothing was collected, since more may be missing")
+                    raise StoreError(f"{name}:{tag} is in one list of the store and not in another: nothing was done, since more may be missing")
 
     def keep_summary(self, every: t.Sequence[Run]) -> None:
         """What was found, for the status on all hosts. Raises StoreError."""

@@ -137,6 +137,8 @@ class Store:
             body = body[:-1] + b"?" if "wrong copies" in self.lies else body[:-1] if "short copies" in self.lies else body
             if "no copies" in self.lies:
                 return 200, {}, b"<CopyObjectResult></CopyObjectResult>"
+        if not source:
+            body = body[:-1] if "short writes" in self.lies else body[:-1] + b"?" if "wrong writes" in self.lies else body
         if "uploadId" in query:
             self.uploads[query["uploadId"]][int(query["partNumber"])] = body
             return 200, {}, b"<CopyPartResult><ETag>x</ETag></CopyPartResult>"
@@ -170,9 +172,9 @@ def _moment(seconds: float) -> str:
 class Client:
     """Stands for s3_client.Client, without a network."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, endpoint: str = "https://store.example.org", bucket: str = "registry") -> None:
         self.store, self.requests = store, 0
-        self.bucket = Bucket("https://store.example.org", "registry", PREFIX, Credentials("key", "secret", "us-east-1"))
+        self.bucket = Bucket(endpoint, bucket, PREFIX, Credentials("key", "secret", "us-east-1"))
 
     def ask(self, method, key="", *, query=None, headers=None, body=b"", expect=(200, 204), once=False):
         self.requests += 1

@@ -62,8 +62,15 @@ def test_a_mirror_has_files_of_its_own_on_each_host():
         ({"holdfast_redis_host": "c"}, 'holdfast_redis_host: "c" is not in registry_servers (a, b); for a Redis elsewhere set registry_redis_address'),
         ({"holdfast_redis_host": "b"}, "redis_bind_addresses: needs an address of b that the other hosts of registry_servers reach"),
         ({"holdfast_certificate_source": "acme"}, "acme_challenge: with http-01 the ACME server asks any of the hosts"),
-        ({"keeper_retention": [{"keep_newest": 1}]}, "keeper_retention: has no effect: holdfast_storage puts images into an object store, which are kept only"),
-        ({"keeper_backup_repository": "/srv/backup"}, "keeper_backup_repository: makes no backup of the images"),
+        (
+            {"keeper_retention": [{"keep_newest": 1}]},
+            "keeper_retention: has no effect: holdfast_storage puts images into an object store, where the keeper works only",
+        ),
+        ({"keeper_backup_repository": "/srv/backup"}, "keeper_backup_repository: has no effect: holdfast_storage puts images into an object store, where"),
+        (
+            {"keeper_bucket_backup": {"s3": {}}},
+            "keeper_bucket_backup: has no effect: holdfast_storage puts images into an object store, where the keeper works",
+        ),
         ({"holdfast_drain_seconds": 4000}, "holdfast_drain_seconds: 4000 is not between 0 and 3600 seconds"),
         ({"holdfast_virtual_address": "192.0.2.10"}, 'holdfast_virtual_address: "192.0.2.10" is not an IP address with the prefix length of its network'),
         (
@@ -85,6 +92,7 @@ def test_what_several_hosts_or_a_store_cannot_have_is_named(settings, said):
         {"holdfast_virtual_address": "192.0.2.10/24"},
         {"holdfast_drain_seconds": 0},
         {"holdfast_keeper": True, "keeper_retention": [{"keep_newest": 1}]},
+        {"holdfast_keeper": True, "keeper_backup_repository": "/srv/backup", "keeper_bucket_backup": {"s3": {}}},
         {"holdfast_redis_host": "b", "redis_bind_addresses": ["127.0.0.1", "192.0.2.2"]},
         {"holdfast_certificate_source": "acme", "acme_challenge": "dns-01"},
         {"holdfast_server_address": ["192.0.2.1", "2001:db8::1"]},
