@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+import functools
 import hashlib
 import io
 import json
@@ -32,6 +33,16 @@ HOUR = 3600
 TREE = Layout("")
 PREFIX = "pre/"
 CHANGES = ("PUT", "DELETE", "POST")
+
+
+@functools.lru_cache(maxsize=1024)
+def http_date(second: int) -> str:
+    return email.utils.formatdate(second, usegmt=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def list_date(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
 class Killed(BaseException):
@@ -68,7 +79,7 @@ class Store:
 
     def ask(self, method: str, key: str, query: t.Mapping[str, str], headers: t.Mapping[str, str], body: bytes) -> Answer:
         status, more, content = getattr(self, f"_{method.lower()}")(key, query, headers, body)
-        return Answer(status, {"date": email.utils.formatdate(self.now(), usegmt=True), **more}, content)
+        return Answer(status, {"date": http_date(int(self.now())), **more}, content)
 
     def _refused(self, status: int, code: str) -> tuple[int, dict[str, str], bytes]:
         return status, {}, f"<Error><Code>{code}</Code></Error>".encode()
@@ -83,7 +94,7 @@ class Store:
         stored = self.objects.get(key)
         if stored is None:
             return self._refused(404, "NoSuchKey")
-        found = {"etag": f'"{stored.tag}"', "last-modified": email.utils.formatdate(stored.modified, usegmt=True)}
+        found = {"etag": f'"{stored.tag}"', "last-modified": http_date(int(stored.modified))}
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
         return (206, found, stored.content[int(asked[1]) : int(asked[2]) + 1]) if asked else (200, found, stored.content)
 
@@ -101,8 +112,8 @@ class Store:
 
     def _row(self, name: str) -> str:
         one = self.objects[name]
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(one.modified))
-        return f"<Contents><Key>{name}</Key><Size>{len(one.content)}</Size><LastModified>{moment}</LastModified><ETag>&quot;{one.tag}&quot;</ETag></Contents>"
+        moment, size = list_date(int(one.modified)), len(one.content)
+        return f"<Contents><Key>{name}</Key><Size>{size}</Size><LastModified>{moment}</LastModified><ETag>&quot;{one.tag}&quot;</ETag></Contents>"
 
     def _unmet(self, key: str, headers: t.Mapping[str, str]) -> bool:
         stored = self.objects.get(key)
