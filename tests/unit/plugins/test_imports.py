@@ -1,35 +1,30 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What runs on a host imports nothing of Ansible that only the controller has, wherever in the code it does so."""
+"""What runs on a host imports nothing of Ansible that only the controller has, wherever in the code it does so.
+
+ansible-test units finds that out in CI, on a Python without the rest; here it is found at once.
+"""
 
 from __future__ import annotations
 
-import ast
 import pathlib
+import re
 
 import pytest
 
 PLUGINS = pathlib.Path(__file__).parents[3] / "plugins"
 SENT = ("ansible.module_utils", "ansible_collections.holdfast.registry.plugins.module_utils")
-FILES = sorted(path for directory in ("modules", "module_utils") for path in (PLUGINS / directory).rglob("*.py"))
-
-
-def imported(source):
-    """The full names of what is imported, in functions too."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (each.name for each in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{'.' * node.level}{node.module or ''}.{each.name}" for each in node.names)
+IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(ansible[\w.]*|\.[\w.]*)", re.MULTILINE)
 
 
 def missing_on_a_host(source):
-    return [name for name in imported(source) if name.startswith(("ansible", ".")) and not name.startswith(SENT)]
+    return [name for name in IMPORT.findall(source) if not name.startswith(SENT)]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PLUGINS)))
-def test_a_module_needs_only_what_is_sent_along(path):
-    assert missing_on_a_host(path.read_text()) == []
+def test_a_module_needs_only_what_is_sent_along():
+    files = [path for directory in ("modules", "module_utils") for path in (PLUGINS / directory).rglob("*.py")]
+    assert len(files) > 100
+    assert {str(path): found for path in files if (found := missing_on_a_host(path.read_text()))} == {}
 
 
 @pytest.mark.parametrize(

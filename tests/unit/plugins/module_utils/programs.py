@@ -10,7 +10,6 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result, search_path
 
-
 _ANSWERS: dict[t.Any, Result] = {}
 
 

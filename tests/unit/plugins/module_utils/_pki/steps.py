@@ -167,7 +167,7 @@ def in_children(count, work):
 
 
 # What a run does to the file system, as Python's audit hooks see it.
-STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown")
+STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate")
 
 
 def writes(_path, _mode, flags):
