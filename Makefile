@@ -104,8 +104,8 @@ test-matrix: ## Units and playbooks on every ansible-core, and with the librarie
 	@status=0; for part in playbooks units; do tests/every-core $$part || status=1; done; exit $$status
 
 .PHONY: units
-units: $(venv)/test.done ## ansible-test units
-	tests/ansible-test units
+units: $(venv)/test.done ## The unit tests, on the Python of .venv (UNIT=tests/unit/plugins/lookup for some)
+	tests/units $(UNIT)
 
 .PHONY: units-all
 units-all: $(venv)/test.done ## ansible-test units on every Python from 3.9 to 3.14 that is installed

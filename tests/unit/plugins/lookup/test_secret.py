@@ -235,12 +235,13 @@ def test_three_hundred_hashes_that_are_there_cost_less_than_one_verification(loo
     names = [f"user{number}" for number in range(300)]
     made = lookup(*names, hash="bcrypt")
     assert len(set(made)) == 300
-    started = time.perf_counter()
+    # Of the processor: others may use it as well.
+    started = time.process_time()
     secret_files.make_hash(b"x", 12)
-    one = time.perf_counter() - started
-    started = time.perf_counter()
+    one = time.process_time() - started
+    started = time.process_time()
     assert lookup(*names, hash="bcrypt") == made
-    assert time.perf_counter() - started < max(one, 0.5) * 2
+    assert time.process_time() - started < max(one, 0.5) * 2
 
 
 # --- others at the same time, and sudden death

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 
 import pytest
 from ansible_collections.holdfast.registry.tests.unit.module_arguments import patch_module_args
@@ -14,6 +15,18 @@ def on_a_host(monkeypatch):
     """Return warnings, as on a host. Plain pytest tests the lookup in the same process, and a controller shows them itself."""
     with contextlib.suppress(AttributeError, ImportError):  # ansible-core before 2.19
         monkeypatch.setattr("ansible.module_utils._internal.is_controller", False)
+
+
+class Popen(subprocess.Popen):
+    """Without the function that Ansible wants called between fork and exec, which does nothing here. For it Python would copy the memory of all the tests."""
+
+    def __init__(self, *arguments, preexec_fn=None, **keywords):
+        super().__init__(*arguments, **keywords)
+
+
+@pytest.fixture(autouse=True)
+def quick_programs(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Popen)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+import functools
 import hashlib
 import io
 import json
@@ -32,6 +33,16 @@ HOUR = 3600
 TREE = Layout("")
 PREFIX = "pre/"
 CHANGES = ("PUT", "DELETE", "POST")
+
+
+@functools.lru_cache(maxsize=1024)
+def http_date(second: int) -> str:
+    return email.utils.formatdate(second, usegmt=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def list_date(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
 class Killed(BaseException):
@@ -69,7 +80,7 @@ class Store:
 
     def ask(self, method: str, key: str, query: t.Mapping[str, str], headers: t.Mapping[str, str], body: bytes) -> Answer:
         status, more, content = getattr(self, f"_{method.lower()}")(key, query, headers, body)
-        return Answer(status, {"date": email.utils.formatdate(self.now(), usegmt=True), **more}, content)
+        return Answer(status, {"date": http_date(int(self.now())), **more}, content)
 
     def _refused(self, status: int, code: str) -> tuple[int, dict[str, str], bytes]:
         return status, {}, f"<Error><Code>{code}</Code></Error>".encode()
@@ -84,7 +95,7 @@ class Store:
         stored = self.objects.get(key)
         if stored is None:
             return self._refused(404, "NoSuchKey")
-        found = {"etag": f'"{stored.tag}"', "last-modified": email.utils.formatdate(stored.modified, usegmt=True)}
+        found = {"etag": f'"{stored.tag}"', "last-modified": http_date(int(stored.modified))}
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
         return (206, found, stored.content[int(asked[1]) : int(asked[2]) + 1]) if asked else (200, found, stored.content)
 
@@ -105,7 +116,7 @@ class Store:
         keys = [each for each in keys if each > (query.get("key-marker", ""), query.get("upload-id-marker", ""))]
         page = keys[: self.page]
         rows = "".join(
-            f"<Upload><Key>{key}</Key><UploadId>{name}</UploadId><Initiated>{_moment(self.begun[name][1])}</Initiated></Upload>" for key, name in page
+            f"<Upload><Key>{key}</Key><UploadId>{name}</UploadId><Initiated>{list_date(int(self.begun[name][1]))}</Initiated></Upload>" for key, name in page
         )
         more = f"<NextKeyMarker>{page[-1][0]}</NextKeyMarker><NextUploadIdMarker>{page[-1][1]}</NextUploadIdMarker>" if page != keys else ""
         truncated = f"<IsTruncated>{str(page != keys).lower()}</IsTruncated>"
@@ -113,8 +124,8 @@ class Store:
 
     def _row(self, name: str) -> str:
         one = self.objects[name]
-        rest = f"<LastModified>{_moment(one.modified)}</LastModified><ETag>&quot;{one.tag}&quot;</ETag>"
-        return f"<Contents><Key>{name}</Key><Size>{len(one.content)}</Size>{rest}</Contents>"
+        moment, size = list_date(int(one.modified)), len(one.content)
+        return f"<Contents><Key>{name}</Key><Size>{size}</Size><LastModified>{moment}</LastModified><ETag>&quot;{one.tag}&quot;</ETag></Contents>"
 
     def _unmet(self, key: str, headers: t.Mapping[str, str]) -> bool:
         stored = self.objects.get(key)
@@ -163,10 +174,6 @@ class Store:
         else:
             self.objects.pop(key, None)
         return 204, {}, b""
-
-
-def _moment(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 class Client:

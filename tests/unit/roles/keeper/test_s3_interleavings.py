@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
 import json
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -24,18 +27,19 @@ from trees import MANIFEST
 def made(tmp_path, monkeypatch):
     """A store with images that stay, and one without a tag that goes with the next run."""
     no_waiting(monkeypatch)
-    count = []
+    (tmp_path / "first").mkdir()
+    first = S3Keeper(tmp_path / "first")
+    first.storage.image("a", "kept", "1", shared=[b"shared"])
+    doomed = first.storage.image("a", "doomed", shared=[b"shared"])
+    first.storage.age(24 * 3600)
+    assert first("collect") == DONE
+    first.later()
+    count = itertools.count()
 
     def make():
-        count.append(1)
-        directory = tmp_path / str(len(count))
-        directory.mkdir()
-        keeper = S3Keeper(directory)
-        keeper.storage.image("a", "kept", "1", shared=[b"shared"])
-        keeper.doomed = keeper.storage.image("a", "doomed", shared=[b"shared"])
-        keeper.storage.age(24 * 3600)
-        assert keeper("collect") == DONE
-        keeper.later()
+        keeper = S3Keeper(shutil.copytree(first.directory, tmp_path / str(next(count))))
+        keeper.store.objects = {name: dataclasses.replace(stored) for name, stored in first.store.objects.items()}
+        keeper.doomed = doomed
         return keeper
 
     return make

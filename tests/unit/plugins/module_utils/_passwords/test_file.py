@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import time
 
 import pytest
@@ -396,7 +397,9 @@ def test_twenty_processes_at_once_lose_no_user(path):
     assert sorted(line.name.decode() for line in parse(read(path), path)) == sorted(names)
 
 
-def toggle_forever(path):
+def toggle_forever(path, began):
+    """Change a password again and again, with a byte to began whenever a temporary file is opened."""
+    sys.addaudithook(lambda event, given: os.write(began, b"x") if event == "open" and "holdfast-tmp" in str(given[0]) else None)
     while True:
         for hashed in (HASH, OTHER_HASH):
             manage(path, [User(b"alice", password_hash=hashed)], CHEAP, MODE)
@@ -419,14 +422,15 @@ def test_forty_kills_during_writes_leave_the_file_whole(path):
     source = random.Random(2)
     leftovers = 0
     for _kill in range(40):
-        process = FORK.Process(target=toggle_forever, args=(path,))
+        reading, began = os.pipe()
+        process = FORK.Process(target=toggle_forever, args=(path, began))
         process.start()
-        deadline = time.monotonic() + 20
-        while len(os.listdir(os.path.dirname(path))) < 3 and time.monotonic() < deadline:
-            pass
+        os.close(began)
+        assert os.read(reading, 1)
         time.sleep(source.random() * 0.002)
         os.kill(process.pid, signal.SIGKILL)
         process.join(10)
+        os.close(reading)
         assert process.exitcode == -signal.SIGKILL
         leftovers += len(os.listdir(os.path.dirname(path))) > 2
         assert_whole_and_finished_by_the_next_run(path, comments)

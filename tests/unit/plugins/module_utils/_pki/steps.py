@@ -167,12 +167,15 @@ def in_children(count, work):
 
 
 # What a run does to the file system, as Python's audit hooks see it.
-STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown")
+STEPS = ("open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate")
 
 
-def writes(path, _mode, flags):
-    """Whether this opens a file to write it, or a directory to flush it: either is relative to an open directory."""
-    return path == "." or bool(flags & os.O_CREAT)
+def writes(_path, _mode, flags):
+    """Whether this opens a file to write it.
+
+    Opening a directory to flush it is no step: a killed process leaves the same files before a flush and after it.
+    """
+    return bool(flags & os.O_CREAT)
 
 
 def copy_of(prepared, step):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import stat
 import threading
 
@@ -34,6 +35,26 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.progr
 @pytest.fixture
 def host(tmp_path):
     return make_host(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def host_that_trusts(tmp_path_factory):
+    """host_that_trusts(*certificates) is a host as after a run. Each is prepared once, and then put back where it was made: its files name its path."""
+    base = tmp_path_factory.mktemp("prepared")
+
+    def host_that_trusts(*certificates):
+        path, copy = base / "host", base / "-".join(["copy", *(certificate.fingerprint_sha256 for certificate in certificates)])
+        shutil.rmtree(path, ignore_errors=True)
+        if copy.exists():
+            return shutil.copytree(copy, path, symlinks=True)
+        path.mkdir()
+        make_host(path)
+        if certificates:
+            present(path, *certificates)
+        shutil.copytree(path, copy, symlinks=True)
+        return path
+
+    return host_that_trusts
 
 
 @needs_update
@@ -286,9 +307,8 @@ class TestEndpointStores:
 @pytest.mark.parametrize("start", [[], [FIRST], [FIRST, SECOND]])
 @pytest.mark.parametrize("certificates", [[], [FIRST], [SECOND], [SECOND, FIRST]])
 @pytest.mark.parametrize("endpoints", [ENDPOINTS, ENDPOINTS[1:]])
-def test_check_mode_says_what_a_real_run_does_and_writes_nothing_and_a_second_run_finds_nothing_to_do(host, start, certificates, endpoints):
-    if start:
-        present(host, *start)
+def test_check_mode_says_what_a_real_run_does_and_writes_nothing_and_a_second_run_finds_nothing_to_do(host_that_trusts, start, certificates, endpoints):
+    host = host_that_trusts(*start)
     wanted = request(host, certificates, endpoints=endpoints)
     before = snapshot(host)
     predicted = trust(run_program, *wanted, check_mode=True)
@@ -307,8 +327,8 @@ class Killed(BaseException):
 
 @needs_update
 @pytest.mark.parametrize("stop", range(1, 14))
-def test_a_run_ended_before_any_one_change_is_finished_by_the_next(host, monkeypatch, stop):
-    present(host, FIRST, SECOND)
+def test_a_run_ended_before_any_one_change_is_finished_by_the_next(host_that_trusts, monkeypatch, stop):
+    host = host_that_trusts(FIRST, SECOND)
     calls = []
 
     def counted(function):
