@@ -50,6 +50,8 @@ class Settings:
     status: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     # Where the images are in an S3 store; storage then has only what the keeper notes on this host.
     s3: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    # While this file is there, no command changes what the registry has stored.
+    freeze_file: str = ""
 
     @property
     def state(self) -> str:
@@ -160,6 +162,7 @@ def parse(document: t.Any) -> Settings:
         "reserve": mapping({}),
         "status": mapping({}),
         "s3": mapping({}),
+        "freeze_file": text(r"|/.*", ""),
     }
     return Settings(**section(document, "", known))
 

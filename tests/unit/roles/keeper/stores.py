@@ -42,6 +42,7 @@ class Killed(BaseException):
 class Stored:
     content: bytes
     modified: float
+    meta: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -83,7 +84,7 @@ class Store:
         stored = self.objects.get(key)
         if stored is None:
             return self._refused(404, "NoSuchKey")
-        found = {"etag": f'"{stored.tag}"', "last-modified": email.utils.formatdate(stored.modified, usegmt=True)}
+        found = {"etag": f'"{stored.tag}"', "last-modified": email.utils.formatdate(stored.modified, usegmt=True), **stored.meta}
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
         return (206, found, stored.content[int(asked[1]) : int(asked[2]) + 1]) if asked else (200, found, stored.content)
 
