@@ -22,6 +22,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._move.progress i
 from ansible_collections.holdfast.registry.plugins.module_utils._move.record import Record
 from ansible_collections.holdfast.registry.plugins.module_utils._move.snapshot import Place
 from ansible_collections.holdfast.registry.plugins.module_utils._move.store import Store
+from ansible_collections.holdfast.registry.plugins.module_utils._s3.client import StoreError
 from ansible_collections.holdfast.registry.plugins.module_utils._s3.entries import bucket_of
 
 _USAGE = "usage: move JOB.json copy|finish\n"
@@ -54,7 +55,9 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
     """Make passes until little is left to do, or with final until nothing is. Raises HoldfastError, OSError and sqlite3.Error."""
     source, target = place_of(job["source"], progress.say), place_of(job["target"], progress.say)
     for place in (source, target) if isinstance(source, Store) else (target,):
-        place.prepare()
+        # In the last pass a store that is away for a moment is waited for, as everywhere later. Before, what is wrong is said at once.
+        with contextlib.suppress(StoreError) if final else contextlib.nullcontext():
+            place.prepare()
     record = Record(os.path.join(job["state"], "record"), source.text, target.text)
     move = Move(source, target, record, progress, over=bool(job.get("over")))
     copied = Outcome()

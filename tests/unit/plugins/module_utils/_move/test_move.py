@@ -11,6 +11,7 @@ import typing as t
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._move import files, main, store, tree
+from ansible_collections.holdfast.registry.plugins.module_utils._s3 import client
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._move.moving import IN_STORE, ROOT, Directory, Lab
 
 
@@ -247,6 +248,42 @@ def test_a_store_that_is_away_for_a_moment_ends_nothing(lab: Lab) -> None:
     lab.store.lies.add("503 at first")
     lab.move()
     assert lab.stored() == lab.directory.contents()
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("TLS failed: tlsv1 alert internal error", True),
+        ("Connection reset by peer, while in the TLS handshake", True),
+        ("certificate verify failed: self-signed certificate", False),
+        ("TLS failed: wrong version number", False),
+    ],
+    ids=["alert", "reset", "certificate", "no-tls"],
+)
+def test_a_handshake_that_fails_is_tried_again_unless_it_will_always_fail(lab: Lab, monkeypatch: pytest.MonkeyPatch, said: str, passes: bool) -> None:
+    lab.directory.image("team/app", "1")
+    real, failed = client.Client.ask, []
+
+    def ask(self: client.Client, *arguments: t.Any, **more: t.Any) -> client.Answer:
+        if not failed:
+            failed.append(said)
+            raise client.StoreError("tls", f"https://store:8333/ (at 192.0.2.1:8333): {said}")
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(client.Client, "ask", ask)
+    ended = lab.move("copy", status=0 if passes else 1)
+    assert passes or said in ended["line"]
+
+
+def test_a_store_that_refuses_connections_when_the_last_pass_begins_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.directory.image("team/app", "1")
+
+    def refused(_self: client.Client) -> t.NoReturn:
+        raise client.StoreError("connect", "refused")
+
+    monkeypatch.setattr(client.Client, "find_addresses", refused)
+    assert "refused" in lab.move("copy", status=1)["line"]
+    assert lab.move()["state"] == "complete"
 
 
 def test_a_store_that_stays_away_ends_the_run_with_its_reason(lab: Lab) -> None:
