@@ -62,6 +62,7 @@ def images(docker: Docker, client: Host) -> dict[str, str]:
     # Large enough for a copy that can be killed in its middle.
     for number in range(8):
         push(client, CURL, f"large/app{number}", size=30_000_000)
+    push(client, CURL, "moved/app")
     # The one that is pushed last is neither first nor last by its name.
     for tag in ("a", "c", "b"):
         push(client, CURL, "kept/app")
@@ -237,8 +238,14 @@ def test_everything_arrives_in_the_store_while_clients_push_and_pull(
 
 
 def test_a_playbook_that_is_killed_during_the_last_pass_leaves_all_as_it_is_until_the_move_goes_on_or_is_given_up(
-    server: Host, docker: Docker, images: dict[str, str]
+    server: Host, client: Host, docker: Docker, images: dict[str, str]
 ) -> None:
+    # What the directory has is older: this tag has moved since.
+    push(client, CURL, "moved/app")
+    refused = playbook.run(MIGRATE)
+    assert not refused.succeeded
+    assert "has what the source has not" in flat(refused.output)
+    assert not server.file(READ_ONLY).exists
     running = playbook.started(MIGRATE, holdfast_migrate_over=True)
     wait_for(server, "systemctl --quiet is-active holdfast-move-registry-finish")
     os.killpg(running.pid, signal.SIGKILL)
@@ -263,13 +270,8 @@ def test_a_playbook_that_is_killed_during_the_last_pass_leaves_all_as_it_is_unti
 def test_they_go_back_to_files_whose_directory_has_an_older_state(
     server: Host, client: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
 ) -> None:
-    # What only the directory has: a tag that is deleted in the store meanwhile.
     image, digest = docker.push("team/app")
     images[image] = digest
-    refused = playbook.run(MIGRATE)
-    assert not refused.succeeded
-    assert "has what the source has not" in flat(refused.output)
-    assert not server.file(READ_ONLY).exists
     with traffic() as happened:
         moved = playbook.run(MIGRATE, holdfast_migrate_over=True)
         assert moved.succeeded, moved.output
