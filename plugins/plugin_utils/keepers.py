@@ -275,6 +275,7 @@ def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[s
         "server_names": instance["log_names"],
         "retention": instance["retention"],
         **({"s3": instance["store"]} if instance["store"] else {}),
+        **({"freeze_file": settings["keeper_freeze_file"]} if settings.get("keeper_freeze_file") else {}),
         **{
             section: {
                 **({"mirror": instance["mirror"]} if section == "status" else {}),

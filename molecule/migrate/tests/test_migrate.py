@@ -6,7 +6,9 @@
 import base64
 import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -60,6 +62,13 @@ def images(docker: Docker, client: Host) -> dict[str, str]:
     # Large enough for a copy that can be killed in its middle.
     for number in range(8):
         push(client, CURL, f"large/app{number}", size=30_000_000)
+    push(client, CURL, "moved/app")
+    # The one that is pushed last is neither first nor last by its name.
+    for tag in ("a", "c", "b"):
+        push(client, CURL, "kept/app")
+        manifest = f"curl -fsS -H 'Accept: {KIND}' {CURL}/v2/kept/app/manifests/1"
+        client.check_output(f"{manifest} | curl -fsS -X PUT -H 'Content-Type: {KIND}' --data-binary @- {CURL}/v2/kept/app/manifests/{tag}")
+        client.check_output("sleep 1.1")
     return dict(docker.push("team/app") for _time in range(3))
 
 
@@ -102,6 +111,23 @@ def all_there(client: Host, docker: Docker, images: dict[str, str], pushed: dict
         assert client.check_output(f"curl -fsS {CURL}/v2/large/app{number}/blobs/{layer} | sha256sum").split()[0] == layer[7:]
 
 
+def keeper(server: Host, command: str, status: int = 0) -> str:
+    """What the keeper says to a command, which ends with this status."""
+    done = server.run(f"registry-keeper {command}")
+    assert done.rc == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def newest(server: Host) -> set[str]:
+    """The tags of kept/app that the rule keeps, which keeps what was pushed last."""
+    planned = json.loads(keeper(server, "--json retain --dry-run"))["tags"]
+    return {tag["tag"] for tag in planned if tag["repository"] == "kept/app" and not tag["goes"]}
+
+
+def wait_for(server: Host, condition: str) -> None:
+    server.check_output(f"for i in $(seq 3000); do {condition} && exit 0; sleep 0.1; done; exit 1")
+
+
 def record(question: str) -> str:
     """A command that asks what the copy has recorded."""
     return f"""python3 -c 'import sqlite3; print(sqlite3.connect("file:{STATE}/record?mode=ro", uri=True).execute("{question}").fetchone()[0])'"""
@@ -137,6 +163,39 @@ def test_site_yml_does_not_change_the_storage_before_all_is_there(server: Host) 
     assert "filesystem" in server.file("/etc/docker/registry/config.yml").content_string
 
 
+def test_a_last_pass_that_fails_takes_uploads_again_and_loses_nothing(
+    server: Host, client: Host, store: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
+) -> None:
+    ended: list[playbook.Run] = []
+    # Killed, since it goes on serving for half a minute after it was asked to stop. systemd starts it again.
+    change = "sed -i s/{}/{}/ /etc/seaweedfs/s3.json && systemctl kill --signal=KILL seaweedfs"
+    with traffic() as happened:
+        thread = threading.Thread(target=lambda: ended.append(playbook.run(MIGRATE, **MOVED)))
+        thread.start()
+        wait_for(server, f"[ -e {READ_ONLY} ]")
+        # The store goes away, and then does not know the key any more.
+        store.check_output(change.format(SECRET, "another-secret"))
+        thread.join()
+        store.check_output(change.format("another-secret", SECRET))
+        # Long enough for pushes afterwards.
+        client.check_output("sleep 3")
+        image, digest = docker.push("team/app")
+    assert not ended[0].succeeded
+    said = flat(ended[0].output)
+    assert "https://store.holdfast.test:8333/registry/images: credentials: secret_key is not the secret of access_key" in said
+    assert "Uploads are taken again, and nothing is lost: the registry uses the old place as before" in said
+    assert not server.file(READ_ONLY).exists
+    assert "filesystem" in server.file("/etc/docker/registry/config.yml").content_string
+    assert happened["failures"] == []
+    assert happened["counts"]["refused"] > 0
+    assert happened["counts"]["pushed"] > 10
+    assert newest(server) == {"1", "b"}
+    keeper(server, "collect")
+    # The next test is the next run, after which all of these are in the store.
+    images[image] = digest
+    moves["pushed"] = happened["pushed"]
+
+
 def test_everything_arrives_in_the_store_while_clients_push_and_pull(
     server: Host, client: Host, store: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
 ) -> None:
@@ -154,6 +213,8 @@ def test_everything_arrives_in_the_store_while_clients_push_and_pull(
         assert SECRET not in moved.output
         assert server.file(READ_ONLY).exists
         moves["refused"] = docker.run(f"push {docker.build('team/refused')}").stderr
+        for command in ("collect", "retain"):
+            assert "the images are being moved; this run has done nothing" in keeper(server, command, status=4)
         again = playbook.run(SITE, "--limit", "server", **MOVED)
         assert again.succeeded, again.output
         # Long enough for pushes to the store.
@@ -171,14 +232,31 @@ def test_everything_arrives_in_the_store_while_clients_push_and_pull(
     assert not server.file(STATE).exists
     assert server.run(f"grep -rlF -- {SECRET} /run /var/lib/holdfast-move /usr/local/lib 2>/dev/null | grep -v /run/udev").stdout == ""
     assert server.run(f"journalctl --no-pager | grep -F -- {SECRET} | grep -v grep").stdout == ""
-    all_there(client, docker, images, happened["pushed"])
-    moves["pushed"] = happened["pushed"]
+    moves["pushed"] = {**moves.get("pushed", {}), **happened["pushed"]}
+    all_there(client, docker, images, moves["pushed"])
+    assert newest(server) == {"1", "b"}
+    keeper(server, "collect")
 
 
-def test_a_copy_can_be_given_up_and_uploads_that_were_taken_after_it_count(server: Host) -> None:
-    copied = playbook.run(MIGRATE, holdfast_migrate="copy", holdfast_migrate_over=True)
-    assert copied.succeeded, copied.output
+def test_a_playbook_that_is_killed_during_the_last_pass_leaves_all_as_it_is_until_the_move_goes_on_or_is_given_up(
+    server: Host, client: Host, docker: Docker, images: dict[str, str]
+) -> None:
+    # What the directory has is older: this tag has moved since.
+    push(client, CURL, "moved/app")
+    refused = playbook.run(MIGRATE)
+    assert not refused.succeeded
+    assert "has what the source has not" in flat(refused.output)
     assert not server.file(READ_ONLY).exists
+    running = playbook.started(MIGRATE, holdfast_migrate_over=True)
+    wait_for(server, "systemctl --quiet is-active holdfast-move-registry-finish")
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    # The copy goes on. Nobody has recorded that it is complete, and nothing changes meanwhile.
+    wait_for(server, "! systemctl --quiet is-active holdfast-move-registry-finish")
+    assert server.file(READ_ONLY).exists
+    assert "being moved" in docker.run(f"push {docker.build('team/refused')}").stderr
+    assert "are being moved" in keeper(server, "collect", status=4)
+    docker.ok(f"pull {next(iter(images))}")
     # As if it had been complete, and then somebody had taken uploads again.
     server.check_output(f"echo earlier >{STATE}/complete; echo later >{READ_ONLY}")
     refused = playbook.run(SITE, "--limit", "server", "--tags", "registry")
@@ -187,18 +265,14 @@ def test_a_copy_can_be_given_up_and_uploads_that_were_taken_after_it_count(serve
     given_up = playbook.run(MIGRATE, holdfast_migrate="cancel")
     assert given_up.succeeded, given_up.output
     assert server.run(f"ls -d {STATE} {READ_ONLY} /run/holdfast-move").stdout == ""
+    keeper(server, "collect")
 
 
 def test_they_go_back_to_files_whose_directory_has_an_older_state(
     server: Host, client: Host, docker: Docker, images: dict[str, str], moves: dict[str, Any]
 ) -> None:
-    # What only the directory has: a tag that is deleted in the store meanwhile.
     image, digest = docker.push("team/app")
     images[image] = digest
-    refused = playbook.run(MIGRATE)
-    assert not refused.succeeded
-    assert "has what the source has not" in flat(refused.output)
-    assert not server.file(READ_ONLY).exists
     with traffic() as happened:
         moved = playbook.run(MIGRATE, holdfast_migrate_over=True)
         assert moved.succeeded, moved.output
@@ -207,6 +281,9 @@ def test_they_go_back_to_files_whose_directory_has_an_older_state(
     assert happened["failures"] == []
     assert "filesystem" in server.file("/etc/docker/registry/config.yml").content_string
     all_there(client, docker, images, {**moves.get("pushed", {}), **happened["pushed"]})
+    assert newest(server) == {"1", "b"}
+    again = playbook.run(SITE, "--limit", "server")
+    assert again.succeeded and again.changed == 0, again.output
 
 
 @pytest.fixture(scope="module")

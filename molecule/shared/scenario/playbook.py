@@ -50,9 +50,10 @@ def run(playbook: pathlib.Path, *arguments: str, **variables: Any) -> Run:
     return _run("ansible-playbook", *INVENTORIES, str(playbook), *arguments, "--extra-vars", json.dumps(variables))
 
 
-def started(playbook: pathlib.Path) -> subprocess.Popen[bytes]:
+def started(playbook: pathlib.Path, **variables: Any) -> subprocess.Popen[bytes]:
     """A playbook that goes on running, in a process group of its own."""
-    return subprocess.Popen(["ansible-playbook", *INVENTORIES, str(playbook)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    command = ["ansible-playbook", *INVENTORIES, str(playbook), "--extra-vars", json.dumps(variables)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def converged(*arguments: str, **variables: Any) -> Run:

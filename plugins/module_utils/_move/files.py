@@ -110,8 +110,13 @@ class Files:
         except (FileNotFoundError, NotADirectoryError):
             raise Gone(f"{self.text}: {path} is not there any more") from None
 
-    def put(self, path: str, pieces: t.Iterable[bytes], _size: int) -> None:
-        """Write a file. Where the pieces end with an error, there is none."""
+    def pushed(self, path: str) -> float:
+        """When a tag was pushed, in seconds since 1970. Raises Gone."""
+        with self._opened(path) as file:
+            return os.fstat(file.fileno()).st_mtime
+
+    def put(self, path: str, pieces: t.Iterable[bytes], _size: int, pushed: float | None = None) -> None:
+        """Write a file. Where the pieces end with an error, there is none. pushed is when the tag was pushed, which its time says."""
         with self._lock:
             self._number += 1
             temporary = os.path.join(self._staging, str(self._number))
@@ -119,6 +124,8 @@ class Files:
         try:
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
                 file.writelines(pieces)
+            if pushed is not None:
+                os.utime(temporary, (pushed, pushed))
             target = os.path.join(self._root, path)
             os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
             os.replace(temporary, target)

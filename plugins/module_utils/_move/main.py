@@ -16,11 +16,13 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._move.files import Files
+from ansible_collections.holdfast.registry.plugins.module_utils._move.keeper import kept_out
 from ansible_collections.holdfast.registry.plugins.module_utils._move.passes import Move, Outcome
 from ansible_collections.holdfast.registry.plugins.module_utils._move.progress import Progress
 from ansible_collections.holdfast.registry.plugins.module_utils._move.record import Record
 from ansible_collections.holdfast.registry.plugins.module_utils._move.snapshot import Place
 from ansible_collections.holdfast.registry.plugins.module_utils._move.store import Store
+from ansible_collections.holdfast.registry.plugins.module_utils._s3.client import StoreError
 from ansible_collections.holdfast.registry.plugins.module_utils._s3.entries import bucket_of
 
 _USAGE = "usage: move JOB.json copy|finish\n"
@@ -28,8 +30,6 @@ _USAGE = "usage: move JOB.json copy|finish\n"
 _SHORT_SECONDS = 60
 _MOST_PASSES = 8
 _NAMED = 20
-# How long a collection of the keeper is waited for, before the last pass.
-_LOCK_SECONDS = 600
 
 
 def main(arguments: list[str]) -> int:
@@ -55,11 +55,13 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
     """Make passes until little is left to do, or with final until nothing is. Raises HoldfastError, OSError and sqlite3.Error."""
     source, target = place_of(job["source"], progress.say), place_of(job["target"], progress.say)
     for place in (source, target) if isinstance(source, Store) else (target,):
-        place.prepare()
+        # In the last pass a store that is away for a moment is waited for, as everywhere later. Before, what is wrong is said at once.
+        with contextlib.suppress(StoreError) if final else contextlib.nullcontext():
+            place.prepare()
     record = Record(os.path.join(job["state"], "record"), source.text, target.text)
     move = Move(source, target, record, progress, over=bool(job.get("over")))
     copied = Outcome()
-    with contextlib.closing(record), _kept_from_collecting(source) if final else contextlib.nullcontext():
+    with contextlib.closing(record), kept_out([source, target], progress.stage) if final else contextlib.nullcontext():
         for number in range(1, _MOST_PASSES + 1):
             began = time.monotonic()
             outcome = move.make_pass(final)
@@ -110,22 +112,4 @@ def _alone(state: str) -> t.Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise HoldfastError(f"{state}: another run moves these images") from None
-        yield
-
-
-@contextlib.contextmanager
-def _kept_from_collecting(source: Place) -> t.Iterator[None]:
-    """Keep the keeper's commands from removing anything meanwhile: it is the lock that they hold. Raises HoldfastError if one takes too long."""
-    path = os.path.join(source.text, "keeper", "lock")
-    if not isinstance(source, Files) or not os.path.exists(path):
-        yield
-        return
-    with open(path, "rb") as file:
-        for _second in range(_LOCK_SECONDS):
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                break
-            time.sleep(1)
-        else:
-            raise HoldfastError(f"{source.text}: a command of registry-keeper has been at work for {_LOCK_SECONDS} s; run migrate.yml again when it has ended")
         yield

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import hashlib
+import re
 import time
 import typing as t
 
@@ -20,6 +22,7 @@ _MOST_PARTS = 9000  # of the 10,000 that a store takes
 _PASSING = ("dns", "connect", "timeout", "unavailable", "http")
 _PAUSES = (1, 2, 4, 8, 15, 30, 60, 60, 60, 60)
 _YEAR = 365 * 86400
+PUSHED = "x-amz-meta-holdfast-pushed"  # seconds since 1970
 
 
 class Store:
@@ -70,6 +73,18 @@ class Store:
         answer = self._get(path, {})
         return answer.content, _mark(answer)
 
+    def pushed(self, path: str) -> float:
+        """When a tag was pushed, in seconds since 1970. Raises Gone."""
+        headers = self._get(path, {}).headers
+        with contextlib.suppress(ValueError):
+            return float(headers.get(PUSHED, ""))
+        return seconds_of(headers.get("last-modified", "")) or time.time()
+
+    def beside(self, name: str) -> Answer | None:
+        """An object below the prefix that is none of the registry's; None where there is none."""
+        answer = self._ask("GET", key=f"{self._bucket.prefix}/{name}".lstrip("/"), allowed=(404,))
+        return answer if answer.status == 200 else None
+
     def digest(self, path: str, algorithm: str, size: int) -> tuple[str, str]:
         """The digest of what the store gives, and the mark of what was read. Raises Gone."""
         calculated, marks = hashlib.new(algorithm), []
@@ -97,10 +112,14 @@ class Store:
             raise Gone(f"{self.text}: {path} is not there any more")
         return answer
 
-    def put(self, path: str, pieces: t.Iterable[bytes], size: int) -> None:
-        """Write an object, in parts where it is large. Where the pieces end with an error, there is none."""
+    def put(self, path: str, pieces: t.Iterable[bytes], size: int, pushed: float | None = None) -> None:
+        """Write an object, in parts where it is large. Where the pieces end with an error, there is none.
+
+        pushed is when the tag was pushed: a store knows only when this object was written. registry_keeper/s3_listing.py reads it.
+        """
         if size <= PART:
-            self._ask("PUT", path, headers=self._bucket.encryption, body=b"".join(pieces))
+            known = {} if pushed is None else {PUSHED: f"{pushed:.6f}"}
+            self._ask("PUT", path, headers={**self._bucket.encryption, **known}, body=b"".join(pieces))
             return
         begun = self._ask("POST", path, query={"uploads": ""}, headers=self._bucket.encryption)
         upload = (begun.texts("UploadId") or [""])[0]
@@ -145,14 +164,15 @@ class Store:
         headers: t.Mapping[str, str] | None = None,
         body: bytes = b"",
         allowed: t.Sequence[int] = (),
+        key: str = "",
     ) -> Answer:
         """A request that has to succeed, or to be answered with one of the allowed statuses. Raises StoreError."""
         attempt = 0
         while True:
             try:
-                answer = self._client.ask(method, self._key(path), query, headers, body)
+                answer = self._client.ask(method, key or self._key(path), query, headers, body)
             except StoreError as error:
-                if error.kind not in _PASSING or attempt == len(self._pauses):
+                if not _passes(error) or attempt == len(self._pauses):
                     raise StoreError(error.kind, f"{self.text}: {error.kind}: {error}") from None
                 self._say(f"the store does not do it now, the next attempt is in {self._pauses[attempt]} s: {error}")
                 time.sleep(self._pauses[attempt])
@@ -161,7 +181,7 @@ class Store:
                     self._client.find_addresses()
                 continue
             if answer.status >= 300 and answer.status not in allowed:
-                raise StoreError("http", f"{self.text}: the store answers {code_of(answer)} to {method} of {path or 'the bucket'}")
+                raise StoreError("http", f"{self.text}: the store answers {code_of(answer)} to {method} of {key or path or 'the bucket'}")
             return answer
 
 
@@ -175,6 +195,19 @@ def _parts(pieces: t.Iterable[bytes], size: int) -> t.Iterator[bytes]:
             del held[:size]
     if held:
         yield bytes(held)
+
+
+def _passes(error: StoreError) -> bool:
+    # A store that restarts may end a handshake with an alert, or without a word. What is wrong with certificates and versions stays so.
+    return error.kind in _PASSING or (error.kind == "tls" and not re.search("certificate|version", str(error)))
+
+
+def seconds_of(text: str) -> float | None:
+    """Seconds since 1970 of a date in a header; None for what is none."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _mark(answer: Answer) -> str:

@@ -23,7 +23,7 @@ OF_THE_FIRST = (
     *("holdfast_mirror_client_certificates", "holdfast_mirror_name", "holdfast_mirror_networks", "holdfast_mirror_port", "holdfast_mirrors"),
     *("holdfast_redis_host", "holdfast_registries", "holdfast_storage", "holdfast_virtual_address"),
     *("keeper_access_log", "keeper_backup_configuration_paths", "keeper_backup_password", "keeper_backup_paths", "keeper_backup_repository"),
-    *("keeper_certificates", "keeper_exporters", "keeper_instances", "keeper_redis_address", "keeper_redis_password", "keeper_state"),
+    *("keeper_certificates", "keeper_exporters", "keeper_freeze_file", "keeper_instances", "keeper_redis_address", "keeper_redis_password", "keeper_state"),
     *("nginx_auth_bcrypt_cost", "nginx_auth_certificate", "nginx_auth_certificate_key", "nginx_auth_challenge_directory", "nginx_auth_client_ca"),
     *("nginx_auth_client_crl", "nginx_auth_crl_file", "nginx_auth_crl_url", "nginx_auth_delete_enabled"),
     *("nginx_auth_further_registries", "nginx_auth_keeper_directory", "nginx_auth_log_directory", "nginx_auth_metrics_sources", "nginx_auth_port"),

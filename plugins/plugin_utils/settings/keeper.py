@@ -19,6 +19,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         found.append(f'keeper_redis_address: "{address}" is not ADDRESS:PORT')
     found += secret_problem("keeper_redis_password", settings["keeper_redis_password"])
     found += path_problem("keeper_access_log", settings["keeper_access_log"], may_be_empty=True)
+    found += path_problem("keeper_freeze_file", settings["keeper_freeze_file"], may_be_empty=True)
     if settings["keeper_reserve"] and program_module("sizes").size_of(settings["keeper_reserve"]) is None:
         found.append(f'keeper_reserve: "{settings["keeper_reserve"]}" is not a size such as 2GB, 500MB or 5%')
     for index, name in enumerate(settings["keeper_exporters"]):

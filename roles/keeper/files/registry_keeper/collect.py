@@ -151,7 +151,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     work.check_storage()
     if options.dry_run:
         return _dry_run(work)
-    with lock.hold(settings.state, "collect"):
+    with lock.alone(settings, "collect"):
         if work.cache is not None:
             try:
                 work.cache.check()

@@ -8,7 +8,7 @@ DONE = 0
 FAILED = 1  # nothing is lost; the message says why, and the next run does the work
 USAGE = 2  # wrong arguments or settings: nothing was begun
 ATTENTION = 3  # done, but something needs a person: the output names it
-BUSY = 4  # another run has the storage
+BUSY = 4  # another run has the storage, or it is being moved
 
 
 class KeeperError(Exception):

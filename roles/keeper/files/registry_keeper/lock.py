@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One run at a time on a storage."""
+"""One run at a time on a storage, and none while it is being moved."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 import typing as t
 
 from registry_keeper.errors import BUSY, KeeperError
+from registry_keeper.settings import Settings
 
 _held: set[int] = set()
 
@@ -20,6 +21,23 @@ def leave_to_parent() -> None:
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
+
+
+def refuse_if_frozen(settings: Settings) -> None:
+    """Raise KeeperError with the status BUSY while the images must stay as they are.
+
+    Asked once the lock is held, and the lease: who makes the file and then finds neither of them held knows that nothing is changed from then on.
+    """
+    if settings.freeze_file and os.path.exists(settings.freeze_file):
+        raise KeeperError(f"{settings.freeze_file}: is there, since the images are being moved; this run has done nothing", BUSY)
+
+
+@contextlib.contextmanager
+def alone(settings: Settings, purpose: str) -> t.Iterator[None]:
+    """Be the one run that changes images in files. Raises KeeperError with the status BUSY, and OSError."""
+    with hold(settings.state, purpose):
+        refuse_if_frozen(settings)
+        yield
 
 
 @contextlib.contextmanager

@@ -57,7 +57,7 @@ EPILOG = f"""exit status:
   {FAILED}  failed; nothing is lost, the message says why, and the next run does the work
   {USAGE}  wrong arguments or settings; nothing was begun
   {ATTENTION}  done, but something needs a person: the output names it
-  {BUSY}  another run works on this storage
+  {BUSY}  another run works on this storage, or its images are being moved
 """
 
 

@@ -23,7 +23,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     """Purge. Returns an exit status; raises KeeperError and OSError."""
     work = Collection(settings, report)
     work.check_storage()
-    with lock.hold(settings.state, "purge"):
+    with lock.alone(settings, "purge"):
         try:
             work.tell_of_killed()
             named = [run_named(settings.storage, settings.state, name) for name in options.run]

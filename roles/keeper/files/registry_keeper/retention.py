@@ -46,7 +46,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         record = _pulls(settings, rules, report)
         tell(_plan(settings, rules, record, report), report)
         return DONE
-    with lock.hold(settings.state, "retain"):
+    with lock.alone(settings, "retain"):
         _finish_killed(settings)
         record = _pulls(settings, rules, report)
         if settings.access_logs:

@@ -7,6 +7,7 @@ A layer's or manifest's link says nothing that its name does not say. What a tag
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
@@ -28,6 +29,9 @@ class Repository:
     history: dict[str, dict[bytes, Item]] = dataclasses.field(default_factory=dict)
 
 
+PUSHED = "x-amz-meta-holdfast-pushed"  # seconds since 1970, as plugins/module_utils/_move/store.py writes it
+
+
 class Listing:
     """What was in the store when it was listed; `Reader` of a survey."""
 
@@ -37,6 +41,7 @@ class Listing:
         self.blobs: dict[bytes, Item] = {}
         self.uploads: dict[str, float] = {}  # with when something of each was written last
         self._digests: dict[str, str | None] = {}
+        self._pushed: dict[str, float] = {}
 
     @classmethod
     def whole(cls, objects: Objects, version: int = 2, blobs: bool = True) -> Listing:
@@ -123,9 +128,18 @@ class Listing:
 
     def digest(self, path: str) -> str | None:
         if path not in self._digests:
-            content = (self._objects.read(path) or b"").decode("ascii", "replace").strip()
+            answer = self._objects.get(path)
+            content = answer.content.decode("ascii", "replace").strip() if answer else ""
             self._digests[path] = content if is_digest(content) else None
+            with contextlib.suppress(ValueError):
+                self._pushed[path] = float(answer.headers.get(PUSHED, "") if answer else "")
         return self._digests[path]
+
+    def pushed(self, path: str) -> float:
+        """When a tag of the list was pushed: migrate.yml notes it on the tags that it writes. The registry's own say it by their time."""
+        self.digest(path)
+        item = self.get(_repository_of(path)).tags[path.split("/")[-3]]
+        return min(item.modified, self._pushed.get(path, item.modified))
 
     def modified(self, path: str) -> float:
         """A store does not say when something went: it may always have been just now. The record of earlier runs tells (s3_mark.py)."""

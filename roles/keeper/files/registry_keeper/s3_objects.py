@@ -15,7 +15,7 @@ import time
 import typing as t
 import urllib.parse
 
-from registry_keeper.s3_client import Client, StoreError, seconds_of
+from registry_keeper.s3_client import Answer, Client, StoreError, seconds_of
 
 PART = 64 << 20  # bytes that are copied or read by one request: none may take longer than a timeout
 ALWAYS_READ = 8 << 20  # copies up to so many bytes are read again, whatever the store says of them
@@ -89,9 +89,14 @@ class Objects:
 
     def read(self, name: str) -> bytes | None:
         """The content of an object; None where there is none. For what is small. Raises StoreError."""
+        answer = self.get(name)
+        return None if answer is None else answer.content
+
+    def get(self, name: str) -> Answer | None:
+        """The same with its headers."""
         self.guard()
         answer = self.client.ask("GET", self._prefix + name, expect=(200, 404))
-        return None if answer.status == 404 else answer.content
+        return None if answer.status == 404 else answer
 
     def digest(self, name: str, size: int, algorithm: str = "sha256", count: t.Callable[[int], None] = lambda _bytes: None, piece: int | None = None) -> str:
         """The digest of an object of so many bytes, read in pieces; count gets the bytes of each. Raises StoreError."""

@@ -73,7 +73,8 @@ def _tag(listing: Listing, repository: str, name: str) -> Tag:
     subject = subject_of(name)
     # Without its image it is a tag like any other.
     known = subject is not None and any(key.hex() == subject.partition(":")[2] for key in there.revisions)
-    return Tag(name, listing.digest(tag_path(repository, name)), there.tags[name].modified, 0.0, subject if known else None)
+    path = tag_path(repository, name)
+    return Tag(name, listing.digest(path), listing.pushed(path), 0.0, subject if known else None)
 
 
 def _remove(work: Work, plan: Plan) -> None:
@@ -106,6 +107,7 @@ def _take(sweep: Sweep, objects: Objects, repository: str, found: t.Sequence[Ver
     """Only those that are still what the rules were applied to, in a list of the other kind."""
     listing = Listing.of(objects, repository, version=1)
     there = listing.get(repository).tags
-    same = {verdict.tag.name: verdict.tag.digest for verdict in found if verdict.tag.name in there and there[verdict.tag.name].modified == verdict.tag.pushed}
+    still = [verdict.tag for verdict in found if verdict.tag.name in there]
+    same = {tag.name: tag.digest for tag in still if listing.pushed(tag_path(repository, tag.name)) == tag.pushed}
     expected = {(repository, name): digest for name, digest in same.items() if digest is not None}
     sweep.take_tags(list(expected), listing, expected)

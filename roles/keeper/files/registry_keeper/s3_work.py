@@ -50,7 +50,10 @@ class Work:
     @contextlib.contextmanager
     def alone(self, purpose: str) -> t.Iterator[None]:
         """Be the one run that changes the store, of all hosts. Raises KeeperError with the status BUSY where another one is."""
+        # Also before: a lease that is taken every five minutes is one that a move has to wait for.
+        lock.refuse_if_frozen(self.settings)
         with lock.hold(self.settings.state, purpose), Lease(self.objects, purpose).held():
+            lock.refuse_if_frozen(self.settings)
             yield
 
     def refuse_mirror(self) -> None:

@@ -52,6 +52,8 @@ class Settings:
     s3: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     # Where a backup of that store goes.
     bucket_backup: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    # While this file is there, no command changes what the registry has stored.
+    freeze_file: str = ""
 
     @property
     def state(self) -> str:
@@ -163,6 +165,7 @@ def parse(document: t.Any) -> Settings:
         "status": mapping({}),
         "s3": mapping({}),
         "bucket_backup": mapping({}),
+        "freeze_file": text(r"|/.*", ""),
     }
     return Settings(**section(document, "", known))
 

@@ -31,7 +31,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     """Undo. Returns an exit status; raises KeeperError and OSError."""
     if not options.run and not options.image:
         raise KeeperError("say which RUN, or which image with --image; `registry-keeper runs` lists the runs", USAGE)
-    with lock.hold(settings.state, "undo"):
+    with lock.alone(settings, "undo"):
         one = run_named(settings.storage, settings.state, options.run) if options.run else None
         count = _image(settings, options.image, one, report) if options.image else _whole(one, report) if one else 0
     report.add(brought_back=count)

@@ -25,8 +25,9 @@ LAG = 0.4
 
 class Stored(t.NamedTuple):
     content: bytes
-    at: float
+    at: float  # by the monotonic clock
     before: bytes | None = None
+    meta: tuple[tuple[str, str], ...] = ()
 
 
 class FakeStore:
@@ -147,7 +148,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.lies("late reads") and stored.before is None and time.monotonic() - stored.at < LAG:
             return self.refuse(404, "NoSuchKey")
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        written = {"Last_Modified": email.utils.formatdate(usegmt=True), "ETag": _tag(stored.content)}
+        modified = time.time() - time.monotonic() + stored.at
+        written = {"Last_Modified": email.utils.formatdate(modified, usegmt=True), "ETag": _tag(stored.content), **dict(stored.meta)}
         if not asked or self.lies("ignored ranges"):
             return self.answer(200, content, **written)
         first, last = int(asked[1]), int(asked[2] or len(content) - 1)
@@ -175,7 +177,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def write(self, key: str, content: bytes) -> None:
         before = self.store.objects.get(key)
-        self.store.objects[key] = Stored(content, time.monotonic(), before.content if before else None)
+        meta = tuple((name.lower(), value) for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-"))
+        self.store.objects[key] = Stored(content, time.monotonic(), before.content if before else None, meta)
 
     def delete_object(self, _body: bytes) -> None:
         if "uploadId" in self.query:

@@ -65,6 +65,12 @@ def test_the_program_takes_the_settings_that_the_role_writes():
     assert parsed.collect == {"grace_seconds": 604800, "undo_seconds": 1209600, "other": "7d"}
 
 
+def test_the_program_knows_the_file_that_keeps_it_from_changing_anything():
+    found = resolve(keeper_instances=[{"name": "registry"}, {"name": "team"}], keeper_freeze_file="/etc/g/read-only")
+    assert [program.parse(content(found, name)).freeze_file for name in ("registry", "team")] == ["/etc/g/read-only"] * 2
+    assert program.parse(content(resolve(), "registry")).freeze_file == ""
+
+
 def test_an_instance_without_a_database_is_told_nothing_of_redis():
     found = resolve(keeper_redis_address="127.0.0.1:6380", keeper_redis_password="a password of the cache")
     assert content(found, "registry")["redis"] is None

@@ -53,6 +53,7 @@ class Killed(BaseException):
 class Stored:
     content: bytes
     modified: float
+    meta: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -95,7 +96,7 @@ class Store:
         stored = self.objects.get(key)
         if stored is None:
             return self._refused(404, "NoSuchKey")
-        found = {"etag": f'"{stored.tag}"', "last-modified": http_date(int(stored.modified))}
+        found = {"etag": f'"{stored.tag}"', "last-modified": http_date(int(stored.modified)), **stored.meta}
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", headers.get("range", ""))
         return (206, found, stored.content[int(asked[1]) : int(asked[2]) + 1]) if asked else (200, found, stored.content)
 

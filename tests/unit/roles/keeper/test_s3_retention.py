@@ -132,3 +132,38 @@ def test_a_tag_that_is_set_at_any_moment_is_set_in_the_end(tmp_path, monkeypatch
         assert tag_of(keeper, "1") == digest, (number, done)
         number += 1
     assert number > 15 and (removed > 0 or not killed)
+
+
+def moved(keeper, tag, pushed):
+    """The tag as migrate.yml writes it: just now, with a note of when it was pushed."""
+    stored = keeper.store.objects[f"{PREFIX}{keeper.storage.tree.tag('a', tag)}/current/link"]
+    stored.meta = {"x-amz-meta-holdfast-pushed": str(pushed)}
+    stored.modified = keeper.store.now() - 3600
+
+
+def test_after_a_move_the_newest_is_what_was_pushed_last_and_not_what_was_copied_last(keeper):
+    moved(keeper, "1", 1_700_000_000)
+    keeper.later(1)
+    moved(keeper, "2", 1_600_000_000.5)
+    assert keeper("retain", retention=RULES) == DONE
+    assert keeper.document["removed"] == 1 and not tag_of(keeper, "2") and tag_of(keeper, "1") == keeper.old
+    assert keeper.document["gone"][0]["pushed"] == 1_600_000_000
+
+
+def test_a_push_after_the_move_is_newer_than_what_was_noted(keeper):
+    moved(keeper, "1", 1_700_000_000)
+    moved(keeper, "2", 1_600_000_000)
+    newest = keeper.storage.image("a", "newest", "2")
+    keeper.store.objects[f"{PREFIX}{keeper.storage.tree.tag('a', '2')}/current/link"].meta = {}
+    keeper.later(1)
+    assert keeper("retain", retention=RULES) == DONE
+    assert tag_of(keeper, "2") == newest and not tag_of(keeper, "1")
+
+
+@pytest.mark.parametrize("note", ["", "yesterday", "inf", "nan"])
+def test_a_note_that_is_no_time_counts_for_nothing(keeper, note):
+    moved(keeper, "1", note)
+    keeper.storage.age(24 * 3600)
+    moved(keeper, "2", note)
+    assert keeper("retain", retention=RULES) == DONE
+    assert tag_of(keeper, "2") == keeper.new and not tag_of(keeper, "1")

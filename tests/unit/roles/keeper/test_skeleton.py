@@ -25,6 +25,7 @@ DIGEST = "sha256:" + "ab" * 32
         pytest.param([], "must be an object", id="no object"),
         pytest.param({"instance": "registry"}, "storage: is missing", id="no storage"),
         pytest.param({"instance": "registry", "storage": "here"}, "storage: must be", id="relative storage"),
+        pytest.param({"instance": "registry", "storage": "/s", "freeze_file": "read-only"}, "freeze_file: must be", id="relative file"),
         pytest.param({"instance": "registry", "storage": "/s", "redsi": None}, "redsi: there is no such setting", id="misspelt"),
         pytest.param({"instance": "registry", "storage": "/s", "redis": {"host": "h", "port": 0}}, "redis.port: must be", id="wrong port"),
         pytest.param({"instance": "registry", "storage": "/s", "redis": {"host": "h", "prot": 1}}, "redis.prot: there is no", id="misspelt inside"),

@@ -5,112 +5,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import os
-import pathlib
 import typing as t
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._move import files, main, store, tree
 from ansible_collections.holdfast.registry.plugins.module_utils._s3 import client
-from ansible_collections.holdfast.registry.tests.unit.plugins.modules.object_store import BUCKET, KEY, SECRET, FakeStore, Stored
-
-ROOT = "docker/registry/v2"
-IN_STORE = f"images/{ROOT}"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_PAUSES", (0.01, 0.02))
-    monkeypatch.setattr(store, "PART", 50_000)
-    monkeypatch.setattr(store, "_PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(files.Files, "settle", lambda _self: None)
-
-
-class Directory:
-    """A registry's storage in files."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        self.root = path / ROOT
-
-    def write(self, path: str, content: str | bytes) -> None:
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    def blob(self, content: bytes) -> str:
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        self.write(tree.blob_path(digest), content)
-        return digest
-
-    def image(self, repository: str, tag: str, layer: bytes = b"a layer") -> str:
-        """An image as a registry stores it. Returns the digest of its manifest."""
-        at = f"repositories/{repository}"
-        digest = self.blob(layer)
-        self.write(f"{at}/_layers/{digest.replace(':', '/')}/link", digest)
-        manifest = self.blob(json.dumps([repository, digest]).encode())
-        self.write(f"{at}/_manifests/revisions/{manifest.replace(':', '/')}/link", manifest)
-        self.write(f"{at}/_manifests/tags/{tag}/index/{manifest.replace(':', '/')}/link", manifest)
-        self.write(f"{at}/_manifests/tags/{tag}/current/link", manifest)
-        return manifest
-
-    def remove_tag(self, repository: str, tag: str) -> None:
-        for path in sorted((self.root / f"repositories/{repository}/_manifests/tags/{tag}").rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
-        (self.root / f"repositories/{repository}/_manifests/tags/{tag}").rmdir()
-
-    def contents(self) -> dict[str, bytes]:
-        """All blobs and links, by their paths."""
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in self.root.rglob("*") if path.name in ("data", "link") and path.is_file()}
-
-
-@dataclasses.dataclass
-class Lab:
-    directory: Directory
-    store: FakeStore
-    tmp: pathlib.Path
-
-    def stored(self) -> dict[str, bytes]:
-        return {key[len(IN_STORE) + 1 :]: one.content for key, one in self.store.objects.items()}
-
-    def put(self, path: str, content: bytes) -> None:
-        self.store.objects[f"{IN_STORE}/{path}"] = Stored(content, 0)
-
-    def job(self, *, back: bool = False, directory: pathlib.Path | None = None, **more: t.Any) -> dict[str, t.Any]:
-        bucket = {
-            "endpoint": f"http://127.0.0.1:{self.store.port}",
-            "url": f"http://store/{BUCKET}/images",
-            "bucket": BUCKET,
-            "prefix": "images",
-            "access_key": KEY,
-            "secret_key": SECRET,
-            "region": "us-east-1",
-            "path_style": True,
-            "ca_certificate": "",
-            "encrypt": False,
-            "key_id": "",
-        }
-        places = [{"directory": str(directory or self.directory.path)}, bucket]
-        source, target = reversed(places) if back else places
-        return {"source": source, "target": target, "state": str(self.tmp / ("back" if back else "state")), **more}
-
-    def move(self, phase: str = "finish", status: int = 0, **more: t.Any) -> dict[str, t.Any]:
-        """Run the program. Returns what it says at its end."""
-        job = self.job(**more)
-        (self.tmp / "job.json").write_text(json.dumps(job))
-        assert main.main([str(self.tmp / "job.json"), phase]) == status
-        found: dict[str, t.Any] = json.loads(pathlib.Path(job["state"], f"{phase}.json").read_text())
-        assert SECRET not in str(found)
-        return found
-
-
-@pytest.fixture
-def lab(tmp_path: pathlib.Path) -> t.Iterator[Lab]:
-    with FakeStore().serving() as served:
-        yield Lab(Directory(tmp_path / "files"), served, tmp_path)
+from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._move.moving import IN_STORE, ROOT, Directory, Lab
 
 
 def writes(lab: Lab) -> list[str]:
@@ -292,7 +194,7 @@ def test_an_interrupted_run_goes_on_and_what_it_wrote_is_its_own(lab: Lab, monke
 def test_a_target_that_lost_its_record_is_read_and_not_written_again(lab: Lab) -> None:
     lab.directory.image("team/app", "1")
     lab.move()
-    (lab.tmp / "state/record").unlink()
+    (lab.tmp / "state-images/record").unlink()
     writes(lab)
     lab.move()
     assert [line for line in writes(lab) if "blobs" in line] == []
@@ -346,6 +248,42 @@ def test_a_store_that_is_away_for_a_moment_ends_nothing(lab: Lab) -> None:
     lab.store.lies.add("503 at first")
     lab.move()
     assert lab.stored() == lab.directory.contents()
+
+
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("TLS failed: tlsv1 alert internal error", True),
+        ("Connection reset by peer, while in the TLS handshake", True),
+        ("certificate verify failed: self-signed certificate", False),
+        ("TLS failed: wrong version number", False),
+    ],
+    ids=["alert", "reset", "certificate", "no-tls"],
+)
+def test_a_handshake_that_fails_is_tried_again_unless_it_will_always_fail(lab: Lab, monkeypatch: pytest.MonkeyPatch, said: str, passes: bool) -> None:
+    lab.directory.image("team/app", "1")
+    real, failed = client.Client.ask, []
+
+    def ask(self: client.Client, *arguments: t.Any, **more: t.Any) -> client.Answer:
+        if not failed:
+            failed.append(said)
+            raise client.StoreError("tls", f"https://store:8333/ (at 192.0.2.1:8333): {said}")
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(client.Client, "ask", ask)
+    ended = lab.move("copy", status=0 if passes else 1)
+    assert passes or said in ended["line"]
+
+
+def test_a_store_that_refuses_connections_when_the_last_pass_begins_is_waited_for(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.directory.image("team/app", "1")
+
+    def refused(_self: client.Client) -> t.NoReturn:
+        raise client.StoreError("connect", "refused")
+
+    monkeypatch.setattr(client.Client, "find_addresses", refused)
+    assert "refused" in lab.move("copy", status=1)["line"]
+    assert lab.move()["state"] == "complete"
 
 
 def test_a_store_that_stays_away_ends_the_run_with_its_reason(lab: Lab) -> None:

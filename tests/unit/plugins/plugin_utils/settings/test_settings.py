@@ -94,6 +94,7 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("keeper", {"keeper_redis_address": "127.0.0.1"}, 'keeper_redis_address: "127.0.0.1" is not ADDRESS:PORT'),
         ("keeper", {"keeper_redis_password": "short"}, "keeper_redis_password: needs at least 16 characters"),
         ("keeper", {"keeper_access_log": "access.log"}, 'keeper_access_log: "access.log" is neither empty nor an absolute path'),
+        ("keeper", {"keeper_freeze_file": "read-only"}, 'keeper_freeze_file: "read-only" is neither empty nor an absolute path'),
         ("keeper", {"keeper_collect_schedule": "every day"}, 'keeper_collect_schedule: "every day" is neither empty nor a time'),
         ("keeper", {"keeper_retain_schedule": "25:00"}, "keeper_retain_schedule"),
         ("keeper", {"keeper_collect_grace": "7"}, 'keeper_collect_grace: "7" is not a duration such as 36h'),
