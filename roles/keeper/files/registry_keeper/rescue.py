@@ -19,6 +19,7 @@ class Rescue:
     def __init__(self, tree: Layout, index: Index, mark: Mark) -> None:
         self.tree, self.index, self.mark = tree, index, mark
         self.protected: set[bytes] = set(mark.rules.protected)
+        self.read: Cache = mark.read
         self.back = 0
         self.blobs_back = 0
 
@@ -43,11 +44,10 @@ class Rescue:
         """Whether somebody needs, links to or has asked for a blob."""
         return key in self.mark.needed or key in self.mark.linked or key in self.protected
 
-    def repository(self, name: str, cache: Cache | None = None) -> Survey:
+    def repository(self, name: str) -> Survey:
         """Look at a repository, until nothing that it needs is in the quarantine. Returns what it needs now."""
-        cache = {} if cache is None else cache
         while True:
-            one = survey(self.tree, name, self.rules, self.index.quarantined(name), cache)
+            one = survey(self.tree, name, self.rules, self.index.quarantined(name), self.read)
             back = [self.link("revisions", name, key) for key in one.wanted_revisions]
             back += [self.link("layers", name, key) for key in one.wanted]
             back += [self.tag(name, tag) for tag in list(self.index.tags.get(name, {})) if self._subject_is_kept(tag, one)]
@@ -127,12 +127,12 @@ def put_back_tag(run: Run, directory: str) -> bool:
 def link_path(tree: Layout, kind: str, name: str, key: bytes) -> str:
     """Where a link is, relative to the storage."""
     directory = tree.layer(name, digest_of(key)) if kind == "layers" else tree.revision(name, digest_of(key))
-    return os.path.relpath(directory, tree.storage) + "/link"
+    return tree.relative(directory) + "/link"
 
 
 def blob_path(tree: Layout, key: bytes) -> str:
     """Where a blob's content is, relative to the storage."""
-    return os.path.relpath(tree.data(digest_of(key)), tree.storage)
+    return tree.relative(tree.data(digest_of(key)))
 
 
 def take(run: Run, index: Index, tree: Layout, kind: str, name: str, key: bytes) -> bool:
