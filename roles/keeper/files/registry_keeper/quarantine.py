@@ -99,7 +99,9 @@ class Run:
 
         touch makes it as young as if it had just been pushed, so that the next collection leaves it for the grace period.
         """
-        source, target = self.place(relative), os.path.join(self.storage, relative)
+        source, target = self.place(relative), f"{self.storage}/{relative}"
+        if os.path.isfile(target):
+            return False
         try:
             if touch:
                 os.utime(source)

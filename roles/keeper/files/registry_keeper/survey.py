@@ -62,7 +62,7 @@ class Survey:
     tags: dict[str, int] = dataclasses.field(default_factory=dict)  # candidates: fallback tags
     unlinked: set[bytes] = dataclasses.field(default_factory=set)  # layers that have a directory without a link
     unlinked_revisions: set[bytes] = dataclasses.field(default_factory=set)  # manifests that have a directory without a link
-    wanted: set[bytes] = dataclasses.field(default_factory=set)  # needed, and in the quarantine: layers
+    wanted: set[bytes] = dataclasses.field(default_factory=set)  # needed, and only in the quarantine: layers
     wanted_revisions: set[bytes] = dataclasses.field(default_factory=set)  # needed, and in the quarantine: manifests
     unreadable: list[str] = dataclasses.field(default_factory=list)
     broken: list[str] = dataclasses.field(default_factory=list)  # paths of links that are empty or something else
@@ -262,6 +262,7 @@ class _Repository:
             if status is None:
                 survey.unlinked.add(key)
                 continue
+            survey.wanted.discard(key)  # pushed again: what is in the quarantine is a second one
             self._check(path, status, key)
             if key in survey.needed:
                 continue

@@ -26,6 +26,21 @@ A push consists of steps, and each may meet each step of the sweep. Q is the qua
 | MkdirAll, then open of a link, tag or blob  | link, tag or blob taken    | only files are taken; their directories stay until the purge          |
 | any of these                                | killed                     | all that is in Q is in no other place: the next run tells Redis,      |
 |                                             |                            | marks, and brings back what is needed                                 |
+
+What is remembered, and what is looked at each time:
+
+- What a manifest refers to is read once in a run (survey.Cache). Its name is the hash of its content, so it can never refer to something else. Only
+  what could be read as a whole is remembered: 2.8 writes content in place, and the half of a JSON object is none. All else decides anew with each look:
+  which manifests have a link, which tags there are and what they name, which layers have a link. Should a manifest's content be lost or damaged
+  after it was read, what it needs is still known, and stays.
+- Whether a manifest was pushed again is asked between batches of links only every LOOK_AT_TAKEN seconds. Until then more layers go that it may need. They
+  are in Q, Redis does not know, and the look at the end of the repository brings them back, as does the one after settling.
+- Whether a link that was taken has been written since is asked right after it was taken, after its batch, with each poll for OFTEN seconds, then every
+  SELDOM seconds until requests must have ended, then at the end for all; and of what is in Q by the next run.
+- For a blob, links are looked at where a repository has or had a directory of that kind (layers, revisions) for it. A link anywhere else needs a new
+  directory, which changes the time of the directory above: look() surveys such repositories.
+- A blob's links are looked at right before it goes, right after, and after its batch. Redis forgets it before all that, also if it then stays: a
+  missing key costs a look at the disk.
 """
 
 from __future__ import annotations
