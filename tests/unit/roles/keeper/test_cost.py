@@ -20,7 +20,7 @@ from trees import PROGRAM, Storage
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import manifest, mark, survey
-from registry_keeper.errors import DONE
+from registry_keeper.errors import ATTENTION, DONE
 from registry_keeper.layout import key_of
 from registry_keeper.quarantine import Run, runs
 from registry_keeper.rescue import Rescue
@@ -212,6 +212,31 @@ def test_a_purge_reads_what_it_has_removed_no_more(keeper, monkeypatch):
     # Once for what is in the quarantine, and once to remove it. Tags go before manifests, which are passed then.
     manifests = {path for path in directories if "/_manifests/revisions/" in path}
     assert len([path for path in opened if path in directories]) == 2 * len(directories) + len(manifests)
+
+
+def test_only_what_a_killed_run_is_known_by_waits_for_the_disk(keeper, monkeypatch):
+    populate(keeper)
+    original, synced = os.fsync, []
+
+    def fsync(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        return original(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert keeper("collect") == DONE and keeper.document["links"]
+    assert len(synced) == 4 and all("/keeper/runs/" in path for path in synced)
+
+
+@pytest.mark.parametrize("content", ["", "{"])
+def test_notes_that_a_power_cut_has_cut_short_keep_more(keeper, content):
+    populate(keeper)
+    keeper.storage.untag("a", "v1")
+    assert keeper("collect") == DONE
+    for name in ("untagged.json", "status/collect.json"):
+        pathlib.Path(keeper.storage.path, "keeper", name).write_text(content)
+    keeper.storage.age(0.6 * HOUR)
+    assert keeper("collect") == DONE and keeper.document["links"] == 0
+    assert keeper("status") in (DONE, ATTENTION)
 
 
 def test_a_command_does_not_load_the_others():
