@@ -186,6 +186,20 @@ def test_what_was_pushed_again_is_not_brought_back_each_time(keeper, monkeypatch
     assert storage.pull("a", "1") is None
 
 
+def test_a_subject_that_is_pushed_again_brings_its_signature_back_also_where_all_its_layers_stayed(keeper):
+    storage = keeper.storage
+    storage.image("a", "an image", "kept", layers=0)
+    subject = storage.image("a", "an image", layers=0, subject="sha256:" + "0" * 64)
+    document = json.loads(storage.content(subject))
+    tag = subject.replace(":", "-") + ".sig"
+    storage.image("a", "a signature", tag)
+    storage.age(24 * HOUR)
+    assert keeper("collect") == DONE and keeper.document["fallback_tags"] == 1 and storage.pull("a", tag)
+    storage.manifest("a", document, "again")
+    assert keeper("collect") == DONE
+    assert storage.pull("a", tag) is None and storage.pull("a", "again") is None
+
+
 def test_a_place_without_a_link_is_noted_once(tmp_path):
     """It is looked at for each blob that goes, and a repository that is pushed to is surveyed each second."""
     marked = mark.Mark(survey.Rules(now=0, grace=0))
