@@ -159,7 +159,8 @@ class _Repository:
         """What a tag has named within the grace period.
 
         The registry writes an entry of the history each time that it sets the tag to it. So these are the young entries, and the newest of
-        the others, which the tag named when the period began. Entries of the same time all count.
+        the others, which the tag named when the period began. Entries of the same time all count. Should the host's clock have been set back, the
+        wrong one of the old entries may be chosen: then a pull of what the tag named at that time is not waited for.
         """
         moments = {key: status.moment for key, _path, status in self.reader.links(history) if status is not None}
         before = max((moment for moment in moments.values() if not self.rules.young(moment / 1e9)), default=0)
