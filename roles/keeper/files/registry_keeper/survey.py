@@ -77,7 +77,7 @@ class Cache(dict[bytes, manifest.References]):
     """What manifests refer to, by their digest, for one run. Its content never changes, so neither does what it refers to.
 
     A manifest that cannot be read is not remembered, and is read again each time. Whether its link and its tags are there is never
-    remembered: each survey looks. Once it is full, manifests are read as if there were no cache: about 1 kB each.
+    remembered: each survey looks. It takes about 1 kB for each manifest. Once it is full it begins anew, so that it has those of the repository at hand.
     """
 
     def __init__(self, most: float = REMEMBERED) -> None:
@@ -85,8 +85,10 @@ class Cache(dict[bytes, manifest.References]):
         self._most = most
 
     def remember(self, key: bytes, references: manifest.References) -> None:
-        """Keep this, if there is room."""
-        if len(self) < self._most:
+        """Keep this."""
+        if len(self) >= self._most:
+            self.clear()
+        if self._most > 0:
             self[key] = references
 
 

@@ -80,7 +80,7 @@ class Sweep:
         index.trees = (run.tree, *index.trees)
         self.log, self.cache, self.settle, self.report = log, cache, settle, report
         self.links: dict[Link, int] = {}  # taken, with the time (ns) they had
-        self.holders: dict[bytes, list[Place]] = {}  # where there was a link until now
+        self.holders: dict[bytes, list[Place]] = {}  # where there was a link until now, so that one can come without a new directory
         self.blobs: dict[bytes, int] = {}  # taken, with their size
         self.tags = 0
         self.uploads: list[tuple[str, str]] = []  # open ones: repository, path of the data
@@ -125,9 +125,12 @@ class Sweep:
                     looked = time.monotonic()
                     took = looked - now
             for link, moment in links[begin : begin + LINKS_AT_ONCE]:
-                if link[2] not in self.rescue.protected and self._modified(link) == moment and take(self.run, self.index, self.tree, *link):
+                now_written = self._modified(link)
+                if link[2] in self.rescue.protected or now_written not in (moment, None):
+                    continue
+                self.holders.setdefault(link[2], []).append(link[:2])
+                if now_written is not None and take(self.run, self.index, self.tree, *link):
                     self.links[link] = moment
-                    self.holders.setdefault(link[2], []).append(link[:2])
                     self._rewritten([link])
             self._listen()
             self._rewritten(link for link, _moment in links[begin : begin + LINKS_AT_ONCE])
