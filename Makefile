@@ -123,7 +123,7 @@ faults: $(venv)/test.done ## Kill each module KILLS=200 times, run many at once,
 integration: $(venv)/test.done ## ansible-test integration: the modules on a throw-away host (TARGET=htpasswd for one)
 	tests/ansible-test integration $(TARGET)
 
-.PHONY: bench bench-modules bench-nginx bench-site bench-mark bench-backup bench-store
+.PHONY: bench bench-modules bench-nginx bench-site bench-mark bench-collect bench-backup bench-store
 bench: $(venv)/test.done ## Measure everything (an hour; the machine must be idle otherwise)
 	@status=0; for one in modules nginx site mark; do $(MAKE) --no-print-directory bench-$$one || status=1; done; exit $$status
 bench-modules: $(venv)/test.done ## Compare the modules with those of other collections (twenty minutes)
@@ -136,6 +136,8 @@ bench-store: $(venv)/test.done ## Compare pulls from an object store with a stat
 	$(bin)/python tests/bench/store.py $(ARGS)
 bench-mark: $(venv)/test.done ## Mark storages of 10,000, 100,000 and a million blobs (twenty minutes, 15 GB)
 	$(bin)/python tests/bench/mark.py $(ARGS)
+bench-collect: $(venv)/test.done ## Count what one collection costs on a storage like the soak's (three minutes; needs strace)
+	$(bin)/python tests/bench/collect.py $(ARGS)
 bench-backup: $(venv)/test.done ## Compare a backup with a plain restic of the same 20 GB (half an hour, 65 GB; ARGS='--megabytes 500')
 	$(bin)/python tests/bench/backup.py $(ARGS)
 

@@ -8,6 +8,8 @@ import base64
 import hashlib
 import http.client
 import json
+import multiprocessing
+import os
 import random
 import socket
 import ssl
@@ -74,14 +76,18 @@ class World:
         self.expected: dict[tuple[str, str], tuple[str, int]] = {}  # digest, and a number that changes with it
         self.version = 0
         self.counts: dict[str, int] = {}
+        self.by_segment: dict[str, dict[str, int]] = {}
         self.failures: list[str] = []
         self.pulls: dict[str, list[float]] = {}
+        self.pulls_apart: dict[str, list[float]] = {}  # of Puller, as its own process measures them
         self.segment = "without"
         self.stop = threading.Event()
 
     def count(self, what: str) -> None:
         with self.lock:
             self.counts[what] = self.counts.get(what, 0) + 1
+            now = self.by_segment.setdefault(self.segment, {})
+            now[what] = now.get(what, 0) + 1
 
     def fail(self, what: str) -> None:
         with self.lock:
@@ -235,8 +241,12 @@ class Client:
                 self.world.fail(f"pull of {repository}:{tag}: {refusal}")
             return
         if segment == self.world.segment:
-            self.world.pulls.setdefault(segment, []).append(time.monotonic() - began)
+            self.took(segment, time.monotonic() - began)
         self.world.count("images pulled")
+
+    def took(self, segment: str, seconds: float) -> None:
+        """Note how long a pull took."""
+        self.world.pulls.setdefault(segment, []).append(seconds)
 
     def pull(self, repository: str, reference: str, digest: str) -> None:
         """Pull an image with its children. Raises Refused where anything is missing or differs."""
@@ -269,3 +279,55 @@ class Client:
                 self.world.fail(f"{action.__name__}: {type(error).__name__}: {error}")
                 self.connection._open = None
             time.sleep(self.chance.uniform(0, 0.02))
+
+
+class Puller(Client):
+    """Pulls in a process of its own, which takes the time as well.
+
+    The other clients are threads of one process, of which one runs at a time. A pull among them also waits for their work, such as hashing and
+    encrypting what they push; and they push more while collections take away what they push again. To be made before any thread is started.
+    """
+
+    def __init__(self, world: World, place: t.Mapping[str, t.Any], number: int) -> None:
+        super().__init__(world, place, number)
+        self._pipe, theirs = multiprocessing.Pipe()
+        if os.fork() == 0:
+            self._pipe.close()
+            try:
+                _serve(Client(world, place, number), theirs)
+            finally:
+                os._exit(0)
+        theirs.close()
+        self._seconds = 0.0
+
+    def pull(self, repository: str, reference: str, digest: str) -> None:
+        self._pipe.send((repository, reference, digest))
+        refusal, failure, self._seconds, rewritten = self._pipe.recv()
+        for _time in range(rewritten):
+            self.world.count(REWRITTEN)
+        if failure:
+            raise OSError(failure)
+        if refusal:
+            raise Refused(refusal)
+
+    def took(self, segment: str, seconds: float) -> None:
+        super().took(segment, seconds)
+        self.world.pulls_apart.setdefault(segment, []).append(self._seconds)
+
+
+def _serve(client: Client, pipe: t.Any) -> None:
+    while True:
+        try:
+            image = pipe.recv()
+        except EOFError:
+            return
+        before, began = client.world.counts.get(REWRITTEN, 0), time.monotonic()
+        refusal = failure = ""
+        try:
+            client.pull(*image)
+        except Refused as problem:
+            refusal = str(problem)
+        except (OSError, http.client.HTTPException) as problem:
+            failure = f"{type(problem).__name__}: {problem}"
+            client.connection._open = None
+        pipe.send((refusal, failure, time.monotonic() - began, client.world.counts.get(REWRITTEN, 0) - before))

@@ -19,13 +19,14 @@ import threading
 import time
 import typing as t
 
-from load import REWRITTEN, Client, Refused, World
+from load import REWRITTEN, Client, Puller, Refused, World
 
 SEGMENT = 10  # seconds with collections, then as many without
 SETTINGS = "/run/holdfast-soak.json"
 SERVICE, UNIT = "registry-keeper-collect@registry.service", "holdfast-soak-collect.service"
 PRIORITY = "CPUSchedulingPolicy,CPUWeight,IOSchedulingClass,IOWeight"
 LOG, EMPTY_LINK = pathlib.Path("/var/log/docker-registry/error.log"), "invalid checksum digest format"
+COMPARED = ("images pushed", "layers uploaded", "images pulled")
 RIVAL = ["docker-registry", "garbage-collect", "--delete-untagged"]
 
 
@@ -43,8 +44,8 @@ def main() -> None:
     options = parser.parse_args()
     place = {**vars(options), "password": sys.stdin.readline().rstrip("\n")}
     world = World(options.seed)
+    puller = Puller(world, place, options.clients)
     clients = [Client(world, place, number) for number in range(options.clients)]
-    puller = Client(world, place, options.clients)
     threads = [threading.Thread(target=client.run, daemon=True) for client in clients] + [threading.Thread(target=puller.run_pulls, daemon=True)]
     for thread in threads:
         thread.start()
@@ -79,9 +80,16 @@ def main() -> None:
         "tags": len(world.expected),
         "refused": world.failures,
         "lost": lost,
-        **{f"pull p{percent} {segment} collections, ms": percentile(times, percent) for segment, times in world.pulls.items() for percent in (50, 99)},
+        # What is collected is pushed again: the load is not the same.
+        **{f"{what}, {segment} collections": counts.get(what, 0) for what in COMPARED for segment, counts in world.by_segment.items()},
+        **percentiles(world.pulls, "ms"),
+        **percentiles(world.pulls_apart, "ms in a process of its own"),
     }
     print(json.dumps(document, indent=1))
+
+
+def percentiles(pulls: t.Mapping[str, t.Sequence[float]], unit: str) -> dict[str, float]:
+    return {f"pull p{percent} {segment} collections, {unit}": percentile(times, percent) for segment, times in pulls.items() for percent in (50, 99)}
 
 
 def percentile(times: t.Sequence[float], percent: int) -> float:

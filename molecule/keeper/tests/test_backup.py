@@ -77,6 +77,11 @@ def test_nobody_else_reads_its_secrets(host: Host) -> None:
     assert password not in host.check_output(f"journalctl -u {UNIT} --no-pager; systemctl cat {UNIT}; cat {STORAGE}/keeper/status/backup.json")
 
 
+def test_the_timers_service_leaves_the_processor_to_the_registry(host: Host) -> None:
+    # The kernel's number of SCHED_IDLE, as a collection has it.
+    assert host.check_output(f"systemctl show --property=CPUSchedulingPolicy --value {UNIT}") == "5"
+
+
 def test_only_this_hosts_own_backups_are_forgotten(host: Host) -> None:
     for who in ("--host another --tag holdfast-registry", "--host server --tag by-hand"):
         host.check_output(f"echo x | {RESTIC} backup --quiet --stdin {who}")

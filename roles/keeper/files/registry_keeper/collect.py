@@ -123,7 +123,8 @@ class Collection:
         """Keep since when manifests are known to be without a tag, where the storage itself does not say."""
         known = marked.rules.untagged
         now = {name: {digest: known.get(name, {}).get(digest, self.now) for digest in digests} for name, digests in marked.lately.items()}
-        write_whole(os.path.join(self.settings.state, "untagged.json"), json.dumps(now) + "\n")
+        # Where it is lost, what has no tag only stays for another grace period.
+        write_whole(os.path.join(self.settings.state, "untagged.json"), json.dumps(now) + "\n", sync=False)
 
     def problems(self, marked: Mark) -> None:
         """Say what is damaged."""
@@ -231,6 +232,6 @@ def _dry_run(work: Collection) -> int:
     would = {"time": int(work.now), "manifests": manifests, "layers": layers, "blobs": len(marked.blobs), "bytes": size}
     report.add(would_take=would)
     with contextlib.suppress(OSError):  # for status only
-        write_whole(os.path.join(work.settings.state, "status", "would_take.json"), json.dumps(would) + "\n")
+        write_whole(os.path.join(work.settings.state, "status", "would_take.json"), json.dumps(would) + "\n", sync=False)
     report.say(f"would take: {manifests} manifests, {layers} layer links, {len(marked.blobs)} blobs, {human_bytes(size)}")
     return ATTENTION if work.attention else DONE

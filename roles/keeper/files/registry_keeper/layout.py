@@ -47,6 +47,10 @@ class Layout:
         self.blobs = os.path.join(self.root, "blobs")
         self.repositories = os.path.join(self.root, "repositories")
 
+    def relative(self, path: str) -> str:
+        """A path of this class, relative to the storage. It is asked for so often that os.path.relpath() took most of a sweep's time."""
+        return f"{ROOT}{path[len(self.root) :]}"
+
     def repository(self, name: str) -> str:
         return os.path.join(self.repositories, name)
 

@@ -61,8 +61,8 @@ EPILOG = f"""exit status:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The program's arguments, with those of each command."""
+def parser(arguments: t.Container[str]) -> argparse.ArgumentParser:
+    """The program's arguments, with those of each command that is among the given ones: the others need not be loaded."""
     whole = argparse.ArgumentParser(
         prog="registry-keeper", description="Keep the storage of a registry.", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -72,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, purpose, _kept) in COMMANDS.items():
         one = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
-        _module(module).add_arguments(one)
+        if name in arguments:
+            _module(module).add_arguments(one)
     return whole
 
 
@@ -122,7 +123,8 @@ def become_owner(storage: str, logs: t.Sequence[str]) -> None:
 
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(arguments).parse_args(arguments)
     module, _purpose, kept = COMMANDS[options.command]
     command = _module(module)
     whole_host = getattr(command, "WHOLE_HOST", False)

@@ -2,20 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Mark: what all tags of a storage need, and which blobs nothing needs and nothing links to.
 
-Repositories are surveyed in several processes. They send back digests as bytes, 32 for each: a set of a million takes 130 MB.
+Repositories are surveyed in this process for a second, which is enough for most storages, and the rest in several. Those send back
+digests as bytes, 32 for each: a set of a million takes 130 MB.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
+import math
 import os
+import time
 import typing as t
 
 from registry_keeper import lock
 from registry_keeper.layout import ALGORITHMS, Layout, digest_of, thing_of
 from registry_keeper.quarantine import Run
-from registry_keeper.survey import Quarantined, Rules, Survey, survey
+from registry_keeper.survey import Cache, Quarantined, Rules, Survey, survey
+
+ALONE = 1.0  # seconds until other processes help
+Place = tuple[str, str]  # of a link: "layers" or "revisions", and the repository
 
 
 @dataclasses.dataclass
@@ -69,13 +74,14 @@ class Mark:
     """What a storage needs. Digests are in their compact form."""
 
     rules: Rules
+    read: Cache = dataclasses.field(default_factory=Cache)  # what manifests refer to, as far as this process has read them
     needed: set[bytes] = dataclasses.field(default_factory=set)
     linked: set[bytes] = dataclasses.field(default_factory=set)
     elsewhere: set[bytes] = dataclasses.field(default_factory=set)
     surveys: dict[str, Survey] = dataclasses.field(default_factory=dict)  # of repositories with candidates or problems, without what is needed
     changed: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     lately: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    unlinked: dict[bytes, list[str]] = dataclasses.field(default_factory=dict)  # repositories that have a directory for it, but no link
+    unlinked: dict[bytes, list[Place]] = dataclasses.field(default_factory=dict)  # where there is a directory for its link, but no link
     blobs: dict[bytes, Candidate] = dataclasses.field(default_factory=dict)
     missing: set[bytes] = dataclasses.field(default_factory=set)  # needed, and there is not even a directory
     kept_manifests: int = 0
@@ -89,28 +95,36 @@ class Mark:
         self.linked |= one.linked
         self.elsewhere |= one.elsewhere
         self.changed[one.repository] = one.changed
-        for key in one.unlinked:
-            self.unlinked.setdefault(key, []).append(one.repository)
+        self.add_unlinked(one)
         self.kept_manifests += one.kept
         self.tags += one.tagged
         self.dangling += one.dangling
         if one.lately:
             self.lately[one.repository] = [digest_of(key) for key in one.lately]
         if one.revisions or one.layers or one.tags or one.unreadable or one.broken or one.wanted or one.wanted_revisions:
-            one.needed, one.linked, one.unlinked, one.elsewhere = set(), set(), set(), set()
+            one.needed, one.linked, one.unlinked, one.unlinked_revisions, one.elsewhere = set(), set(), set(), set(), set()
             self.surveys[one.repository] = one
+
+    def add_unlinked(self, one: Survey) -> None:
+        """Add where a repository may get links without a new directory. It may have been looked at before."""
+        for kind, keys in (("layers", one.unlinked), ("revisions", one.unlinked_revisions)):
+            place = (kind, one.repository)
+            for key in keys:
+                known = self.unlinked.setdefault(key, [])
+                if place not in known:
+                    known.append(place)
 
 
 _context: tuple[Layout, Rules, Index] | None = None
 
 
-def _survey_one(name: str) -> tuple[bytes, bytes, bytes, Survey]:
+def _survey_one(name: str) -> tuple[bytes, bytes, bytes, bytes, Survey]:
     if _context is None:
         raise RuntimeError("not prepared")
     tree, rules, index = _context
     one = survey(tree, name, rules, index.quarantined(name))
-    packed = _pack(one.needed), _pack(one.linked), _pack(one.unlinked)
-    one.needed, one.linked, one.unlinked = set(), set(), set()
+    packed = _pack(one.needed), _pack(one.linked), _pack(one.unlinked), _pack(one.unlinked_revisions)
+    one.needed, one.linked, one.unlinked, one.unlinked_revisions = set(), set(), set(), set()
     return (*packed, one)
 
 
@@ -134,22 +148,34 @@ def mark(tree: Layout, rules: Rules, index: Index, progress: t.Callable[[str], N
     result = Mark(rules)
     names = list(tree.walk_repositories())
     processes = min(processes or len(os.sched_getaffinity(0)), len(names), 8)
+    alone_until = time.monotonic() + (ALONE if processes > 1 else math.inf)
+    number = 0
+    while number < len(names) and time.monotonic() < alone_until:
+        result.add(survey(tree, names[number], rules, index.quarantined(names[number]), result.read))
+        number += 1
+        progress(f"looked at {number} of {len(names)} repositories")
     _context = (tree, rules, index)
     try:
-        if processes < 2:
-            for number, name in enumerate(names):
-                result.add(survey(tree, name, rules, index.quarantined(name)))
-                progress(f"looked at {number + 1} of {len(names)} repositories")
-        else:
-            with multiprocessing.get_context("fork").Pool(processes, initializer=lock.leave_to_parent) as pool:
-                for number, (needed, linked, unlinked, one) in enumerate(pool.imap_unordered(_survey_one, names, chunksize=4)):
-                    one.needed, one.linked, one.unlinked = _unpack(needed), _unpack(linked), _unpack(unlinked)
-                    result.add(one)
-                    progress(f"looked at {number + 1} of {len(names)} repositories")
+        for one in _by_others(names[number:], processes):
+            result.add(one)
+            number += 1
+            progress(f"looked at {number} of {len(names)} repositories")
     finally:
         _context = None
     _look_at_blobs(tree, result, progress)
     return result
+
+
+def _by_others(names: list[str], processes: int) -> t.Iterator[Survey]:
+    """Surveys by several processes, as they come."""
+    if not names:
+        return
+    import multiprocessing  # takes as long as a small storage
+
+    with multiprocessing.get_context("fork").Pool(processes, initializer=lock.leave_to_parent) as pool:
+        for needed, linked, unlinked, revisions, one in pool.imap_unordered(_survey_one, names, chunksize=4):
+            one.needed, one.linked, one.unlinked, one.unlinked_revisions = _unpack(needed), _unpack(linked), _unpack(unlinked), _unpack(revisions)
+            yield one
 
 
 def _look_at_blobs(tree: Layout, result: Mark, progress: t.Callable[[str], None]) -> None:

@@ -68,7 +68,10 @@ def purge(tree: Layout, runs: t.Sequence[Run], rescue: Rescue, cache: RedisCache
                     rescue.blobs_back += 1
                     continue
                 blobs, size = blobs + 1, size + status.st_size
-            os.unlink(run.place(relative))
+            place = run.place(relative)
+            os.unlink(place)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(place))  # or it would be read again and again
             _remove_empty(tree, run, relative)
             report.progress(f"removed {purged.blobs + blobs} blobs")
         shutil.rmtree(run.path)
@@ -93,8 +96,8 @@ def _remove_empty(tree: Layout, run: Run, relative: str) -> None:
 def _parents_first(run: Run) -> t.Iterator[tuple[str, os.stat_result]]:
     """Tags, manifests, layers, and then blobs: whatever a purge leaves that is killed has what it needs, should it come back."""
     repositories = f"{ROOT}/repositories"
-    for part in ("/_manifests/tags/", "/_manifests/revisions/", ""):
-        for relative, status in run.walk(repositories):
+    for part, without in (("/_manifests/tags/", ("_layers", "_uploads")), ("/_manifests/revisions/", ("_layers", "_uploads")), ("", ())):
+        for relative, status in run.walk(repositories, without):
             if part in relative:
                 yield relative, status
     yield from run.walk()

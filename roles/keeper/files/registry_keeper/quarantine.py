@@ -33,7 +33,6 @@ class Run:
         self.path = os.path.join(state, "runs", name)
         self.tree = os.path.join(self.path, "tree")
         self.info: Info = {}
-        self._made: set[str] = set()
 
     @classmethod
     def begin(cls, storage: str, state: str, command: str) -> Run:
@@ -77,17 +76,20 @@ class Run:
 
     def place(self, relative: str) -> str:
         """Where something is while it is taken."""
-        return os.path.join(self.tree, relative)
+        return f"{self.tree}/{relative}"
 
     def take(self, relative: str) -> bool:
         """Move something out of the registry's tree; False where it is not there (any more). Raises OSError."""
         target = self.place(relative)
         parent = os.path.dirname(target)
-        if parent not in self._made:
-            os.makedirs(parent, mode=0o750, exist_ok=True)
-            self._made.add(parent)
         try:
-            os.rename(os.path.join(self.storage, relative), target)
+            os.mkdir(parent, 0o750)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            os.makedirs(parent, mode=0o750, exist_ok=True)
+        try:
+            os.rename(f"{self.storage}/{relative}", target)
         except FileNotFoundError:
             return False
         return True
@@ -97,7 +99,9 @@ class Run:
 
         touch makes it as young as if it had just been pushed, so that the next collection leaves it for the grace period.
         """
-        source, target = self.place(relative), os.path.join(self.storage, relative)
+        source, target = self.place(relative), f"{self.storage}/{relative}"
+        if os.path.isfile(target):
+            return False
         try:
             if touch:
                 os.utime(source)
@@ -126,18 +130,20 @@ class Run:
             raise
         return True
 
-    def walk(self, below: str = "") -> t.Iterator[tuple[str, os.stat_result]]:
-        """Every file that is taken: its path relative to the storage, and its status."""
+    def walk(self, below: str = "", without: t.Container[str] = ()) -> t.Iterator[tuple[str, os.stat_result]]:
+        """Every file that is taken: its path relative to the storage, and its status. Directories with one of these names are passed over."""
         pending = [os.path.join(self.tree, below) if below else self.tree]
+        begin = len(self.tree) + 1
         while pending:
             directory = pending.pop()
             try:
                 with os.scandir(directory) as entries:
                     for entry in entries:
                         if entry.is_dir(follow_symlinks=False):
-                            pending.append(entry.path)
+                            if entry.name not in without:
+                                pending.append(entry.path)
                         else:
-                            yield os.path.relpath(entry.path, self.tree), entry.stat(follow_symlinks=False)
+                            yield entry.path[begin:], entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
 

@@ -91,7 +91,7 @@ class Report:
         if state is not None:
             # What was done is done, also if there is no room to say so.
             with contextlib.suppress(OSError):
-                write_whole(os.path.join(state, "status", f"{command}.json"), json.dumps(document, sort_keys=True) + "\n")
+                write_whole(os.path.join(state, "status", f"{command}.json"), json.dumps(document, sort_keys=True) + "\n", sync=False)
         return document
 
     def _clear(self) -> None:
@@ -100,21 +100,26 @@ class Report:
             self._pending = False
 
 
-def write_whole(path: str, content: str, mode: int = 0o640) -> None:
-    """Write a file that is whole at every instant, and on the disk when this returns. Raises OSError."""
+def write_whole(path: str, content: str, mode: int = 0o640, sync: bool = True) -> None:
+    """Write a file that is whole at every instant, and on the disk when this returns. Raises OSError.
+
+    Without sync, a power cut may leave an old file or an empty one: for what can be done without. A sync makes all writers of the file system wait.
+    """
     os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
     temporary = f"{path}.new.{os.getpid()}"
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_directory(os.path.dirname(path))
+    if sync:
+        sync_directory(os.path.dirname(path))
 
 
 def sync_directory(path: str) -> None:

@@ -19,6 +19,7 @@ class Rescue:
     def __init__(self, tree: Layout, index: Index, mark: Mark) -> None:
         self.tree, self.index, self.mark = tree, index, mark
         self.protected: set[bytes] = set(mark.rules.protected)
+        self.read: Cache = mark.read
         self.back = 0
         self.blobs_back = 0
 
@@ -30,6 +31,8 @@ class Rescue:
     def all(self) -> None:
         """Bring back what a mark has found to be needed, whichever run has it."""
         names = {name for name, one in self.mark.surveys.items() if one.wanted or one.wanted_revisions}
+        # A subject that was pushed again brings back what it is signed with.
+        names.update(name for name, tags in self.index.tags.items() if any(self._subject_is_among(tag, self.mark.needed) for tag in tags))
         for (kind, name, key), _moment in list(self.index.newest.items()):
             # The registry had this link open when it was moved away, and wrote into it: it is a new one.
             if self.link(kind, name, key):
@@ -43,14 +46,13 @@ class Rescue:
         """Whether somebody needs, links to or has asked for a blob."""
         return key in self.mark.needed or key in self.mark.linked or key in self.protected
 
-    def repository(self, name: str, cache: Cache | None = None) -> Survey:
+    def repository(self, name: str) -> Survey:
         """Look at a repository, until nothing that it needs is in the quarantine. Returns what it needs now."""
-        cache = {} if cache is None else cache
         while True:
-            one = survey(self.tree, name, self.rules, self.index.quarantined(name), cache)
+            one = survey(self.tree, name, self.rules, self.index.quarantined(name), self.read)
             back = [self.link("revisions", name, key) for key in one.wanted_revisions]
             back += [self.link("layers", name, key) for key in one.wanted]
-            back += [self.tag(name, tag) for tag in list(self.index.tags.get(name, {})) if self._subject_is_kept(tag, one)]
+            back += [self.tag(name, tag) for tag in list(self.index.tags.get(name, {})) if self._subject_is_among(tag, one.needed)]
             self.mark.needed |= one.needed
             self.mark.linked |= one.linked
             for key in one.needed:
@@ -59,9 +61,10 @@ class Rescue:
             if not any(back):
                 return one
 
-    def _subject_is_kept(self, tag: str, one: Survey) -> bool:
+    @staticmethod
+    def _subject_is_among(tag: str, needed: t.AbstractSet[bytes]) -> bool:
         match = FALLBACK.fullmatch(tag)
-        return match is not None and bytes.fromhex(match.group(2)) in one.needed
+        return match is not None and bytes.fromhex(match.group(2)) in needed
 
     def link(self, kind: str, name: str, key: bytes) -> bool:
         """Bring back a link: kind is "layers" or "revisions". False where it is not in the quarantine, or one is in its place."""
@@ -127,12 +130,12 @@ def put_back_tag(run: Run, directory: str) -> bool:
 def link_path(tree: Layout, kind: str, name: str, key: bytes) -> str:
     """Where a link is, relative to the storage."""
     directory = tree.layer(name, digest_of(key)) if kind == "layers" else tree.revision(name, digest_of(key))
-    return os.path.relpath(directory, tree.storage) + "/link"
+    return tree.relative(directory) + "/link"
 
 
 def blob_path(tree: Layout, key: bytes) -> str:
     """Where a blob's content is, relative to the storage."""
-    return os.path.relpath(tree.data(digest_of(key)), tree.storage)
+    return tree.relative(tree.data(digest_of(key)))
 
 
 def take(run: Run, index: Index, tree: Layout, kind: str, name: str, key: bytes) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
+import math
 import typing as t
 import zlib
 
@@ -128,7 +129,7 @@ class Marking:
     def look(self, listing: Listing, name: str, protected: t.AbstractSet[bytes] | None = None) -> Survey:
         """What a repository needs; candidates are only those that have not been needed for long enough. Raises StoreError."""
         rules = self.rules if protected is None else dataclasses.replace(self.rules, protected=protected)
-        cache = self._read.get(name, {})
+        cache = self._read.get(name) or Cache(math.inf)
         one = survey(TREE, name, rules, self.taken.quarantined(name), cache, listing)
         if one.revisions or one.layers or one.tags:
             self._read[name] = cache

@@ -23,6 +23,7 @@ from registry_keeper import manifest
 from registry_keeper.layout import Layout, digest_of, is_digest, key_of
 from registry_keeper.reading import Files, Reader, Written
 
+REMEMBERED = 20_000  # manifests
 FALLBACK = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64,128})(\.sig|\.att|\.sbom)?")
 
 
@@ -59,8 +60,9 @@ class Survey:
     revisions: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
     layers: dict[bytes, int] = dataclasses.field(default_factory=dict)  # candidates
     tags: dict[str, int] = dataclasses.field(default_factory=dict)  # candidates: fallback tags
-    unlinked: set[bytes] = dataclasses.field(default_factory=set)  # a directory without a link, of a layer or manifest
-    wanted: set[bytes] = dataclasses.field(default_factory=set)  # needed, and in the quarantine: layers
+    unlinked: set[bytes] = dataclasses.field(default_factory=set)  # layers that have a directory without a link
+    unlinked_revisions: set[bytes] = dataclasses.field(default_factory=set)  # manifests that have a directory without a link
+    wanted: set[bytes] = dataclasses.field(default_factory=set)  # needed, and only in the quarantine: layers
     wanted_revisions: set[bytes] = dataclasses.field(default_factory=set)  # needed, and in the quarantine: manifests
     unreadable: list[str] = dataclasses.field(default_factory=list)
     broken: list[str] = dataclasses.field(default_factory=list)  # paths of links that are empty or something else
@@ -71,7 +73,23 @@ class Survey:
     changed: tuple[int, ...] = ()  # changes when the repository gets a directory that it did not have
 
 
-Cache = dict[bytes, manifest.References]
+class Cache(dict[bytes, manifest.References]):
+    """What manifests refer to, by their digest, for one run. Its content never changes, so neither does what it refers to.
+
+    A manifest that cannot be read is not remembered, and is read again each time. Whether its link and its tags are there is never
+    remembered: each survey looks. It takes about 1 kB for each manifest. Once it is full it begins anew, so that it has those of the repository at hand.
+    """
+
+    def __init__(self, most: float = REMEMBERED) -> None:
+        super().__init__()
+        self._most = most
+
+    def remember(self, key: bytes, references: manifest.References) -> None:
+        """Keep this."""
+        if len(self) >= self._most:
+            self.clear()
+        if self._most > 0:
+            self[key] = references
 
 
 class _Repository:
@@ -80,6 +98,7 @@ class _Repository:
     def __init__(self, tree: Layout, name: str, rules: Rules, quarantined: Quarantined, cache: Cache, reader: Reader) -> None:
         self.tree, self.name, self.rules, self.quarantined, self.cache, self.reader = tree, name, rules, quarantined, cache, reader
         self.survey = Survey(name)
+        self.read: dict[bytes, manifest.References] = {}  # in this survey
         self.present: dict[bytes, int] = {}  # manifests with a link, and its time (ns)
         self.deleted: dict[bytes, float] = {}  # manifests without a link, and when it went
         self.kept: set[bytes] = set()
@@ -94,7 +113,7 @@ class _Repository:
         for key, path, status in self.reader.links(f"{base}/_manifests/revisions"):
             if status is None:
                 self.deleted[key] = self.reader.modified(os.path.dirname(path))
-                survey.unlinked.add(key)
+                survey.unlinked_revisions.add(key)
             else:
                 self.present[key] = status.moment
                 self._check(path, status, key)
@@ -135,8 +154,19 @@ class _Repository:
             key = key_of(digest)
             found.append((tag, key, since or 0.0))
             if self.rules.young(since or 0.0):
-                found.extend(("", former, 0.0) for former, _path, status in self.reader.links(f"{directory}/index") if status is not None and former != key)
+                found.extend(("", former, 0.0) for former in self._named_lately(f"{directory}/index") if former != key)
         return found
+
+    def _named_lately(self, history: str) -> list[bytes]:
+        """What a tag has named within the grace period.
+
+        The registry writes an entry of the history each time that it sets the tag to it. So these are the young entries, and the newest of
+        the others, which the tag named when the period began. Entries of the same time all count. Should the host's clock have been set back, the
+        wrong one of the old entries may be chosen: then a pull of what the tag named at that time is not waited for.
+        """
+        moments = {key: status.moment for key, _path, status in self.reader.links(history) if status is not None}
+        before = max((moment for moment in moments.values() if not self.rules.young(moment / 1e9)), default=0)
+        return [key for key, moment in moments.items() if moment >= before]
 
     def _keep_tagged(self, tags: list[tuple[str, bytes, float]]) -> None:
         self.fallback: dict[str, tuple[bytes, bytes, float]] = {}
@@ -215,13 +245,14 @@ class _Repository:
 
     def _references(self, key: bytes) -> manifest.References | None:
         """What a manifest refers to; None where it cannot be read."""
-        known = self.cache.get(key)
+        known = self.read.get(key) or self.cache.get(key)
         if known is not None:
             return known
         path = self.tree.data(digest_of(key))
         for root in ("", *(os.path.join(tree, os.path.relpath(path, self.tree.storage)) for tree in self.quarantined.trees)):
             try:
-                known = self.cache[key] = manifest.parse(self.reader.content(root or path))
+                known = self.read[key] = manifest.parse(self.reader.content(root or path))
+                self.cache.remember(key, known)
                 return known
             except (FileNotFoundError, manifest.NotAManifest):
                 continue
@@ -234,6 +265,7 @@ class _Repository:
             if status is None:
                 survey.unlinked.add(key)
                 continue
+            survey.wanted.discard(key)  # pushed again: what is in the quarantine is a second one
             self._check(path, status, key)
             if key in survey.needed:
                 continue
@@ -257,5 +289,5 @@ class _Repository:
 
 
 def survey(tree: Layout, name: str, rules: Rules, quarantined: Quarantined | None = None, cache: Cache | None = None, reader: Reader | None = None) -> Survey:
-    """Look at one repository. cache has the references of manifests that have been read, which never change. Raises OSError."""
-    return _Repository(tree, name, rules, quarantined or Quarantined(), {} if cache is None else cache, reader or Files()).run()
+    """Look at one repository. cache has what manifests refer to that have been read before, and gets what is read now. Raises OSError."""
+    return _Repository(tree, name, rules, quarantined or Quarantined(), Cache(0) if cache is None else cache, reader or Files()).run()

@@ -26,6 +26,21 @@ A push consists of steps, and each may meet each step of the sweep. Q is the qua
 | MkdirAll, then open of a link, tag or blob  | link, tag or blob taken    | only files are taken; their directories stay until the purge          |
 | any of these                                | killed                     | all that is in Q is in no other place: the next run tells Redis,      |
 |                                             |                            | marks, and brings back what is needed                                 |
+
+What is remembered, and what is looked at each time:
+
+- What a manifest refers to is read once in a run (survey.Cache). Its name is the hash of its content, so it can never refer to something else. Only
+  what could be read as a whole is remembered: 2.8 writes content in place, and the half of a JSON object is none. All else decides anew with each look:
+  which manifests have a link, which tags there are and what they name, which layers have a link. Should a manifest's content be lost or damaged
+  after it was read, what it needs is still known, and stays.
+- Whether a manifest was pushed again is asked between batches of links only every LOOK_AT_TAKEN seconds. Until then more layers go that it may need. They
+  are in Q, Redis does not know, and the look at the end of the repository brings them back, as does the one after settling.
+- Whether a link that was taken has been written since is asked right after it was taken, after its batch, with each poll for OFTEN seconds, then every
+  SELDOM seconds until requests must have ended, then at the end for all; and of what is in Q by the next run.
+- For a blob, links are looked at where a repository has or had a directory of that kind (layers, revisions) for it. A link anywhere else needs a new
+  directory, which changes the time of the directory above: look() surveys such repositories.
+- A blob's links are looked at right before it goes, right after, and after its batch. Redis forgets it before all that, also if it then stays: a
+  missing key costs a look at the disk.
 """
 
 from __future__ import annotations
@@ -36,18 +51,21 @@ import typing as t
 
 from registry_keeper.access_log import AccessLog
 from registry_keeper.layout import Layout, digest_of, subdirectories
-from registry_keeper.mark import Index, Mark
+from registry_keeper.mark import Index, Mark, Place
 from registry_keeper.quarantine import Run
 from registry_keeper.reading import changed
 from registry_keeper.redis_cache import RedisCache
 from registry_keeper.report import Report
 from registry_keeper.rescue import Rescue, blob_path, link_path, take
-from registry_keeper.survey import Cache, Survey
+from registry_keeper.survey import Survey
 
 LINKS_AT_ONCE = 50
 BLOBS_AT_ONCE = 32
 LOOK_EVERY = 1.0  # seconds between looks at all repositories while blobs go
 POLL = 0.02
+LOOK_AT_TAKEN = 0.1  # seconds between looks whether manifests were pushed again, while links of their repository go
+OFTEN = 0.2  # seconds for which links that have just been taken are looked at with each poll
+SELDOM = 0.1  # seconds between looks at them afterwards
 Link = tuple[str, str, bytes]  # kind, repository, digest
 
 
@@ -62,7 +80,7 @@ class Sweep:
         index.trees = (run.tree, *index.trees)
         self.log, self.cache, self.settle, self.report = log, cache, settle, report
         self.links: dict[Link, int] = {}  # taken, with the time (ns) they had
-        self.holders: dict[bytes, list[str]] = {}  # repositories that had a link until now
+        self.holders: dict[bytes, list[Place]] = {}  # where there was a link until now, so that one can come without a new directory
         self.blobs: dict[bytes, int] = {}  # taken, with their size
         self.tags = 0
         self.uploads: list[tuple[str, str]] = []  # open ones: repository, path of the data
@@ -78,7 +96,7 @@ class Sweep:
             self.report.progress(f"swept {number + 1} of {len(names)} repositories, {len(self.links)} links")
         if not self.links and not self.tags:
             return
-        self._wait()
+        self._wait(list(self.links)[-2000:])
         self._look_at(names)
         if self.cache is not None:
             # Only now: until here, a push that found a layer just before goes through, and the look finds its manifest.
@@ -88,31 +106,39 @@ class Sweep:
     def _sweep_repository(self, name: str) -> None:
         """Look at a repository again, and take at once what it does not need now. A manifest goes before its layers."""
         self._listen()
-        read: Cache = {}  # manifests do not change
-        one = self.rescue.repository(name, read)
+        one = self.rescue.repository(name)
         for tag in one.tags:
-            if self.run.take(os.path.relpath(self.tree.tag(name, tag), self.tree.storage) + "/current/link"):
+            if self.run.take(self.tree.relative(self.tree.tag(name, tag)) + "/current/link"):
                 self.index.tags.setdefault(name, {})[tag] = self.run
                 self.tags += 1
         links: list[tuple[Link, int]] = [(("revisions", name, key), moment) for key, moment in one.revisions.items()]
         links += [(("layers", name, key), moment) for key, moment in one.layers.items()]
+        looked = took = 0.0
         for begin in range(0, len(links), LINKS_AT_ONCE):
             if begin:
                 self._listen()
-                if self._pushed_to(name, one):
-                    self.rescue.repository(name, read)
+                now = time.monotonic()
+                # It looks at each manifest that was taken, which must not become most of the work.
+                if now > looked + max(LOOK_AT_TAKEN, 4 * took):
+                    if self._pushed_to(name, one):
+                        self.rescue.repository(name)
+                    looked = time.monotonic()
+                    took = looked - now
             for link, moment in links[begin : begin + LINKS_AT_ONCE]:
-                if link[2] not in self.rescue.protected and self._modified(link) == moment and take(self.run, self.index, self.tree, *link):
+                now_written = self._modified(link)
+                if link[2] in self.rescue.protected or now_written not in (moment, None):
+                    continue
+                self.holders.setdefault(link[2], []).append(link[:2])
+                if now_written is not None and take(self.run, self.index, self.tree, *link):
                     self.links[link] = moment
-                    self.holders.setdefault(link[2], []).append(name)
                     self._rewritten([link])
             self._listen()
             self._rewritten(link for link, _moment in links[begin : begin + LINKS_AT_ONCE])
-        self.rescue.repository(name, read)
+        self.rescue.repository(name)
 
     def _modified(self, link: Link) -> int | None:
         try:
-            return os.stat(os.path.join(self.tree.storage, link_path(self.tree, *link))).st_mtime_ns
+            return os.stat(f"{self.tree.storage}/{link_path(self.tree, *link)}").st_mtime_ns
         except FileNotFoundError:
             return None
 
@@ -150,14 +176,20 @@ class Sweep:
         if self.log is not None:
             self.rescue.asked_for(self.log.follow())
 
-    def _wait(self) -> None:
-        """Let requests end that had begun before, and bring back at once what they found."""
-        end = time.monotonic() + self.settle
-        recent = list(self.links)[-2000:]
-        while time.monotonic() < end:
+    def _wait(self, recent: t.Sequence[Link] = ()) -> None:
+        """Let requests end that had begun before, and bring back at once what they found.
+
+        A registry that has one of the recent links open writes it in the next microseconds, unless its host is busy. So they are looked at often
+        at first.
+        """
+        begin = now = looked = time.monotonic()
+        while now < begin + self.settle:
             self._listen()
-            self._rewritten(recent)
+            if now < begin + OFTEN or now >= looked + SELDOM:
+                self._rewritten(recent)
+                looked = now
             time.sleep(POLL)
+            now = time.monotonic()
 
     # --- blobs
 
@@ -174,6 +206,7 @@ class Sweep:
             return
         self.look()
         self._wait()
+        self._rewritten(list(self.links))
         if self.cache is not None:
             self.cache.forget_blobs(digest_of(key) for key in self.blobs)
         self.look(everything=True)
@@ -181,7 +214,7 @@ class Sweep:
     def _take_blobs(self, keys: list[bytes]) -> None:
         self._listen()
         uploading = self._sizes_of_uploads()
-        keys = [key for key in keys if not self._is_wanted(key) and self.mark.blobs[key].size not in uploading]
+        keys = [key for key in keys if not self.rescue.is_needed(key) and self.mark.blobs[key].size not in uploading]
         if self.cache is not None:
             self.cache.forget_blobs(map(digest_of, keys))
         for key in keys:
@@ -193,24 +226,25 @@ class Sweep:
                     self.rescue.blob(key)
         # Uploads first, then links: the registry writes the link, and then removes the upload.
         uploading = self._sizes_of_uploads()
+        uploading_to = {(kind, name) for name, _path in self.uploads for kind in ("revisions", "layers")}
         self._listen()
         for key in keys:
-            if self.mark.blobs[key].size in uploading or self._is_wanted(key) or self._is_linked(key, {name for name, _path in self.uploads}):
+            if self.mark.blobs[key].size in uploading or self._is_wanted(key) or self._is_linked(key, uploading_to):
                 self.rescue.blob(key)
         if self.cache is not None:
             self.cache.forget_blobs(map(digest_of, keys))
 
     def _is_wanted(self, key: bytes) -> bool:
-        return self.rescue.is_needed(key) or self._is_linked(key, (*self.mark.unlinked.get(key, ()), *self.holders.get(key, ())))
+        return self.rescue.is_needed(key) or self._is_linked(key, {*self.mark.unlinked.get(key, ()), *self.holders.get(key, ())})
 
-    def _is_linked(self, key: bytes, names: t.Iterable[str]) -> bool:
-        """Whether one of these repositories has a link to it again. A manifest that is there again needs its layers."""
+    def _is_linked(self, key: bytes, places: t.Iterable[Place]) -> bool:
+        """Whether there is a link to it again. A manifest that is there again needs its layers."""
         found = False
-        for name in names:
-            if os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, "revisions", name, key))):
-                self.rescue.repository(name)
+        for kind, name in places:
+            if (kind == "revisions" or not found) and os.path.exists(f"{self.tree.storage}/{link_path(self.tree, kind, name, key)}"):
                 found = True
-            found = found or os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, "layers", name, key)))
+                if kind == "revisions":
+                    self.rescue.repository(name)
         return found
 
     def _sizes_of_uploads(self) -> set[int]:
@@ -234,8 +268,7 @@ class Sweep:
                 one = self.rescue.repository(name)
                 self.mark.linked.update(one.layers, one.revisions)
                 self.mark.changed[name] = one.changed
-                for key in one.unlinked:
-                    self.mark.unlinked.setdefault(key, []).append(name)
+                self.mark.add_unlinked(one)
         recent = list(self.blobs) if everything else list(self.blobs)[-20000:]
         for key in recent:
             if key in self.index.blobs and self._is_wanted(key):

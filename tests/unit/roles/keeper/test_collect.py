@@ -370,14 +370,16 @@ def test_what_was_taken_goes_back_where_the_cache_fails_on_the_way(keeper, monke
     assert limit[0] > 3
 
 
-@pytest.mark.parametrize("number", range(0, 60, 4))
+@pytest.mark.parametrize("number", range(0, 30, 2))
 def test_a_full_disk_loses_nothing_and_the_next_run_does_the_work(keeper, monkeypatch, number):
     gone = old(keeper)
     before, left, mkdir = keeper.storage.files(), [number], os.mkdir
 
     def full(path, *arguments, **more):
-        left[0] -= 1
-        if left[0] < 0:
+        # A directory that is there needs no space. And what was done is done, also if it cannot be noted for `status`.
+        counted = not os.path.isdir(path) and not str(path).endswith("/status")
+        left[0] -= counted
+        if counted and left[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         mkdir(path, *arguments, **more)
 

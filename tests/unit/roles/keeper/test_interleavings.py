@@ -178,6 +178,18 @@ def test_a_layer_that_was_mounted_stays(keeper, disturb, moment, text, repositor
 
 
 @when
+def test_a_layer_whose_link_a_client_deleted_during_the_sweep_and_wrote_again_keeps_its_content(keeper, disturb, moment):
+    """The link comes back into a directory that is there, so nothing above it changes; and the keeper has not taken it either."""
+    storage = keeper.storage
+    layer, other = storage.layer("a", b"a layer"), old(keeper)
+    link = pathlib.Path(storage.tree.layer("a", layer), "link")
+    deleted = disturb("before", link_of(other, "_manifests/revisions"), lambda _relative: link.unlink())
+    written = disturb(moment, data_of(layer), lambda _relative: link.write_text(layer))
+    assert keeper("collect") == DONE and deleted and written
+    assert link.exists() and storage.content(layer) == b"a layer"
+
+
+@when
 def test_a_signature_stays_where_its_subject_is_pushed_again(keeper, disturb, moment):
     storage = keeper.storage
     subject = old(keeper)

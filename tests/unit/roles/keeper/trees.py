@@ -124,4 +124,4 @@ class Storage:
             file.write(content)
 
 
-__all__ = ["PROGRAM", "Storage", "digest_of"]
+__all__ = ["PROGRAM", "Storage", "digest_of", "read_link"]
