@@ -119,8 +119,8 @@ def test_hosts_are_restarted_one_by_one_and_no_push_or_pull_fails(docker: Docker
     push_and_pull += f"&& docker rmi -f {image} {ENDPOINT}/team/rolled:$n >/dev/null || echo failed $n; done >/run/rolling 2>&1; echo $n >>/run/rolling"
     client.check_output("rm -f /run/rolled /run/rolling /run/asked")
     # A request that is cut off by a move is made once more, as clients do.
-    curl = f"curl -s -m 5 --retry 1 --retry-all-errors --cacert {CA} -o /dev/null -w '%{{http_code}} '"
-    ask = f"{curl} --resolve {NAME}:{PORT}:{virtual_address()} https://{ENDPOINT}/_ping"
+    once_more = f"curl -s -m 5 --retry 1 --retry-all-errors --cacert {CA} -o /dev/null -w '%{{http_code}} '"
+    ask = f"{once_more} --resolve {NAME}:{PORT}:{virtual_address()} https://{ENDPOINT}/_ping"
     client.check_output(f"systemd-run --unit=asking --collect sh -c {shlex.quote(f'while [ ! -e /run/rolled ]; do {ask}; sleep 0.1; done >/run/asked')}")
     client.check_output(f"systemd-run --unit=rolling --collect sh -c {shlex.quote(push_and_pull)}")
     with load() as happened:

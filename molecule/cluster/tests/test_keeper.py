@@ -75,7 +75,7 @@ def test_each_host_has_the_timers_and_the_same_settings(both: tuple[Host, Host])
 def test_they_collect_in_turn_under_load_and_what_one_has_taken_the_other_brings_back(both: tuple[Host, Host], docker: Docker, client: Host) -> None:
     image, gone = push_twice(docker, "keep/app")
     with load() as happened, concurrent.futures.ThreadPoolExecutor() as pool:
-        for turn in range(8):
+        for turn in range(4):
             time.sleep(GRACE / 2)
             collected(both[turn % 2])
         at_once = sorted(done.rc for done in pool.map(lambda host: keeper(host, "collect"), both))
