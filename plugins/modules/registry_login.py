@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registry credentials in the Docker or podman configuration of local users."""
+"""Manage registry credentials in the Docker or podman configuration of local users."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_the_keeper_accepts_the_commands(page, capsys):
         words = words_of(re.sub(r"\.\.\.$", "x", command))
         if words[:1] == ["registry-keeper"] and len(words) > 1 and "COMMAND" not in command and "..." not in words:
             try:
-                parser().parse_args(words[1:])
+                parser(words).parse_args(words[1:])
             except SystemExit:
                 refused.append(f"{command}: {capsys.readouterr().err}")
     assert refused == []

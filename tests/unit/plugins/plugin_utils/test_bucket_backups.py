@@ -29,10 +29,10 @@ COMMANDS = [
 INSTANCES = [{"name": "registry", "storage": {"s3": STORE}}, {"name": "plain"}]
 
 
-def resolve(bucket=None, instances=INSTANCES, **changed):
+def resolve(bucket=None, instances=None, **changed):
     settings = {
         "keeper_state": "present",
-        "keeper_instances": instances,
+        "keeper_instances": INSTANCES if instances is None else instances,
         "keeper_redis_address": "",
         "keeper_redis_password": "",
         "keeper_access_log": "",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import pathlib
 import sys
@@ -13,10 +12,6 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from keeping import Keeper
-from registry_keeper import main
-
-# A process of the program makes its parser once. The tests are thousands of runs in one process.
-main.parser = functools.cache(main.parser)
 
 
 @pytest.fixture

@@ -357,7 +357,7 @@ def garbage(keeper):
     keeper.storage.untag("a", "1")
     for name in [name for name in keeper.storage.objects_of_registry() if "/repositories/a/" in name or "/blobs/" in name]:
         del keeper.store.objects[name]
-    for name in [name for name in keeper.storage.objects_of_registry()]:
+    for name in list(keeper.storage.objects_of_registry()):
         del keeper.store.objects[name]
     keeper.storage.image("new", "only this", "1")
 
