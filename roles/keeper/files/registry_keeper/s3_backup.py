@@ -143,6 +143,8 @@ class _Backup:
         absent |= self._copy(found, sorted(key for key in wanted - there.keys() - absent if self._target.head(s3_states.blob_name(key)) is None))
         header = {"began": name[:16], "host": socket.gethostname(), "repositories": len(found.links), "blobs": len(wanted - absent)}
         header.update(tags=found.count("tag"), links=sum(1 for _link in found.all(absent)), known=list(before))
+        # A store knows only when an object was written, and rules about tags ask when they were pushed.
+        header["pushed"] = found.pushed
         s3_states.write(self._target, name, header, found.all(absent))
         self._tell(name, header, found, absent)
         s3_prune.prune(self._target, self._source, name, [*before, name], wanted - absent, self._options, self._work)

@@ -27,6 +27,8 @@ class Found:
     links: dict[str, dict[str, list[tuple[str, bytes]]]] = dataclasses.field(default_factory=dict)
     # the blobs that the last list has
     blobs: dict[bytes, Item] = dataclasses.field(default_factory=dict)
+    # when tags were pushed, in seconds since 1970, by the paths of their links
+    pushed: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def keys(self) -> set[bytes]:
         """The digests that links lead to."""
@@ -50,7 +52,8 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
     now = objects.now()
     progress("listing the tags")
     first = Listing.whole(objects, blobs=False)
-    tags = {name: _tags(objects, first, name, progress) for name in sorted(first.repositories)}
+    pushed: dict[str, float] = {}
+    tags = {name: _tags(objects, first, name, pushed, progress) for name in sorted(first.repositories)}
     progress("listing the manifests")
     second = Listing.whole(objects, version=1, blobs=False)
     compare(first, second, now)
@@ -59,11 +62,11 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
         if any(key not in revisions[name] for key in digests.values()):
             # A tag that was set to another image, while the one that it had named was deleted.
             again = Listing.of(objects, name)
-            digests.update(_tags(objects, again, name, progress))
+            digests.update(_tags(objects, again, name, pushed, progress))
             revisions[name] |= Listing.of(objects, name).get(name).revisions.keys()
     progress("listing the layers")
     third = Listing.whole(objects)
-    found = Found(blobs=third.blobs)
+    found = Found(blobs=third.blobs, pushed=pushed)
     for name, digests in tags.items():
         there = revisions[name]
         if parse(Link(name, "tag", f"sha256:{'0' * 64}", "x").line) is None:
@@ -80,13 +83,14 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
     return found
 
 
-def _tags(objects: Objects, listing: Listing, name: str, progress: t.Callable[[str], None]) -> dict[str, bytes]:
+def _tags(objects: Objects, listing: Listing, name: str, pushed: dict[str, float], progress: t.Callable[[str], None]) -> dict[str, bytes]:
     found = {}
     for tag in sorted(listing.get(name).tags):
         objects.guard()
-        digest = listing.digest(tag_path(name, tag))
+        path = tag_path(name, tag)
+        digest = listing.digest(path)
         if digest is not None and parse(Link(name, "tag", digest, tag).line) is not None:
-            found[tag] = key_of(digest)
+            found[tag], pushed[path] = key_of(digest), listing.pushed(path)
     progress(f"read the tags of {name}")
     return found
 

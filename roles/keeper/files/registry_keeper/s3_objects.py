@@ -117,10 +117,10 @@ class Objects:
 
     # --- changing
 
-    def write(self, name: str, content: bytes) -> None:
-        """Write a small object, and read it back. Raises StoreError."""
+    def write(self, name: str, content: bytes, known: t.Mapping[str, str] | None = None) -> None:
+        """Write a small object, and read it back. known are headers x-amz-meta-... that the store keeps with it. Raises StoreError."""
         self.guard()
-        self.client.ask("PUT", self._prefix + name, headers=self.client.bucket.encryption, body=content)
+        self.client.ask("PUT", self._prefix + name, headers={**self.client.bucket.encryption, **(known or {})}, body=content)
         if self.read(name) != content:
             raise StoreError(f"{name}: was written, and reads as something else")
 

@@ -23,7 +23,7 @@ from registry_keeper.manifest import NotAManifest, parse
 from registry_keeper.report import Report, human_bytes
 from registry_keeper.s3_lease import Lease
 from registry_keeper.s3_links import path_of
-from registry_keeper.s3_listing import TREE, Listing
+from registry_keeper.s3_listing import PUSHED, TREE, Listing
 from registry_keeper.s3_objects import Objects
 from registry_keeper.s3_target import prepare, target_of
 from registry_keeper.s3_transfer import DamagedError, is_sound, transfer
@@ -158,7 +158,7 @@ class _Restoration:
                 if now and kind == "tag" and not self._over:
                     other.append(f"{link.repository}:{link.tag}")
                     continue
-                self._store.write(path, link.digest.encode())
+                self._store.write(path, link.digest.encode(), self._pushed(path) if kind == "tag" else None)
                 written += 1
                 self._report.progress(f"wrote {written} of {len(ready)} links")
         for digest in sorted(map(digest_of, lacking))[:_NAMED]:
@@ -187,6 +187,12 @@ class _Restoration:
             copied, size = copied + 1, size + length
             self._report.progress(f"{number + 1} of {len(keys)} blobs, {human_bytes(size)} copied")
         return lacking, copied, size
+
+    def _pushed(self, path: str) -> dict[str, str]:
+        """When a tag was pushed, as a header: a rule that keeps the newest would otherwise go by the order of the restoration."""
+        known = self._state.header.get("pushed")
+        moment = known.get(path) if isinstance(known, dict) else None
+        return {PUSHED: f"{moment:.6f}"} if isinstance(moment, (int, float)) and moment > 0 else {}
 
     def _digest(self, path: str) -> str | None:
         """What a link says; None where there is none, or something else."""

@@ -155,7 +155,7 @@ class Store:
             self.uploads[query["uploadId"]][int(query["partNumber"])] = body
             return 200, {}, b"<CopyPartResult><ETag>x</ETag></CopyPartResult>"
         if "lost writes" not in self.lies:
-            self.objects[key] = Stored(body, self.now())
+            self.objects[key] = Stored(body, self.now(), {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")})
         return 200, {}, b"<CopyObjectResult></CopyObjectResult>" if source else b""
 
     def _post(self, key: str, query: t.Any, _headers: t.Any, body: bytes) -> t.Any:

@@ -628,3 +628,21 @@ def test_wrong_settings_are_refused_by_name(tmp_path, monkeypatch, capsys, secti
     monkeypatch.setenv("REGISTRY_STORAGE_S3_SECRETKEY", "x")
     assert Backup(tmp_path)("backup-bucket", **section) == USAGE
     assert message in capsys.readouterr().err
+
+
+def test_what_was_pushed_last_is_still_the_newest_after_a_restoration(keeper):
+    keeper.storage.image("a", "first", "z")
+    keeper.later()
+    keeper.storage.image("a", "second", "m")
+    keeper.later()
+    keeper.storage.image("a", "last", "a")
+    keeper.later()
+    assert keeper("backup-bucket") == DONE
+    restored(keeper)
+    # A second backup, of what was restored, knows it as well.
+    keeper.later()
+    assert keeper("backup-bucket") == DONE
+    restored(keeper)
+    keeper.later()
+    assert S3Keeper.__call__(keeper, "retain", retention=[{"repositories": ["**"], "keep_newest": 1}]) == DONE
+    assert keeper.tags() == {("a", "a")}
