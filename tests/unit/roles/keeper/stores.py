@@ -300,6 +300,20 @@ class S3Keeper:
                 stored.content = gzip.compress(json.dumps(known).encode())
 
 
+def kill_after(keeper: S3Keeper, number: int) -> list[bool]:
+    """Have the run end with the request after so many. What is returned is empty until it has."""
+    start = len(keeper.store.asked)
+    killed: list[bool] = []
+
+    def kill(_method: str, _name: str) -> None:
+        if len(keeper.store.asked) - start > number:
+            killed.append(True)
+            raise Killed
+
+    keeper.store.after = kill
+    return killed
+
+
 def no_waiting(monkeypatch: t.Any) -> None:
     """Leases do not wait, and no run of a test is root's."""
     import os

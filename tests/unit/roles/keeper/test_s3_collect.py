@@ -13,7 +13,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from stores import CHANGES, PREFIX, Killed, S3Keeper, no_waiting
+from stores import CHANGES, PREFIX, Killed, S3Keeper, kill_after, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import s3_objects
@@ -175,19 +175,6 @@ def test_a_purge_removes_what_is_old_and_brings_back_what_is_needed(keeper):
     assert run in keeper.document["purged_runs"]
     assert keeper.storage.pull("a", "1") is None
     assert not [name for name in keeper.store.objects if "/runs/" in name]
-
-
-def kill_after(keeper, number):
-    """Have the run end with the request after so many. What is returned is empty until it has."""
-    start, killed = len(keeper.store.asked), []
-
-    def kill(_method, _name):
-        if len(keeper.store.asked) - start > number:
-            killed.append(True)
-            raise Killed
-
-    keeper.store.after = kill
-    return killed
 
 
 def test_a_purge_can_be_killed_at_every_request_and_keeps_what_is_needed(tmp_path, monkeypatch):

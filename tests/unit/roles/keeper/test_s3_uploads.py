@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
-from stores import PREFIX, TREE, Killed, S3Keeper, Store, Stored, no_waiting
+from stores import PREFIX, TREE, Killed, S3Keeper, Store, Stored, kill_after, no_waiting
 
 DAY = 24
 IMAGE = "team/app"
@@ -101,19 +103,12 @@ def test_killed_at_any_request_the_next_run_finishes_and_no_image_is_touched(tmp
         digest = keeper.storage.image(IMAGE, "kept", "1")
         start = begin(keeper, "old")
         keeper.later(8 * DAY)
-        first = len(keeper.store.asked)
-
-        def kill(_method, _name, keeper=keeper, last=first + number):
-            if len(keeper.store.asked) > last:
-                raise Killed
-
-        keeper.store.before = kill
-        try:
+        killed = kill_after(keeper, number)
+        with contextlib.suppress(Killed):
             keeper("collect")
+        keeper.store.after = lambda _method, _name: None
+        if not killed:
             break
-        except Killed:
-            pass
-        keeper.store.before = lambda _method, _name: None
         keeper.later(1)
         assert keeper("collect") == 0
         assert left(keeper, start) == []
