@@ -3,7 +3,7 @@
 """Uploads in an S3 store that nobody will finish.
 
 The clean-up of a registry before version 3 ends the registry where the store lists a directory (distribution#2908), so the role turns it
-off there; and no version ends the multipart uploads behind them. An upload is abandoned when nothing of it has been written for a while.
+off there. The multipart uploads behind uploads are ended here as well. An upload is abandoned when nothing of it has been written for a while.
 Killed in between, the next run finds what is left of it, which is as old.
 """
 
