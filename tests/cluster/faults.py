@@ -154,6 +154,7 @@ def main() -> None:
     options = parser.parse_args()
     if not 1 <= options.count <= 100:
         parser.error(f"--count: {options.count} is not between 1 and 100")
+    subprocess.run([HERE.parent / "lab" / "lab", "platform"], stdout=subprocess.DEVNULL, check=True)  # starts the engine
     running = subprocess.run(["docker", "ps", "-q", "--filter", f"name=^{container('one')}$"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     try:
         if not running:

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="repeats the same choices")
     options = parser.parse_args()
     container = f"{os.environ.get('HOLDFAST_LAB_PREFIX', 'holdfast')}-test-{SCENARIO}-server"
+    subprocess.run([HERE.parent / "lab" / "lab", "platform"], stdout=subprocess.DEVNULL, check=True)  # starts the engine
     running = subprocess.run(["docker", "ps", "-q", "--filter", f"name=^{container}$"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     if not running:
         for step in ("create", "converge"):
