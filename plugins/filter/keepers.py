@@ -98,7 +98,7 @@ def keepers(
     directories = [
         {"path": resolving.CONFIGURATION, "purge": "*.json"},
         {"path": resolving.LIBRARY},
-        {"path": f"{resolving.LIBRARY}/registry_keeper", "purge": "*.py"},
+        *({"path": path, "purge": "*.py"} for path in resolving.packages()),
     ]
     # restic has the files of the host, and no images that are in a store.
     in_files, in_stores = [one for one in kept if not one["store"]], [one for one in kept if one["store"]]

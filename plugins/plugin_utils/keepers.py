@@ -33,14 +33,24 @@ _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 @functools.cache
 def program_module(name: str) -> t.Any:
-    """A module of the program itself, so that what it refuses is refused on the controller by the same code."""
-    spec = importlib.util.spec_from_file_location(f"holdfast_registry_keeper_{name}", _SOURCES / f"{name}.py")
+    """A module of the program itself, such as retain/policy, so that what it refuses is refused on the controller by the same code."""
+    spec = importlib.util.spec_from_file_location(f"holdfast_registry_keeper_{name.replace('/', '_')}", _SOURCES / f"{name}.py")
     if spec is None or spec.loader is None:
         raise ImportError(f"{_SOURCES}/{name}.py is missing")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _program() -> list[str]:
+    """The files of the program, relative to where its package is."""
+    return sorted(path.relative_to(_SOURCES.parent).as_posix() for path in _SOURCES.rglob("*.py"))
+
+
+def packages() -> list[str]:
+    """The directories of the program on the host, each before those below it."""
+    return sorted({f"{LIBRARY}/{path.rpartition('/')[0]}" for path in _program()})
 
 
 def instances(settings: Settings) -> tuple[list[dict[str, t.Any]], list[str]]:
@@ -125,7 +135,7 @@ def _store(written: dict[str, t.Any], name: str, place: str, problems: list[str]
 def _rules(written: t.Any, place: str, knows_pulls: bool, instance: dict[str, t.Any] | None = None) -> tuple[list[dict[str, t.Any]], list[str]]:
     """The rules as the program reads them, and what is wrong with them. Numbers may have come as text."""
     in_a_store = bool(instance and instance["store"])
-    policy = program_module("policy")
+    policy = program_module("retain/policy")
     rules: list[t.Any] = []
     for entry in written if isinstance(written, (list, tuple)) else []:
         kept = {key: value for key, value in entry.items() if value is not None} if isinstance(entry, dict) else entry
@@ -219,7 +229,7 @@ def files(
     of_stores gives the sections that an instance in a store has besides, by its name.
     """
     found: list[dict[str, t.Any]] = [
-        *({"src": f"registry_keeper/{path.name}", "path": f"{LIBRARY}/registry_keeper/{path.name}"} for path in sorted(_SOURCES.glob("*.py"))),
+        *({"src": path, "path": f"{LIBRARY}/{path}"} for path in _program()),
         {"src": "registry-keeper", "path": PROGRAM, "mode": "0755"},
     ]
     for instance in kept:
@@ -263,7 +273,7 @@ def _always(instance: dict[str, t.Any]) -> str:
 
 def settings_of(settings: Settings, instance: dict[str, t.Any], sections: dict[str, t.Any]) -> dict[str, t.Any]:
     """The settings file of an instance. In sections, a duration such as 7d under a key that ends in _seconds becomes a number."""
-    policy = program_module("policy")
+    policy = program_module("retain/policy")
     host, _colon, port = settings["keeper_redis_address"].rpartition(":")
     redis = {"host": host.strip("[]"), "port": as_number(port), "database": instance["redis_database"], "password": settings["keeper_redis_password"] or None}
     document = {
@@ -297,7 +307,7 @@ def services(kept: list[dict[str, t.Any]], commands: list[dict[str, t.Any]]) -> 
         for command in _commands_of(instance, commands)
         if command.get("schedule")
     ]
-    program = [PROGRAM, *(f"{LIBRARY}/registry_keeper/{path.name}" for path in sorted(_SOURCES.glob("*.py")))]
+    program = [PROGRAM, *(f"{LIBRARY}/{path}" for path in _program())]
     always = [
         {"name": _always(instance), "restart_on": [*program, f"{CONFIGURATION}/{instance['name']}.json"]}
         for instance in kept
@@ -317,6 +327,6 @@ def state_directories(kept: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
 
 def leftovers(kept: list[dict[str, t.Any]]) -> list[str]:
     """What there is to remove when nothing is to be kept any more: files, and directories that are empty by then."""
-    modules = [f"{LIBRARY}/registry_keeper/{path.name}" for path in sorted(_SOURCES.glob("*.py"))]
+    modules = [f"{LIBRARY}/{path}" for path in _program()]
     configuration = [f"{CONFIGURATION}/{instance['name']}.json" for instance in kept]
-    return [PROGRAM, *modules, f"{LIBRARY}/registry_keeper", LIBRARY, *configuration, CONFIGURATION]
+    return [PROGRAM, *modules, *reversed(packages()), LIBRARY, *configuration, CONFIGURATION]

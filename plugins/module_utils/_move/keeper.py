@@ -21,7 +21,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._move.files impo
 from ansible_collections.holdfast.registry.plugins.module_utils._move.snapshot import Place
 from ansible_collections.holdfast.registry.plugins.module_utils._move.store import Store, seconds_of
 
-# As registry_keeper/s3_lease.py has them.
+# As registry_keeper/s3/lease.py has them.
 LEASE = "holdfast-keeper/lease"
 LASTS = 300.0  # seconds without renewal, after which nobody has it
 _WAIT_SECONDS = 600

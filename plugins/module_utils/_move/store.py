@@ -115,7 +115,7 @@ class Store:
     def put(self, path: str, pieces: t.Iterable[bytes], size: int, pushed: float | None = None) -> None:
         """Write an object, in parts where it is large. Where the pieces end with an error, there is none.
 
-        pushed is when the tag was pushed: a store knows only when this object was written. registry_keeper/s3_listing.py reads it.
+        pushed is when the tag was pushed: a store knows only when this object was written. registry_keeper/s3/listing.py reads it.
         """
         if size <= PART:
             known = {} if pushed is None else {PUSHED: f"{pushed:.6f}"}

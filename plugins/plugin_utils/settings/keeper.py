@@ -30,7 +30,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     for name in sorted(name for name in settings if name.endswith("_schedule")):
         found += schedule_problem(name, settings[name])
     for name in ("keeper_collect_grace", "keeper_collect_undo", "keeper_scrub_duration"):
-        if program_module("policy").seconds_of(settings[name]) is None:
+        if program_module("retain/policy").seconds_of(settings[name]) is None:
             found.append(f'{name}: "{settings[name]}" is not a duration such as 36h, 7d or 2w')
     found += range_problem("keeper_scrub_rate", settings["keeper_scrub_rate"], 1, 100_000, " megabytes per second")
     start = "keeper_backup_"

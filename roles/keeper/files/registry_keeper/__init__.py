@@ -3,4 +3,6 @@
 """registry-keeper: collects, retains, checks and backs up what a registry stores, while the registry runs.
 
 Standard library only, Python 3.9 and newer. Each command is a module of its own; main.py lists them.
+
+All packages use storage, and the few modules here. retain and s3 use collect; s3 uses retain and scrub; bucket_backup uses s3.
 """

@@ -22,34 +22,34 @@ from registry_keeper.report import Report
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
-    "status": ("status", "say how the registry is, and what needs attention", False),
-    "metrics": ("metrics", "the same as metrics for Prometheus", False),
-    "reserve": ("reserve", "say whether there is space for uploads", False),
-    "collect": ("collect", "take what no tag needs into the quarantine, while the registry runs", True),
-    "undo": ("undo", "bring back what a run has taken, or one image", True),
-    "runs": ("runs", "list what is in the quarantine", False),
-    "purge": ("purge_command", "remove for good what is in the quarantine and not needed", True),
-    "scrub": ("scrub", "read stored blobs again, and find what is damaged or incomplete", True),
-    "repair": ("repair", "bring back from the backup what scrub found damaged or missing", False),
-    "backup": ("backup", "back up this host's images, users and CA with restic", True),
-    "restore": ("restore", "bring back an image, a repository or everything from the backup", False),
-    "retain": ("retention", "apply the rules about tags", True),
-    "backup-bucket": ("s3_backup", "back up the images of an S3 store into another bucket", True),
-    "restore-bucket": ("s3_restore", "bring back images of an S3 store from the backup in another bucket", False),
+    "status": ("status.status", "say how the registry is, and what needs attention", False),
+    "metrics": ("status.metrics", "the same as metrics for Prometheus", False),
+    "reserve": ("status.reserve", "say whether there is space for uploads", False),
+    "collect": ("collect.collect", "take what no tag needs into the quarantine, while the registry runs", True),
+    "undo": ("collect.undo", "bring back what a run has taken, or one image", True),
+    "runs": ("collect.runs", "list what is in the quarantine", False),
+    "purge": ("collect.purge", "remove for good what is in the quarantine and not needed", True),
+    "scrub": ("scrub.scrub", "read stored blobs again, and find what is damaged or incomplete", True),
+    "repair": ("scrub.repair", "bring back from the backup what scrub found damaged or missing", False),
+    "backup": ("backup.backup", "back up this host's images, users and CA with restic", True),
+    "restore": ("backup.restore", "bring back an image, a repository or everything from the backup", False),
+    "retain": ("retain.retention", "apply the rules about tags", True),
+    "backup-bucket": ("bucket_backup.backup", "back up the images of an S3 store into another bucket", True),
+    "restore-bucket": ("bucket_backup.restore", "bring back images of an S3 store from the backup in another bucket", False),
 }
 
 # The same for images in an S3 store, as far as there is a module for it.
 ON_S3 = {
-    "collect": "s3_collect",
-    "undo": "s3_undo",
-    "runs": "s3_list",
-    "purge": "s3_purge",
-    "retain": "s3_retention",
-    "scrub": "s3_scrub",
-    "status": "status",
-    "metrics": "metrics",
-    "backup-bucket": "s3_backup",
-    "restore-bucket": "s3_restore",
+    "collect": "s3.collect",
+    "undo": "s3.undo",
+    "runs": "s3.runs",
+    "purge": "s3.purge",
+    "retain": "s3.retention",
+    "scrub": "s3.scrub",
+    "status": "status.status",
+    "metrics": "status.metrics",
+    "backup-bucket": "bucket_backup.backup",
+    "restore-bucket": "bucket_backup.restore",
 }
 
 EPILOG = f"""exit status:
@@ -85,7 +85,7 @@ def _on_s3(command: str, settings: settings_file.Settings) -> t.Any:
     """The module for images in a store, with the store's key in the environment. Raises KeeperError."""
     if command not in ON_S3:
         raise KeeperError(f"{command}: is only for images in files, and those of {settings.instance} are in an S3 store", USAGE)
-    _module("s3_settings").read_key(settings)
+    _module("s3.settings").read_key(settings)
     module = _module(ON_S3[command])
     if hasattr(module, "prepare"):
         module.prepare(settings)
@@ -159,5 +159,5 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     if whole_host and kept and keep:
         command.publish(options, document)
     if in_store is not None and kept and state and keep and status in (DONE, ATTENTION):
-        _module("s3_status").publish(in_store, document)
+        _module("s3.status").publish(in_store, document)
     return status

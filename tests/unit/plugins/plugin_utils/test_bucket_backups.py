@@ -14,8 +14,10 @@ from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import bucket_backups
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import backup, backup_settings, s3_target
 from registry_keeper import settings as program
+from registry_keeper.backup import backup
+from registry_keeper.backup import settings as backup_settings
+from registry_keeper.bucket_backup import target
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
 STORE = {"endpoint": "https://store.example.org", "bucket": "registry", "access_key": "one", "secret_key": "hidden"}
@@ -49,7 +51,7 @@ def file(found, path):
 def test_the_program_takes_the_section_and_the_key_is_only_in_a_file_of_root():
     found = resolve({"s3": {**OTHER, "prefix": "of/here"}})
     written = file(found, "/etc/registry-keeper/registry.json")["content"]
-    known = s3_target.target_options(program.parse(json.loads(json.dumps(written))))
+    known = target.target_options(program.parse(json.loads(json.dumps(written))))
     assert (known["bucket"], known["prefix"], known["keep"], known["ca_file"]) == ("backup", "of/here/registry", {"last": 3}, bucket_backups.CA)
     assert "hidden2" not in json.dumps([one for one in found["files"] if one["path"] != bucket_backups.ENVIRONMENT])
     key = file(found, bucket_backups.ENVIRONMENT)
@@ -59,7 +61,7 @@ def test_the_program_takes_the_section_and_the_key_is_only_in_a_file_of_root():
         "mode": "0600",
         "secret": True,
     }
-    assert set(s3_target.NAMES.values()) == {line.partition("=")[0] for line in key["content"].splitlines()}
+    assert set(target.NAMES.values()) == {line.partition("=")[0] for line in key["content"].splitlines()}
 
 
 def test_only_instances_in_a_store_have_it():

@@ -11,8 +11,8 @@ from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as module
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import s3_settings
 from registry_keeper import settings as program
+from registry_keeper.s3 import settings as s3_settings
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
 

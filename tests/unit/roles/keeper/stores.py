@@ -22,11 +22,13 @@ for place in (str(PROGRAM), str(pathlib.Path(__file__).parent)):
     if place not in sys.path:
         sys.path.insert(0, place)
 
-from registry_keeper import main, s3_lease, s3_scrub, s3_status, s3_work
-from registry_keeper.layout import Layout
-from registry_keeper.s3_client import Answer, Bucket, StoreError
-from registry_keeper.s3_objects import Objects
-from registry_keeper.s3_signing import Credentials
+from registry_keeper import main
+from registry_keeper.s3 import lease, scrub, work
+from registry_keeper.s3 import status as s3_status
+from registry_keeper.s3.client import Answer, Bucket, StoreError
+from registry_keeper.s3.objects import Objects
+from registry_keeper.s3.signing import Credentials
+from registry_keeper.storage.layout import Layout
 from trees import Storage
 
 HOUR = 3600
@@ -271,8 +273,8 @@ class S3Keeper:
         document["s3"] = {"endpoint": "https://store.example.org", "bucket": "registry", "prefix": PREFIX.rstrip("/")}
         settings.write_text(json.dumps(document))
         out, sys.stdout = sys.stdout, io.StringIO()
-        modules = (s3_work, s3_scrub, s3_status)
-        original = s3_work.objects_of
+        modules = (work, scrub, s3_status)
+        original = work.objects_of
         for module in modules:
             module.objects_of = lambda _settings: Objects(Client(self.store))
         try:
@@ -318,6 +320,6 @@ def no_waiting(monkeypatch: t.Any) -> None:
     """Leases do not wait, and no run of a test is root's."""
     import os
 
-    monkeypatch.setattr(s3_lease, "WAIT", 0.0)
-    monkeypatch.setattr(s3_lease, "WAIT_UNCONDITIONAL", 0.0)
+    monkeypatch.setattr(lease, "WAIT", 0.0)
+    monkeypatch.setattr(lease, "WAIT_UNCONDITIONAL", 0.0)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -8,7 +8,7 @@ import os
 import time
 
 import pytest
-from registry_keeper.access_log import AccessLog
+from registry_keeper.collect.access_log import AccessLog
 from registry_keeper.errors import KeeperError
 
 KEYS = [bytes([number]) * 32 for number in range(6)]
@@ -99,7 +99,7 @@ def stamp(moment):
 def test_in_a_long_log_everything_since_then_is_found(log, ago, monkeypatch):
     """Each line up to a minute too late, as of several workers: none of them is passed over."""
     # The search goes on to single lines, or what it reads anyway would hide that it went too far.
-    monkeypatch.setattr("registry_keeper.access_log._BLOCK", 300)
+    monkeypatch.setattr("registry_keeper.collect.access_log._BLOCK", 300)
     moments = [NOON - 3600 + number for number in range(3600)]
     late = [moment - (number * 37 % 60) for number, moment in enumerate(moments)]
     keys = [number.to_bytes(32, "big") for number in range(3600)]

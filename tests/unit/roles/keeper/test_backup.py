@@ -13,14 +13,14 @@ import stat
 import time
 
 import pytest
-from registry_keeper import backup, fetch, host_lock, restore_host
-from registry_keeper.backup_settings import BackupSettings, Source, load, read_environment
+from registry_keeper.backup import backup, fetch, host_lock, restore_host
+from registry_keeper.backup.restic import Failed, Restic
+from registry_keeper.backup.restore import refuse_other_tags
+from registry_keeper.backup.settings import BackupSettings, Source, load, read_environment
 from registry_keeper.errors import BUSY, FAILED, USAGE, KeeperError
-from registry_keeper.layout import Layout
-from registry_keeper.links import Link
 from registry_keeper.report import Report
-from registry_keeper.restic import Failed, Restic
-from registry_keeper.restore import refuse_other_tags
+from registry_keeper.storage.layout import Layout
+from registry_keeper.storage.links import Link
 from trees import Storage
 
 DOCUMENT = {"host": "h", "repository": "rest:https://u:hidden@store.example.org/", "instances": [{"name": "registry", "storage": "/s"}]}

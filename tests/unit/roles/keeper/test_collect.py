@@ -18,8 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from keeping import HOUR, old
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import lock, redis_cache
+from registry_keeper import lock
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperError
+from registry_keeper.storage import redis_cache
 
 
 def test_what_a_tag_names_stays_and_what_none_names_goes(keeper):
@@ -305,11 +306,11 @@ def test_a_tag_brings_its_manifest_back(keeper):
 def test_what_the_registry_may_remember_is_not_purged_while_it_runs(keeper, monkeypatch):
     old(keeper)
     keeper.collect_settings.update(memory_cache=True, undo_seconds=0)
-    monkeypatch.setattr("registry_keeper.purge.registry_began", lambda: time.time() - HOUR)
+    monkeypatch.setattr("registry_keeper.collect.removal.registry_began", lambda: time.time() - HOUR)
     keeper("collect")
     run = keeper.document["run"]
     assert keeper("purge") == DONE and keeper.document["kept_for_registry"] == [run]
-    monkeypatch.setattr("registry_keeper.purge.registry_began", time.time)
+    monkeypatch.setattr("registry_keeper.collect.removal.registry_began", time.time)
     assert keeper("purge") == DONE and keeper.document["purged_runs"] == [run]
 
 

@@ -18,8 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from keeping import HOUR, old
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper.collect.quarantine import Run
 from registry_keeper.errors import DONE
-from registry_keeper.quarantine import Run
 
 WHEN = ["before", "after"]
 when = pytest.mark.parametrize("moment", WHEN)

@@ -8,8 +8,8 @@ import os
 import pathlib
 
 import pytest
-from registry_keeper import layout as layouts
-from registry_keeper import links
+from registry_keeper.storage import layout as layouts
+from registry_keeper.storage import links
 from trees import Storage
 
 DIGEST = "sha256:" + "ab" * 32
@@ -123,6 +123,6 @@ def test_an_image_that_is_deleted_while_the_list_is_made_leaves_no_tag_of_nothin
 
 
 def _parts(storage, digest):
-    from registry_keeper.manifest import parse
+    from registry_keeper.storage.manifest import parse
 
     return {layouts.digest_of(key) for key in parse(storage.content(digest)).needed}

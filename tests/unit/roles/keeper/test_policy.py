@@ -9,7 +9,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import policy, verdicts
+from registry_keeper.retain import policy, verdicts
 
 DAY = 86400
 NOW = 1_000 * DAY

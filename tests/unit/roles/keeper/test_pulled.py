@@ -12,8 +12,8 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import pulled
 from registry_keeper.errors import KeeperError
+from registry_keeper.retain import pulled
 
 DIGEST = "sha256:" + "ab" * 32
 

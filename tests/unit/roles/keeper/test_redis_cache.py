@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
-from registry_keeper.redis_cache import BATCH, CacheError, RedisCache
 from registry_keeper.settings import Redis
+from registry_keeper.storage.redis_cache import BATCH, CacheError, RedisCache
 
 DIGEST = "sha256:" + "ab" * 32
 

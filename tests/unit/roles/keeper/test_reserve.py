@@ -13,12 +13,13 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import main, reserve
+from registry_keeper import main
 from registry_keeper.errors import KeeperError
 from registry_keeper.report import Report
-from registry_keeper.reserve import Space
 from registry_keeper.settings import Settings
 from registry_keeper.sizes import size_of
+from registry_keeper.status import reserve
+from registry_keeper.status.reserve import Space
 
 
 @pytest.mark.parametrize(

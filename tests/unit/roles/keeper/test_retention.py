@@ -14,10 +14,11 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import lock, main, retention
+from registry_keeper import lock, main
+from registry_keeper.collect.quarantine import Run, runs
 from registry_keeper.errors import BUSY, DONE, FAILED, USAGE
-from registry_keeper.layout import Layout, read_link
-from registry_keeper.quarantine import Run, runs
+from registry_keeper.retain import retention
+from registry_keeper.storage.layout import Layout, read_link
 
 DAY = 86400
 RULE = {"repositories": ["**"], "keep_younger_than": "7d"}

@@ -16,9 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import CHANGES, PREFIX, Client, Killed, S3Keeper, Store, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import s3_backup, s3_restore, s3_states, s3_transfer
+from registry_keeper.bucket_backup import backup, restore, transfer
+from registry_keeper.bucket_backup import states as backup_states
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
-from registry_keeper.s3_objects import Objects
+from registry_keeper.s3.objects import Objects
 
 TARGET = {"endpoint": "https://other.example.org", "bucket": "backup", "prefix": PREFIX.rstrip("/"), "keep": {"last": 2}, "check_days": 0}
 BLOBS, STATES = f"{PREFIX}blobs/", f"{PREFIX}states/"
@@ -58,12 +59,12 @@ class Backup(S3Keeper):
 def keeper(tmp_path, monkeypatch):
     no_waiting(monkeypatch)
     made = Backup(tmp_path)
-    for module in (s3_backup, s3_restore):
+    for module in (backup, restore):
         monkeypatch.setattr(module, "target_of", lambda _settings: Objects(Client(made.target, "https://other.example.org", "backup")))
         monkeypatch.setattr(module, "prepare", lambda _settings: None)
     numbers = iter(range(1000, 10000))
     # States of one second are told apart by their names' ends.
-    monkeypatch.setattr(s3_states.secrets, "token_hex", lambda _bytes: str(next(numbers)))
+    monkeypatch.setattr(backup_states.secrets, "token_hex", lambda _bytes: str(next(numbers)))
     return made
 
 
@@ -103,7 +104,7 @@ def test_a_blob_is_copied_once(keeper):
 
 
 def test_large_blobs_go_in_pieces_and_come_back(keeper, monkeypatch):
-    monkeypatch.setattr(s3_transfer, "PIECE", 10)
+    monkeypatch.setattr(transfer, "PIECE", 10)
     keeper.storage.image("a", "large", "1", shared=[b"x" * 35, b""])
     before = keeper.storage.objects_of_registry()
     assert keeper("backup-bucket") == DONE
@@ -138,8 +139,8 @@ def test_killed_at_any_request_it_leaves_no_state_that_lacks_something(keeper, w
             ended = False
         store.before = lambda _method, _name: None
         for name in keeper.states():
-            state = s3_states.read(Objects(Client(keeper.target, "", "")), name[len(STATES) : -3])
-            assert all(PREFIX + s3_states.blob_name(key) in keeper.target.objects for key in state.blobs()), number
+            state = backup_states.read(Objects(Client(keeper.target, "", "")), name[len(STATES) : -3])
+            assert all(PREFIX + backup_states.blob_name(key) in keeper.target.objects for key in state.blobs()), number
         for name in [name for name in (*keeper.store.objects, *keeper.target.objects) if name.endswith("lease")]:
             (keeper.store if name in keeper.store.objects else keeper.target).objects.pop(name, None)
         copied = len(keeper.blobs())
@@ -291,7 +292,7 @@ def test_an_object_that_the_target_has_lost_is_copied_again(keeper):
 def test_an_object_that_goes_after_the_first_list_is_copied_again(keeper, monkeypatch):
     some_images(keeper)
     assert keeper("backup-bucket") == DONE
-    lost, blobs = next(iter(keeper.blobs())), s3_states.blobs
+    lost, blobs = next(iter(keeper.blobs())), backup_states.blobs
 
     def lose(objects, version=2):
         # Another host that stood still in its last request, when it had the lease.
@@ -300,7 +301,7 @@ def test_an_object_that_goes_after_the_first_list_is_copied_again(keeper, monkey
             keeper.target.objects.pop(lost)
         return found
 
-    monkeypatch.setattr(s3_states, "blobs", lose)
+    monkeypatch.setattr(backup_states, "blobs", lose)
     assert keeper("backup-bucket") == DONE and lost in keeper.target.objects
     restored(keeper)
 
@@ -404,7 +405,7 @@ def test_no_blob_goes_where_a_state_cannot_be_read_or_lacks_something(keeper, ho
 )
 def test_which_states_stay(keep, staying):
     moments = ("20260110T000000Z", "20260228T120000Z", "20260301T100000Z", "20260301T230000Z", "20260302T100000Z", "20260302T110000Z")
-    assert sorted(s3_states.kept([f"{moment}-0000" for moment in moments], keep)) == staying
+    assert sorted(backup_states.kept([f"{moment}-0000" for moment in moments], keep)) == staying
 
 
 def test_what_is_damaged_in_the_backup_is_found_and_copied_again(keeper):
@@ -449,7 +450,7 @@ def test_who_lost_the_lease_removes_and_writes_nothing_more(keeper, monkeypatch)
         if name.startswith(STATES) and method == "PUT" and not taken:
             taken.append(dict(keeper.target.objects))
 
-    monkeypatch.setattr("registry_keeper.s3_lease.LOOK", -1.0)
+    monkeypatch.setattr("registry_keeper.s3.lease.LOOK", -1.0)
 
     def lose(method, name):
         if name.startswith(BLOBS) and method == "PUT" and f"{PREFIX}lease" in keeper.target.objects:
@@ -470,7 +471,7 @@ def test_another_host_s_timer_makes_none_a_moment_later(keeper):
 
 def test_the_backup_of_another_bucket_is_refused(keeper):
     some_images(keeper)
-    keeper.target.objects[f"{PREFIX}{s3_states.MARKER}"] = type(next(iter(keeper.store.objects.values())))(b'{"version": 1, "of": {"bucket": "x"}}', 0.0)
+    keeper.target.objects[f"{PREFIX}{backup_states.MARKER}"] = type(next(iter(keeper.store.objects.values())))(b'{"version": 1, "of": {"bucket": "x"}}', 0.0)
     before = dict(keeper.target.objects)
     assert keeper("backup-bucket") == FAILED
     assert {name for name in keeper.target.objects if not name.endswith("lease")} == set(before)
@@ -553,7 +554,7 @@ def test_a_restoration_that_is_killed_goes_on_and_no_tag_comes_before_its_image(
         for store in (keeper.store, keeper.target):
             for name in [name for name in store.objects if name.endswith("lease")]:
                 del store.objects[name]
-        if f"{PREFIX}{s3_restore.UNDER_WAY}" not in keeper.store.objects and keeper.tags():
+        if f"{PREFIX}{restore.UNDER_WAY}" not in keeper.store.objects and keeper.tags():
             # It was killed when there was nothing left to do.
             assert keeper.storage.objects_of_registry() == before
         else:

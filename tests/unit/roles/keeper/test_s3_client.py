@@ -13,18 +13,18 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "plugins/modules"))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from object_store import BUCKET, KEY, SECRET, FakeStore
-from registry_keeper import s3_client
 from registry_keeper.errors import KeeperError
-from registry_keeper.s3_client import Bucket, Client, StoreError
-from registry_keeper.s3_objects import Objects
-from registry_keeper.s3_settings import objects_of, read_key
-from registry_keeper.s3_signing import Credentials
+from registry_keeper.s3 import client
+from registry_keeper.s3.client import Bucket, Client, StoreError
+from registry_keeper.s3.objects import Objects
+from registry_keeper.s3.settings import objects_of, read_key
+from registry_keeper.s3.signing import Credentials
 from registry_keeper.settings import Settings
 
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(s3_client, "_PAUSES", (0, 0))
+    monkeypatch.setattr(client, "_PAUSES", (0, 0))
     with FakeStore().serving() as store:
         yield store
 

@@ -16,9 +16,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import CHANGES, PREFIX, Killed, S3Keeper, kill_after, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import s3_objects
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
-from registry_keeper.redis_cache import CacheError, RedisCache
+from registry_keeper.s3 import objects
+from registry_keeper.storage.redis_cache import CacheError, RedisCache
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_a_clock_ahead_of_the_store_makes_nothing_older(keeper, monkeypatch):
 
 
 def test_a_large_blob_is_copied_in_parts(keeper, monkeypatch):
-    monkeypatch.setattr(s3_objects, "PART", 5)
+    monkeypatch.setattr(objects, "PART", 5)
     digest = untagged(keeper)
     before = keeper.storage.objects_of_registry()
     assert keeper("collect") == DONE

@@ -18,8 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import PREFIX, S3Keeper, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import s3_lease, s3_sweep
 from registry_keeper.errors import DONE, FAILED
+from registry_keeper.s3 import lease as s3_lease
+from registry_keeper.s3 import sweep
 from trees import MANIFEST
 
 
@@ -72,11 +73,11 @@ def at_every_request(made, action, later=None, delay=0):
     while True:
         keeper = made()
         first, last = act_before(keeper, number, action, later, delay)
-        waits, s3_sweep.Sweep._wait = s3_sweep.Sweep._wait, lambda _sweep, keeper=keeper: setattr(keeper, "settled", True)
+        waits, sweep.Sweep._wait = sweep.Sweep._wait, lambda _sweep, keeper=keeper: setattr(keeper, "settled", True)
         try:
             status = keeper("collect")
         finally:
-            s3_sweep.Sweep._wait = waits
+            sweep.Sweep._wait = waits
         keeper.store.before = lambda _method, _name: None
         if not first:
             assert number > 40

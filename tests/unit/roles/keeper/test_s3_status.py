@@ -13,10 +13,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import PREFIX, S3Keeper, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import running, s3_lease
 from registry_keeper.errors import ATTENTION, BUSY, DONE
-from registry_keeper.running import Running
-from registry_keeper.s3_client import StoreError
+from registry_keeper.s3 import lease
+from registry_keeper.s3.client import StoreError
+from registry_keeper.status import running
+from registry_keeper.status.running import Running
 
 STATUS = {"commands": ["collect"]}
 
@@ -93,7 +94,7 @@ def test_a_pass_goes_on_at_another_host(keeper, other, monkeypatch):
         if method == "GET" and name.endswith("/data"):
             seen.append(name)
 
-    from registry_keeper import scrub
+    from registry_keeper.scrub import scrub
 
     monkeypatch.setattr(scrub.Pace, "over", property(lambda self: len(seen) % 5 == 4))
     keeper.store.before = note
@@ -108,4 +109,4 @@ def test_a_scrub_and_a_collection_do_not_wait_for_each_other_but_two_scrubs_do(k
     keeper.storage.image("a", "kept", "1")
     keeper.storage._write("holdfast-keeper/lease-scrub", b'{"run": "another", "host": "h2", "purpose": "scrub"}')
     assert keeper("collect") == DONE and keeper("scrub") == BUSY
-    assert s3_lease.NAME != "holdfast-keeper/lease-scrub"
+    assert lease.NAME != "holdfast-keeper/lease-scrub"

@@ -11,11 +11,11 @@ import os
 import pathlib
 
 import pytest
-from registry_keeper import scrub
-from registry_keeper.damaged import now_damaged
 from registry_keeper.errors import ATTENTION, DONE
 from registry_keeper.report import Report
+from registry_keeper.scrub import scrub
 from registry_keeper.settings import Settings
+from registry_keeper.storage.damaged import now_damaged
 from trees import Storage
 
 OLD = 86400
@@ -164,8 +164,8 @@ def test_what_a_client_deletes_is_no_longer_missed(storage):
 
 
 def test_redis_that_cannot_be_told_is_told_by_the_next_run(storage, monkeypatch):
-    from registry_keeper.redis_cache import CacheError, RedisCache
     from registry_keeper.settings import Redis
+    from registry_keeper.storage.redis_cache import CacheError, RedisCache
 
     digest = layer_of(storage, "two")
     storage.age(OLD)

@@ -12,9 +12,10 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import layout, settings
+from registry_keeper import settings
 from registry_keeper.errors import USAGE, KeeperError
 from registry_keeper.report import Report
+from registry_keeper.storage import layout
 
 DIGEST = "sha256:" + "ab" * 32
 

@@ -15,10 +15,12 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper import growth, inventory, main, metrics, reserve, running, status, traffic, vulnerabilities
-from registry_keeper.growth import Sample
-from registry_keeper.reserve import Space
+from registry_keeper import main
 from registry_keeper.settings import Redis
+from registry_keeper.status import growth, metrics, reserve, running, status, traffic, vulnerabilities
+from registry_keeper.status.growth import Sample
+from registry_keeper.status.reserve import Space
+from registry_keeper.storage import inventory
 
 DAY, NOW = 86400, 1_800_000_000
 ROOT = pathlib.Path(__file__).parents[4]

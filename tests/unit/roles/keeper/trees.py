@@ -15,7 +15,7 @@ PROGRAM = pathlib.Path(__file__).parents[4] / "roles/keeper/files"
 if str(PROGRAM) not in sys.path:
     sys.path.insert(0, str(PROGRAM))
 
-from registry_keeper.layout import Layout, digest_of, read_link
+from registry_keeper.storage.layout import Layout, digest_of, read_link
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -92,8 +92,8 @@ class Lab:
 
     def keepers_client(self) -> t.Any:
         """The store as registry-keeper asks it."""
-        credentials = registry_keeper("s3_signing").Credentials(KEY, SECRET, "us-east-1")
-        client = registry_keeper("s3_client")
+        credentials = registry_keeper("s3.signing").Credentials(KEY, SECRET, "us-east-1")
+        client = registry_keeper("s3.client")
         return client.Client(client.Bucket(f"http://127.0.0.1:{self.store.port}", BUCKET, "images/", credentials))
 
     def move(self, phase: str = "finish", status: int = 0, **more: t.Any) -> dict[str, t.Any]:

@@ -23,14 +23,14 @@ TAG = "repositories/team/app/_manifests/tags/{}/current/link"
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_keeper("s3_lease"), "WAIT", 0.0)
+    monkeypatch.setattr(registry_keeper("s3.lease"), "WAIT", 0.0)
     monkeypatch.setattr(keeper, "_WAIT_SECONDS", 0.2)
 
 
 @contextlib.contextmanager
 def collecting(lab: Lab) -> t.Iterator[None]:
     """As a collection on some host has the store."""
-    with registry_keeper("s3_lease").Lease(registry_keeper("s3_objects").Objects(lab.keepers_client()), "collect").held():
+    with registry_keeper("s3.lease").Lease(registry_keeper("s3.objects").Objects(lab.keepers_client()), "collect").held():
         yield
 
 
@@ -42,7 +42,7 @@ def locked(directory: pathlib.Path) -> t.Iterator[None]:
 
 
 def test_the_lease_is_the_keepers() -> None:
-    lease = registry_keeper("s3_lease")
+    lease = registry_keeper("s3.lease")
     assert (keeper.LEASE, keeper.LASTS) == (lease.NAME, lease.LASTS)
 
 

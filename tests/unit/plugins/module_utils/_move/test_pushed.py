@@ -82,7 +82,7 @@ def test_the_keeper_reads_what_is_written(lab: Lab) -> None:
     pushed(lab, "1", YESTERDAY)
     pushed(lab, "2", LONG_AGO, b"another layer")
     lab.move()
-    objects = registry_keeper("s3_objects").Objects(lab.keepers_client())
-    listing = registry_keeper("s3_listing").Listing.whole(objects)
+    objects = registry_keeper("s3.objects").Objects(lab.keepers_client())
+    listing = registry_keeper("s3.listing").Listing.whole(objects)
     found = {name: listing.pushed(f"{ROOT}/{tag(name)}") for name in listing.get("team/app").tags}
     assert found == {"1": YESTERDAY, "2": LONG_AGO}

@@ -1,0 +1,168 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""restic, as it is: run with its secrets in files and in its environment, and with errors that a person can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+import typing as t
+
+from registry_keeper.backup.settings import BackupSettings, read_environment
+from registry_keeper.errors import BUSY, FAILED, KeeperError
+
+TAG = "holdfast-registry"
+Facts = dict[str, t.Any]
+# What restic says of it, in lower case, what that means, and the exit status. In this order.
+_MEANINGS = (
+    ("wrong password", "the password in {password} does not open the repository {repository}", FAILED),
+    ("already locked", "another run of restic has the repository {repository}. The lock of a run that was killed goes away by itself after 30 minutes", BUSY),
+    ("unable to create lock", "the repository {repository} cannot be locked", BUSY),
+    ("no space left", "no room is left for the repository {repository}, or in {state}. Nothing is lost; make room, and the next run goes on", FAILED),
+    ("disk quota", "no room is left for the repository {repository}. Nothing is lost; make room, and the next run goes on", FAILED),
+    ("is there a repository", "there is no repository at {repository}, or it cannot be reached", FAILED),
+    ("unable to open config file", "there is no repository at {repository}, or it cannot be reached", FAILED),
+    ("does not exist", "there is no repository at {repository}, or it cannot be reached", FAILED),
+)
+_SHOWN_LINES = 4
+
+
+class Failed(KeeperError):
+    """restic ended with an error: its exit status, and what it said."""
+
+    def __init__(self, message: str, status: int, code: int, said: str) -> None:
+        super().__init__(message, status)
+        self.code = code
+        self.said = said
+
+
+class Restic:
+    """The repository of one host's backup. All methods raise KeeperError."""
+
+    def __init__(self, settings: BackupSettings, program: str = "restic") -> None:
+        self.settings = settings
+        self._program = program
+        self._environment = {
+            # what a proxy or a certificate's place may be said by
+            **os.environ,
+            **read_environment(settings.environment_file),
+            "RESTIC_REPOSITORY": settings.repository,
+            "RESTIC_PASSWORD_FILE": settings.password_file,
+            "RESTIC_CACHE_DIR": os.path.join(settings.state, "cache"),
+            "RESTIC_PROGRESS_FPS": "2",
+        }
+
+    def run(self, *arguments: str) -> str:
+        """Run a command, and return what it printed."""
+        with self._started(arguments) as process:
+            said = _Drain(process.stderr)
+            printed = t.cast(t.IO[bytes], process.stdout).read()
+            process.wait()
+            text = said.text()
+        self._judge(arguments, process.returncode, text)
+        return printed.decode("utf-8", "replace")
+
+    def lines(self, *arguments: str, allowed: t.Collection[int] = (0,)) -> t.Iterator[bytes]:
+        """Run a command, and return its lines while it prints them. Exit statuses in allowed are no errors."""
+        with self._started(arguments) as process:
+            said = _Drain(process.stderr)
+            yield from t.cast(t.IO[bytes], process.stdout)
+            process.wait()
+            text = said.text()
+        self._judge(arguments, process.returncode, text, allowed)
+
+    def _started(self, arguments: t.Sequence[str]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [self._program, *arguments], env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+        except FileNotFoundError:
+            raise KeeperError(f"{self._program} is not installed") from None
+
+    def _judge(self, arguments: t.Sequence[str], code: int, said: str, allowed: t.Collection[int] = (0,)) -> None:
+        if code in allowed:
+            return
+        command = next((argument for argument in arguments if not argument.startswith("-")), "")
+        said = said.replace(self.settings.repository, self.settings.shown_repository)
+        last = "; ".join([line for line in said.splitlines() if line.strip()][-_SHOWN_LINES:]) or f"exit status {code}"
+        places = {"repository": self.settings.shown_repository, "password": self.settings.password_file, "state": self.settings.state}
+        for sign, meaning, status in _MEANINGS:
+            if sign in said.lower():
+                raise Failed(f"{meaning.format(**places)} (restic {command}: {last})", status, code, said)
+        raise Failed(f"restic {command} failed: {last}", FAILED, code, said)
+
+    def repository_id(self) -> str | None:
+        """What the repository is called in itself; None where there is none, or none can be reached."""
+        try:
+            found: Facts = json.loads(self.run("cat", "config", "--no-lock", "--quiet"))
+        except Failed as error:
+            if error.status == FAILED and "there is no repository" in str(error):
+                return None
+            raise
+        return str(found["id"])
+
+    def run_alone(self, *arguments: str) -> str:
+        """Run a command that nobody else may run beside. The lock of a run that has gone is removed first where it is in the way.
+
+        restic knows such a lock by its process, or after 30 minutes without a sign of life. That of a live run stays, and is an error.
+        """
+        try:
+            return self.run(*arguments)
+        except Failed as error:
+            if error.status != BUSY:
+                raise
+        self.run("unlock", "--quiet")
+        return self.run(*arguments)
+
+    def snapshots(self) -> list[Facts]:
+        """This host's own backups, the oldest first."""
+        printed = self.run("snapshots", "--json", "--no-lock", "--host", self.settings.host, "--tag", TAG)
+        return sorted(json.loads(printed) or [], key=lambda snapshot: str(snapshot["time"]))
+
+    def snapshot(self, name: str | None) -> Facts:
+        """The newest of this host's backups, or the one whose ID begins with name."""
+        found = [one for one in self.snapshots() if name in (None, "latest") or str(one["id"]).startswith(str(name))]
+        if not found:
+            asked = "no backup of" if name in (None, "latest") else f"no backup {name} of"
+            raise KeeperError(f"{asked} {self.settings.host} is in {self.settings.shown_repository}; `registry-keeper backup --list` lists them")
+        return found[-1]
+
+    def dump(self, snapshot: str, path: str) -> t.Iterator[bytes]:
+        """The lines of a file in a backup."""
+        return self.lines("dump", "--no-lock", snapshot, path)
+
+    def sizes(self, snapshot: str, *paths: str) -> dict[str, int]:
+        """The files below these directories of a backup, with their sizes."""
+        found = {}
+        for line in self.lines("ls", "--json", "--no-lock", "--recursive", snapshot, *paths):
+            with contextlib.suppress(ValueError):
+                node = json.loads(line)
+                if node.get("type") == "file":
+                    found[str(node["path"])] = int(node.get("size", 0))
+        return found
+
+
+class _Drain:
+    """Reads a stream to its end beside the other one, and keeps the last of it."""
+
+    def __init__(self, stream: t.IO[bytes] | None) -> None:
+        self._stream = t.cast(t.IO[bytes], stream)
+        self._kept = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            self._read_all()
+
+    def _read_all(self) -> None:
+        for line in self._stream:
+            self._kept = (self._kept + line)[-20_000:]
+
+    def text(self) -> str:
+        """What there was. Not longer than a moment after the program's end: something that it started may have the stream still."""
+        self._thread.join(5)
+        return self._kept.decode("utf-8", "replace")

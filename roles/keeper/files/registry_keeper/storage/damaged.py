@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Damaged blobs: kept in keeper/damaged/ALGORITHM/HEX, where no registry looks, until a sound one is back in their place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from registry_keeper.report import sync_directory
+from registry_keeper.storage.layout import Layout, walk_digests
+
+
+def _path(state: str, digest: str) -> str:
+    return os.path.join(state, "damaged", digest.replace(":", "/", 1))
+
+
+def move_away(layout: Layout, state: str, digest: str) -> None:
+    """Take a damaged blob out of the registry's sight. Raises OSError."""
+    path = _path(state, digest)
+    os.makedirs(path, mode=0o750, exist_ok=True)
+    os.rename(layout.data(digest), os.path.join(path, "data"))
+    sync_directory(layout.blob(digest))
+    sync_directory(path)
+
+
+def now_damaged(state: str) -> list[str]:
+    """The digests of the damaged blobs that are kept."""
+    return sorted(digest for digest in walk_digests(os.path.join(state, "damaged")) if os.path.exists(os.path.join(_path(state, digest), "data")))
+
+
+def drop(state: str, digest: str) -> None:
+    """Remove the damaged copy of a blob."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(_path(state, digest), "data"))
+    with contextlib.suppress(OSError):
+        os.rmdir(_path(state, digest))
+
+
+def sound_again(layout: Layout, state: str) -> list[str]:
+    """Remove the damaged copies of blobs that are back, since somebody pushed or repaired them. Returns their digests."""
+    back = [digest for digest in now_damaged(state) if os.path.exists(layout.data(digest))]
+    for digest in back:
+        drop(state, digest)
+    return back
