@@ -276,7 +276,7 @@ class S3Keeper:
         modules = (work, scrub, s3_status)
         original = work.objects_of
         for module in modules:
-            module.objects_of = lambda _settings: Objects(Client(self.store))
+            module.objects_of = lambda _settings: Objects(Client(self.store), readers=1)
         try:
             status = main.main(["--settings", str(settings), "--json", *arguments])
             self.document = json.loads(sys.stdout.getvalue())

@@ -7,16 +7,17 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
+import threading
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "plugins/modules"))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from object_store import BUCKET, KEY, SECRET, FakeStore
+from object_store import BUCKET, KEY, SECRET, FakeStore, Handler
 from registry_keeper.errors import KeeperError
 from registry_keeper.s3 import client
 from registry_keeper.s3.client import Bucket, Client, StoreError
-from registry_keeper.s3.objects import Objects
+from registry_keeper.s3.objects import READERS, Objects
 from registry_keeper.s3.settings import objects_of, read_key
 from registry_keeper.s3.signing import Credentials
 from registry_keeper.settings import Settings
@@ -138,3 +139,39 @@ def test_the_key_is_where_the_registry_has_it(tmp_path, monkeypatch):
 def test_wrong_settings_are_named(tmp_path, wrong):
     with pytest.raises(KeeperError, match=f"s3.{next(iter(wrong))}"):
         objects_of(Settings("registry", str(tmp_path), s3={**S3, **wrong}))
+
+
+def test_many_are_read_at_once_and_those_that_are_not_there_are_none(fake, monkeypatch):
+    at = objects(fake)
+    for number in range(20):
+        at.write(f"a/{number}", str(number).encode())
+    # Only answers that are asked for at the same time come at all.
+    together = threading.Barrier(READERS)
+    is_signed = Handler.is_signed
+    monkeypatch.setattr(Handler, "is_signed", lambda *request: together.wait(timeout=10) >= 0 and is_signed(*request))
+    names = [*(f"a/{number}" for number in range(20)), *(f"b/{number}" for number in range(4))]
+    requests = at.requests
+    found = {name: answer and answer.content for name, answer in at.several(names)}
+    assert found == {**{f"a/{number}": str(number).encode() for number in range(20)}, **{f"b/{number}": None for number in range(4)}}
+    assert at.requests == requests + len(names)
+
+
+def test_one_of_many_that_cannot_be_read_is_an_error(fake, monkeypatch):
+    at = objects(fake)
+    before = Handler.get_object
+    monkeypatch.setattr(Handler, "get_object", lambda self, body: self.refuse(403, "AccessDenied") if self.path.endswith("/70") else before(self, body))
+    with pytest.raises(StoreError, match="AccessDenied"):
+        list(at.several([f"a/{number}" for number in range(100)]))
+
+
+def test_who_has_lost_the_lease_does_not_read_on(fake):
+    at = objects(fake)
+
+    def guard():
+        if len(fake.asked) >= 128:
+            raise StoreError("another run has taken the lease")
+
+    at.guard = guard
+    with pytest.raises(StoreError, match="lease"):
+        list(at.several([f"a/{number}" for number in range(1000)]))
+    assert len(fake.asked) == 128

@@ -53,7 +53,10 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
     progress("listing the tags")
     first = Listing.whole(objects, blobs=False)
     pushed: dict[str, float] = {}
-    tags = {name: _tags(objects, first, name, pushed, progress) for name in sorted(first.repositories)}
+    for batch in first.batches():
+        first.read_tags(batch)
+        progress(f"read the tags up to those of {batch[-1]}")
+    tags = {name: _tags(first, name, pushed) for name in sorted(first.repositories)}
     progress("listing the manifests")
     second = Listing.whole(objects, version=1, blobs=False)
     compare(first, second, now)
@@ -62,7 +65,7 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
         if any(key not in revisions[name] for key in digests.values()):
             # A tag that was set to another image, while the one that it had named was deleted.
             again = Listing.of(objects, name)
-            digests.update(_tags(objects, again, name, pushed, progress))
+            digests.update(_tags(again, name, pushed))
             revisions[name] |= Listing.of(objects, name).get(name).revisions.keys()
     progress("listing the layers")
     third = Listing.whole(objects)
@@ -83,15 +86,13 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
     return found
 
 
-def _tags(objects: Objects, listing: Listing, name: str, pushed: dict[str, float], progress: t.Callable[[str], None]) -> dict[str, bytes]:
+def _tags(listing: Listing, name: str, pushed: dict[str, float]) -> dict[str, bytes]:
     found = {}
     for tag in sorted(listing.get(name).tags):
-        objects.guard()
         path = tag_path(name, tag)
         digest = listing.digest(path)
         if digest is not None and parse(Link(name, "tag", digest, tag).line) is not None:
             found[tag], pushed[path] = key_of(digest), listing.pushed(path)
-    progress(f"read the tags of {name}")
     return found
 
 

@@ -130,6 +130,10 @@ class Client:
             raise StoreError(f"{self.bucket.endpoint}: {doing}: status 404 {answer.code}".rstrip())
         return answer
 
+    def another(self) -> Client:
+        """One with a connection of its own, for another thread."""
+        return Client(self.bucket, self.timeout)
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()

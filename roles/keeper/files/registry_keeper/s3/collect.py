@@ -85,7 +85,7 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
     report.add(abandoned_uploads=uploads)
     if uploads:
         report.say(f"removed: {uploads} abandoned uploads")
-    report.say(f"{marked.tags} tags, {marked.kept_manifests} manifests and {marked.all_blobs} blobs looked at, with {work.objects.client.requests} requests")
+    report.say(f"{marked.tags} tags, {marked.kept_manifests} manifests and {marked.all_blobs} blobs looked at, with {work.objects.requests} requests")
     if links or tags or blobs:
         undo = f"for {human_seconds(options.undo_seconds)}: registry-keeper undo {this.name}"
         report.say(f"taken: {links} links, {blobs} blobs, {human_bytes(size)}; {undo}")

@@ -11,12 +11,14 @@ import contextlib
 import dataclasses
 import typing as t
 
+from registry_keeper.s3.client import Answer
 from registry_keeper.s3.objects import Item, Objects
-from registry_keeper.storage.layout import ALGORITHMS, Layout, is_digest, thing_of
+from registry_keeper.storage.layout import ALGORITHMS, Layout, digest_of, is_digest, thing_of
 from registry_keeper.storage.reading import Written
 
 TREE = Layout("")
 _UPLOADS = "/_uploads/"
+_BATCH = 1000  # tags and manifests, of some kilobytes each
 
 
 @dataclasses.dataclass
@@ -42,6 +44,7 @@ class Listing:
         self.uploads: dict[str, float] = {}  # with when something of each was written last
         self._digests: dict[str, str | None] = {}
         self._pushed: dict[str, float] = {}
+        self._manifests: dict[str, Answer | None] = {}
 
     @classmethod
     def whole(cls, objects: Objects, version: int = 2, blobs: bool = True) -> Listing:
@@ -98,6 +101,36 @@ class Listing:
     def get(self, name: str) -> Repository:
         return self.repositories.get(name) or Repository()
 
+    # --- reading ahead
+
+    def batches(self) -> t.Iterator[list[str]]:
+        """All repositories, in parts of which what is read ahead does not take much memory."""
+        batch: list[str] = []
+        size = 0
+        for name in sorted(self.repositories):
+            one = self.repositories[name]
+            batch.append(name)
+            size += len(one.tags) + len(one.revisions)
+            if size >= _BATCH:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def read_tags(self, names: t.Iterable[str]) -> None:
+        """Read what the tags of repositories name, many at once. Raises StoreError."""
+        paths = [f"{TREE.tag(name, tag)}/current/link" for name in names for tag in sorted(self.get(name).tags)]
+        for path, answer in self._objects.several([path for path in paths if path not in self._digests]):
+            self._note(path, answer)
+
+    def read_ahead(self, names: t.Collection[str]) -> None:
+        """Read what surveys of repositories will ask for: tags, and then manifests, since a push writes its tag last. Raises StoreError.
+
+        What was read ahead before is forgotten.
+        """
+        self.read_tags(names)
+        self._manifests = dict(self._objects.several(sorted({TREE.data(digest_of(key)) for name in names for key in self.get(name).revisions})))
+
     # --- Reader
 
     def changed(self, _tree: Layout, _name: str) -> tuple[int, ...]:
@@ -128,12 +161,14 @@ class Listing:
 
     def digest(self, path: str) -> str | None:
         if path not in self._digests:
-            answer = self._objects.get(path)
-            content = answer.content.decode("ascii", "replace").strip() if answer else ""
-            self._digests[path] = content if is_digest(content) else None
-            with contextlib.suppress(ValueError):
-                self._pushed[path] = float(answer.headers.get(PUSHED, "") if answer else "")
+            self._note(path, self._objects.get(path))
         return self._digests[path]
+
+    def _note(self, path: str, answer: Answer | None) -> None:
+        content = answer.content.decode("ascii", "replace").strip() if answer else ""
+        self._digests[path] = content if is_digest(content) else None
+        with contextlib.suppress(ValueError):
+            self._pushed[path] = float(answer.headers.get(PUSHED, "") if answer else "")
 
     def pushed(self, path: str) -> float:
         """When a tag of the list was pushed: migrate.yml notes it on the tags that it writes. The registry's own say it by their time."""
@@ -146,10 +181,10 @@ class Listing:
         return float("inf")
 
     def content(self, path: str) -> bytes:
-        content = self._objects.read(path)
-        if content is None:
+        answer = self._manifests[path] if path in self._manifests else self._objects.get(path)
+        if answer is None:
             raise FileNotFoundError(path)
-        return content
+        return answer.content
 
 
 def upload_of(name: str) -> str | None:

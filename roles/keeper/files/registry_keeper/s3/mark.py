@@ -155,9 +155,13 @@ class Marking:
     def mark(self, listing: Listing, progress: t.Callable[[str], None]) -> Mark:
         """Look at everything. Raises StoreError: nothing may be collected then."""
         result = Mark(self.rules)
-        for number, name in enumerate(sorted(listing.repositories)):
-            result.add(self.look(listing, name))
-            progress(f"looked at {number + 1} of {len(listing.repositories)} repositories")
+        looked_at = 0
+        for batch in listing.batches():
+            listing.read_ahead(batch)
+            for name in batch:
+                result.add(self.look(listing, name))
+            looked_at += len(batch)
+            progress(f"looked at {looked_at} of {len(listing.repositories)} repositories")
         result.missing = result.needed - result.elsewhere - listing.blobs.keys() - self.taken.blobs.keys()
         result.all_blobs = len(listing.blobs)
         going = {key for one in result.surveys.values() for key in (*one.layers, *one.revisions)}

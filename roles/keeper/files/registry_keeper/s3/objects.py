@@ -8,6 +8,7 @@ Each request asks the guard first, which is the lease: it is renewed meanwhile, 
 from __future__ import annotations
 
 import calendar
+import concurrent.futures
 import hashlib
 import itertools
 import re
@@ -19,6 +20,8 @@ from registry_keeper.s3.client import Answer, Client, StoreError, seconds_of
 
 PART = 64 << 20  # bytes that are copied or read by one request: none may take longer than a timeout
 ALWAYS_READ = 8 << 20  # copies up to so many bytes are read again, whatever the store says of them
+READERS = 8  # connections that read many small objects at once
+_AT_ONCE = 64  # small objects that are read between two looks at the lease
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?Z")
 
 
@@ -38,10 +41,16 @@ class Item(t.NamedTuple):
 class Objects:
     """What is below the registry's prefix."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, readers: int = READERS) -> None:
         self.client = client
         self.guard: t.Callable[[], None] = _free
         self._prefix = client.bucket.prefix
+        self._readers, self._others = readers, list[Client]()
+
+    @property
+    def requests(self) -> int:
+        """How many there have been."""
+        return sum(client.requests for client in (self.client, *self._others))
 
     # --- reading
 
@@ -95,8 +104,28 @@ class Objects:
     def get(self, name: str) -> Answer | None:
         """The same with its headers."""
         self.guard()
-        answer = self.client.ask("GET", self._prefix + name, expect=(200, 404))
+        return self._get(self.client, name)
+
+    def _get(self, client: Client, name: str) -> Answer | None:
+        answer = client.ask("GET", self._prefix + name, expect=(200, 404))
         return None if answer.status == 404 else answer
+
+    def several(self, names: t.Sequence[str]) -> t.Iterator[tuple[str, Answer | None]]:
+        """The same of many, with several connections at once: a store answers each of them in milliseconds, and there may be a million. Raises StoreError."""
+        if self._readers < 2 or len(names) < 2:
+            yield from ((name, self.get(name)) for name in names)
+            return
+        while len(self._others) < self._readers - 1:
+            self._others.append(self.client.another())
+        clients = (self.client, *self._others)
+        with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+            for first in range(0, len(names), _AT_ONCE):
+                # Here, since the guard has this connection, and no thread has it now.
+                self.guard()
+                some = names[first : first + _AT_ONCE]
+                shares = [some[number :: len(clients)] for number in range(len(clients))]
+                for found in pool.map(lambda client, share: [(name, self._get(client, name)) for name in share], clients, shares):
+                    yield from found
 
     def digest(self, name: str, size: int, algorithm: str = "sha256", count: t.Callable[[int], None] = lambda _bytes: None, piece: int | None = None) -> str:
         """The digest of an object of so many bytes, read in pieces; count gets the bytes of each. Raises StoreError."""

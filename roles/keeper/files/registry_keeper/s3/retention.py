@@ -57,9 +57,9 @@ def _plan(work: Work, rules: t.Sequence[policy.Rule]) -> Plan:
         return plan
     now = work.objects.now()
     listing = Listing.whole(work.objects, blobs=False)
-    for repository in sorted(listing.repositories):
-        if not any(rule.has_repository(repository) for rule in rules):
-            continue
+    with_rules = [name for name in sorted(listing.repositories) if any(rule.has_repository(name) for rule in rules)]
+    listing.read_tags(with_rules)
+    for repository in with_rules:
         work.report.progress(f"looking at {repository}")
         manifests = Manifests(lambda digest: work.objects.read(TREE.data(digest)))
         tags = [_tag(listing, repository, name) for name in sorted(listing.get(repository).tags)]
