@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from scenario import hosts
 from scenario.docker import Docker
+from scenario.images import MANIFEST
 from several import CA, ENDPOINT, NAME, PORT, SERVERS, address, load, only
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
@@ -19,7 +20,6 @@ SETTINGS, OUTPUT = "/run/keeper-of-the-test.json", "/run/keeper-of-the-test.out"
 GRACE = 6
 LEASE_LASTS = 300
 DONE, BUSY = 0, 4
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @pytest.fixture(scope="module")

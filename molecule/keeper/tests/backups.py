@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from scenario.images import push
+from scenario.images import MANIFEST, push
 from testinfra.host import Host
 
 AT = "--unix-socket /run/docker-registry/registry.sock http://any"
@@ -15,7 +15,6 @@ STORAGE = "/var/lib/docker-registry"
 REPOSITORY = "/srv/backup"
 STATE = "/var/lib/registry-keeper-backup"
 UNIT = "registry-keeper-backup.service"
-KIND = "application/vnd.docker.distribution.manifest.v2+json"
 RESTIC = f"restic --repo {REPOSITORY} --password-file /etc/registry-keeper/backup/password --cache-dir {STATE}/cache"
 
 
@@ -40,7 +39,7 @@ def listed(host: Host, snapshot: str = "latest") -> list[str]:
 def image(host: Host, repository: str, size: int = 5000) -> tuple[str, str]:
     """A new image. Returns the digests of its manifest and its layer."""
     layer = push(host, AT, repository, size)
-    head = host.check_output(f"curl -fsSI -H 'Accept: {KIND}' {AT}/v2/{repository}/manifests/1")
+    head = host.check_output(f"curl -fsSI -H 'Accept: {MANIFEST}' {AT}/v2/{repository}/manifests/1")
     manifest = next(line.split()[1] for line in head.splitlines() if line.lower().startswith("docker-content-digest:"))
     return manifest, layer
 
@@ -58,7 +57,7 @@ def is_served(host: Host, repository: str, digest: str) -> bool:
 
 
 def status(host: Host, path: str, method: str = "GET") -> str:
-    return host.check_output(f"curl -sS -o /dev/null -w '%{{http_code}}' -X {method} -H 'Accept: {KIND}' {'-I' if method == 'HEAD' else ''} {AT}{path}")
+    return host.check_output(f"curl -sS -o /dev/null -w '%{{http_code}}' -X {method} -H 'Accept: {MANIFEST}' {'-I' if method == 'HEAD' else ''} {AT}{path}")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import shlex
 from typing import Any
 
 from scenario import images
+from scenario.images import MANIFEST
 from testinfra.host import Host
 
 NAME, PORT = "registry.holdfast.test", 5443
@@ -21,7 +22,6 @@ ALL = {
     "keeper_exporters": [],
     "keeper_backup_repository": "",
 }
-_KIND = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 def push(host: Host, repository: str, *tags: str) -> None:
@@ -36,8 +36,8 @@ def push(host: Host, repository: str, *tags: str) -> None:
 
 def retag(host: Host, repository: str, old: str, new: str) -> None:
     url = f"{REGISTRY}/v2/{repository}/manifests"
-    manifest = f"curl -fsS -H 'Accept: {_KIND}' {url}/{old}"
-    host.check_output(f"{manifest} | curl -fsS -X PUT -H 'Content-Type: {_KIND}' --data-binary @- {url}/{new}")
+    manifest = f"curl -fsS -H 'Accept: {MANIFEST}' {url}/{old}"
+    host.check_output(f"{manifest} | curl -fsS -X PUT -H 'Content-Type: {MANIFEST}' --data-binary @- {url}/{new}")
 
 
 def age(host: Host, repository: str, tag: str, days: int) -> None:
@@ -52,7 +52,7 @@ def tags(host: Host, repository: str, at: str = GATEWAY) -> set[str]:
 
 def status(host: Host, repository: str, reference: str) -> str:
     """What a client gets for a manifest, through the gateway."""
-    return host.check_output(f"curl -sS -o /dev/null -w '%{{http_code}}' -H 'Accept: {_KIND}' {GATEWAY}/v2/{repository}/manifests/{reference}")
+    return host.check_output(f"curl -sS -o /dev/null -w '%{{http_code}}' -H 'Accept: {MANIFEST}' {GATEWAY}/v2/{repository}/manifests/{reference}")
 
 
 def digest(host: Host, repository: str, tag: str) -> str:

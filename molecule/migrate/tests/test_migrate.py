@@ -17,13 +17,12 @@ from typing import Any
 import pytest
 from scenario import hosts, playbook
 from scenario.docker import Docker
-from scenario.images import push
+from scenario.images import MANIFEST, push
 from testinfra.host import Host
 
 NAME, PORT, PASSWORD = "registry.holdfast.test", 5443, "a password of alice"
 ENDPOINT = f"{NAME}:{PORT}"
 CA = f"/etc/docker/certs.d/{ENDPOINT}/holdfast-{NAME}_{PORT}.crt"
-KIND = "application/vnd.docker.distribution.manifest.v2+json"
 CURL = f"--cacert {CA} -u 'alice:{PASSWORD}' https://{ENDPOINT}"
 SITE, MIGRATE = hosts.PROJECT / "playbooks/site.yml", hosts.PROJECT / "playbooks/migrate.yml"
 TRAFFIC = hosts.SCENARIO / "tests/traffic.py"
@@ -66,8 +65,8 @@ def images(docker: Docker, client: Host) -> dict[str, str]:
     # The one that is pushed last is neither first nor last by its name.
     for tag in ("a", "c", "b"):
         push(client, CURL, "kept/app")
-        manifest = f"curl -fsS -H 'Accept: {KIND}' {CURL}/v2/kept/app/manifests/1"
-        client.check_output(f"{manifest} | curl -fsS -X PUT -H 'Content-Type: {KIND}' --data-binary @- {CURL}/v2/kept/app/manifests/{tag}")
+        manifest = f"curl -fsS -H 'Accept: {MANIFEST}' {CURL}/v2/kept/app/manifests/1"
+        client.check_output(f"{manifest} | curl -fsS -X PUT -H 'Content-Type: {MANIFEST}' --data-binary @- {CURL}/v2/kept/app/manifests/{tag}")
         client.check_output("sleep 1.1")
     return dict(docker.push("team/app") for _time in range(3))
 
@@ -99,14 +98,14 @@ def all_there(client: Host, docker: Docker, images: dict[str, str], pushed: dict
         docker.ok(f"image rm {image}")
     for name, digest in pushed.items():
         repository, _colon, tag = name.partition(":")
-        manifest = client.check_output(f"curl -fsS -H 'Accept: {KIND}' {CURL}/v2/{repository}/manifests/{tag}")
+        manifest = client.check_output(f"curl -fsS -H 'Accept: {MANIFEST}' {CURL}/v2/{repository}/manifests/{tag}")
         assert (
-            client.check_output(f"curl -fsS -H 'Accept: {KIND}' {CURL}/v2/{repository}/manifests/{tag} | sha256sum").split()[0] == digest.partition(":")[2]
+            client.check_output(f"curl -fsS -H 'Accept: {MANIFEST}' {CURL}/v2/{repository}/manifests/{tag} | sha256sum").split()[0] == digest.partition(":")[2]
         ), name
         for layer in json.loads(manifest)["layers"]:
             assert client.check_output(f"curl -fsS {CURL}/v2/{repository}/blobs/{layer['digest']} | sha256sum").split()[0] == layer["digest"][7:]
     for number in range(8):
-        manifest = client.check_output(f"curl -fsS -H 'Accept: {KIND}' {CURL}/v2/large/app{number}/manifests/1")
+        manifest = client.check_output(f"curl -fsS -H 'Accept: {MANIFEST}' {CURL}/v2/large/app{number}/manifests/1")
         layer = json.loads(manifest)["layers"][0]["digest"]
         assert client.check_output(f"curl -fsS {CURL}/v2/large/app{number}/blobs/{layer} | sha256sum").split()[0] == layer[7:]
 

@@ -4,22 +4,14 @@
 """The backup of a bucket on a real store: what was pushed is pulled again after the bucket was emptied."""
 
 import json
-from collections.abc import Iterator
 
-import pytest
 from scenario import hosts
-from scenario.images import push
+from scenario.images import MANIFEST, push
 from testinfra.host import Host
 
 AT = "http://127.0.0.1:5002"
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 KEEPER = "registry-keeper --instance team"
 SECRET = "0123456789abcdef-of-the-store"
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    yield hosts.host("server")
 
 
 def keeper(host: Host, *words: str) -> dict:
@@ -31,7 +23,7 @@ def pulled(host: Host, repository: str, layer: str) -> bool:
     return layer in manifest and layer.partition(":")[2] in host.run(f"curl -fsS {AT}/v2/{repository}/blobs/{layer} | sha256sum").stdout
 
 
-def test_what_was_pushed_comes_back_after_the_bucket_was_emptied(host: Host) -> None:
+def test_what_was_pushed_comes_back_after_the_bucket_was_emptied(host: Host, store: Host) -> None:
     # Read in three pieces, and written in three parts.
     layers = {"backed/large": push(host, AT, "backed/large", size=40_000_000), "backed/small": push(host, AT, "backed/small")}
     made = keeper(host, "backup-bucket")
@@ -40,7 +32,7 @@ def test_what_was_pushed_comes_back_after_the_bucket_was_emptied(host: Host) -> 
     assert again["copied_blobs"] == 0
     assert [one["state"] for one in keeper(host, "backup-bucket", "--list")["states"]][-2:] == [made["state"], again["state"]]
 
-    hosts.host("store").check_output("echo 'fs.rm -rf /buckets/registry/team/images' | weed shell -master=localhost:9333")
+    store.check_output("echo 'fs.rm -rf /buckets/registry/team/images' | weed shell -master=localhost:9333")
     assert not any(pulled(host, *one) for one in layers.items())
     refused = host.run(f"{KEEPER} backup-bucket")
     assert refused.rc == 1 and "had images at the last backup" in refused.stderr

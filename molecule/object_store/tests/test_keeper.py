@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 from scenario import hosts
-from scenario.images import push
+from scenario.images import MANIFEST, push
 from testinfra.host import Host
 
 AT = "http://127.0.0.1:5002"
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 SETTINGS = "/run/keeper-of-the-test.json"
 GRACE = 4
 

@@ -5,28 +5,16 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
-from scenario import hosts, playbook
-from scenario.images import push
+from scenario import playbook
+from scenario.images import MANIFEST, push
 from testinfra.host import Host
 
 FIRST, TEAM = "http://127.0.0.1:5000", "http://127.0.0.1:5002"
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 SECRET = "0123456789abcdef-of-the-store"
 STAMPS = "/var/lib/holdfast/object-stores"
 WRITTEN = "find /etc/docker/registry /etc/systemd/system /var/lib/holdfast -type f -printf '%p %T@\\n' | sort"
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    yield hosts.host("server")
-
-
-@pytest.fixture(scope="module")
-def store() -> Host:
-    return hosts.host("store")
 
 
 def status(host: Host, at: str, path: str) -> str:

@@ -4,6 +4,7 @@
 
 from testinfra.host import Host
 
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 PUSH = r"""
 set -eu
 data=$(mktemp)
@@ -15,7 +16,7 @@ upload() {{
 }}
 upload $data $digest
 config=sha256:$(sha256sum $data.config | cut -d' ' -f1); upload $data.config $config
-kind=application/vnd.docker.distribution.manifest.v2+json
+kind={kind}
 blob() {{ printf '{{"mediaType":"application/vnd.docker.%s","size":%s,"digest":"%s"}}' $1 $(stat -c %s $2) $3; }}
 printf '{{"schemaVersion":2,"mediaType":"%s","config":%s,"layers":[%s]}}' $kind \
   "$(blob container.image.v1+json $data.config $config)" "$(blob image.rootfs.diff.tar.gzip $data $digest)" >$data.manifest
@@ -38,4 +39,4 @@ def push(host: Host, at: str, repository: str, size: int = 5000, *, unpacks: boo
     a file of this size in its layer, so that clients can do more than fetch it.
     """
     layer = (FILES if unpacks else BYTES).format(size=size)
-    return host.check_output(PUSH.format(at=at, repository=repository, layer=layer)).strip()
+    return host.check_output(PUSH.format(at=at, repository=repository, layer=layer, kind=MANIFEST)).strip()
