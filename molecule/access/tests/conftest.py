@@ -18,16 +18,6 @@ from testinfra.host import Host
 
 
 @pytest.fixture(scope="session")
-def registry() -> Host:
-    return hosts.host("registry")
-
-
-@pytest.fixture(scope="session")
-def client() -> Host:
-    return hosts.host("client")
-
-
-@pytest.fixture(scope="session")
 def play(registry: Host) -> Callable[..., Any]:
     """Play attacks on the registry's host, all in one go. See attacker.py."""
     hosts.write(registry, "/run/attacker.py", pathlib.Path(__file__).with_name("attacker.py").read_text())

@@ -19,16 +19,6 @@ UNIT = "holdfast-acme.service"
 
 
 @pytest.fixture
-def server() -> Host:
-    return hosts.host("server")
-
-
-@pytest.fixture
-def client() -> Host:
-    return hosts.host("client")
-
-
-@pytest.fixture
 def docker(client: Host) -> Iterator[Docker]:
     docker = Docker(client, NAME)
     yield docker

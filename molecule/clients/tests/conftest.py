@@ -8,23 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from scenario import hosts, images, playbook
+from scenario import images, playbook
 from testinfra.host import Host
-
-
-@pytest.fixture(scope="session")
-def registry() -> Host:
-    return hosts.host("registry")
-
-
-@pytest.fixture(scope="session")
-def client() -> Host:
-    return hosts.host("client")
-
-
-@pytest.fixture(scope="session")
-def upstream() -> Host:
-    return hosts.host("upstream")
 
 
 @pytest.fixture

@@ -6,15 +6,9 @@
 from collections.abc import Iterator
 
 import pytest
-from scenario import hosts
 from scenario.docker import Docker
 from several import ALICES_PASSWORD, ENDPOINT
 from testinfra.host import Host
-
-
-@pytest.fixture
-def client() -> Host:
-    return hosts.host("client")
 
 
 @pytest.fixture

@@ -1,25 +1,14 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts of the scenario, and docker on the client."""
+"""Docker on the client."""
 
 from collections.abc import Iterator
 
 import pytest
 from answers import ENDPOINT, SECRETS
-from scenario import hosts
 from scenario.docker import Docker
 from testinfra.host import Host
-
-
-@pytest.fixture
-def registry() -> Host:
-    return hosts.host("registry")
-
-
-@pytest.fixture
-def client() -> Host:
-    return hosts.host("client")
 
 
 @pytest.fixture

@@ -7,13 +7,8 @@ import json
 import pathlib
 
 import pytest
-from scenario import hosts, playbook
+from scenario import playbook
 from testinfra.host import Host
-
-
-@pytest.fixture
-def host() -> Host:
-    return hosts.host("client")
 
 
 def test_the_user_talks_to_the_engine_without_being_root(host: Host) -> None:

@@ -4,7 +4,6 @@
 
 import json
 
-import pytest
 from scenario import hosts, playbook
 from testinfra.host import Host
 
@@ -19,11 +18,6 @@ EVERYTHING = {
     "docker_client_mirrors": [{"upstream": "docker.io", "mirror": "images.holdfast.test:5000"}],
     "docker_client_ca_stores": ["system", "docker", "containers", "containerd"],
 }
-
-
-@pytest.fixture
-def host() -> Host:
-    return hosts.host("client")
 
 
 def engine(host: Host) -> str:

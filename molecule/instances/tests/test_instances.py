@@ -5,16 +5,11 @@
 
 import pytest
 from registries import ARCHIVE, FIRST, TEAM, UNITS, catalogue, processes, redis, status
-from scenario import hosts, playbook
+from scenario import playbook
 from scenario.images import push
 from testinfra.host import Host
 
 USUAL = [{"name": "team", "redis_database": 1}, {"name": "archive", "port": 5002, "storage_directory": "/srv/archive"}]
-
-
-@pytest.fixture
-def host() -> Host:
-    return hosts.host("server")
 
 
 def test_each_has_its_own_images(host: Host) -> None:

@@ -4,7 +4,6 @@
 
 import json
 
-import pytest
 from backups import AT, REPOSITORY, RESTIC, STATE, STORAGE, UNIT, another_run, back_up, data, elsewhere, image, is_served, listed, outcome, status
 from scenario import hosts
 from testinfra.host import Host
@@ -21,11 +20,6 @@ until test -e /run/enough; do
   curl -fsS -o /dev/null -X PUT -H "Content-Type: $kind" --data-binary @/run/manifest AT/v2/backup/busy/manifests/$i
 done
 """.replace("AT", AT)
-
-
-@pytest.fixture(scope="module")
-def host() -> Host:
-    return hosts.host("server")
 
 
 def links(host: Host) -> list[tuple[str, str]]:

@@ -6,7 +6,6 @@ import json
 import sys
 from typing import Any
 
-import pytest
 from scenario import hosts
 from testinfra.host import Host
 
@@ -14,11 +13,6 @@ sys.path.insert(0, str(hosts.PROJECT / "tests/soak"))
 import main as soak
 
 SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def server() -> Host:
-    return hosts.host("server")
 
 
 def test_no_image_is_lost_and_no_push_or_pull_fails_while_collections_run_and_are_killed(server: Host) -> None:

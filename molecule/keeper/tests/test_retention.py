@@ -17,11 +17,6 @@ EVERYTHING = (
 )
 
 
-@pytest.fixture(scope="module")
-def host() -> Host:
-    return hosts.host("server")
-
-
 def test_a_tag_that_goes_is_gone_at_once_and_undo_brings_it_back(host: Host) -> None:
     push(host, "rules/app", "old", "new")
     age(host, "rules/app", "old", 8)

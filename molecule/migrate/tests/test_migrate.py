@@ -33,21 +33,6 @@ MOVED = {"to_the_store": True}
 
 
 @pytest.fixture(scope="module")
-def server() -> Host:
-    return hosts.host("server")
-
-
-@pytest.fixture(scope="module")
-def client() -> Host:
-    return hosts.host("client")
-
-
-@pytest.fixture(scope="module")
-def store() -> Host:
-    return hosts.host("store")
-
-
-@pytest.fixture(scope="module")
 def docker(client: Host) -> Iterator[Docker]:
     docker = Docker(client, ENDPOINT)
     assert docker.login("alice", PASSWORD).rc == 0

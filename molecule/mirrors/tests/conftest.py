@@ -16,21 +16,6 @@ from testinfra.host import Host
 
 
 @pytest.fixture(scope="session")
-def registry() -> Host:
-    return hosts.host("registry")
-
-
-@pytest.fixture(scope="session")
-def client() -> Host:
-    return hosts.host("client")
-
-
-@pytest.fixture(scope="session")
-def upstream() -> Host:
-    return hosts.host("upstream")
-
-
-@pytest.fixture(scope="session")
 def author(client: Host, upstream: Host) -> Iterator[Docker]:
     """Docker on the client, as the user of the upstream who pushes images there."""
     address = upstream.check_output("hostname -I").split()[0]

@@ -18,11 +18,6 @@ SIZE = 64 * 2**20
 
 
 @pytest.fixture
-def server() -> Host:
-    return hosts.host("server")
-
-
-@pytest.fixture
 def client(server: Host) -> Client:
     return Client(server)
 

@@ -41,11 +41,6 @@ def server() -> Iterator[Host]:
     server.check_output(f"systemctl stop {' '.join(UNITS)}; rm -f /run/test-*.yml /run/behind-ca.crt")
 
 
-@pytest.fixture(scope="module")
-def store() -> Host:
-    return hosts.host("store")
-
-
 def start(server: Host, unit: str, port: int) -> None:
     server.check_output(f"systemd-run --quiet --unit {unit} --setenv=SSL_CERT_FILE=/run/behind-ca.crt docker-registry serve /run/{unit}.yml")
     server.check_output(f"for i in $(seq 100); do curl -fs -o /dev/null http://127.0.0.1:{port}/v2/ && exit 0; sleep 0.1; done; exit 1")

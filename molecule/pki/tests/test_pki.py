@@ -4,20 +4,10 @@
 """Role pki alone: certificates that openssl accepts, keys that stay where they were made."""
 
 import pytest
-from scenario import hosts, playbook
+from scenario import playbook
 from testinfra.host import Host
 
 DIRECTORY = "/etc/ssl/holdfast"
-
-
-@pytest.fixture
-def host() -> Host:
-    return hosts.host("server")
-
-
-@pytest.fixture
-def ca() -> Host:
-    return hosts.host("ca")
 
 
 def changes(*arguments: str, **variables: object) -> int:

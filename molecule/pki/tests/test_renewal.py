@@ -18,11 +18,6 @@ JOB = "/etc/holdfast-pki/etc-ssl-own.json"
 PROGRAM = "/usr/bin/python3 -IB /usr/local/lib/holdfast-pki/renew"
 
 
-@pytest.fixture
-def ca() -> Host:
-    return hosts.host("ca")
-
-
 def status(ca: Host) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(ca.check_output("cat /var/lib/holdfast/pki/etc-ssl-own.json"))
     return found

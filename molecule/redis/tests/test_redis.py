@@ -6,16 +6,10 @@
 from collections.abc import Iterator
 
 import pytest
-from scenario import hosts
 from testinfra.host import Host
 
 CLI = "redis-cli -p 6380"
 WITH_PASSWORD = f"REDISCLI_AUTH=sixteen-characters-at-least {CLI}"
-
-
-@pytest.fixture
-def server() -> Host:
-    return hosts.host("server")
 
 
 def test_it_needs_the_password(server: Host) -> None:

@@ -5,19 +5,13 @@
 
 import time
 
-import pytest
-from scenario import hosts, playbook
+from scenario import playbook
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 URL = "http://127.0.0.1:5001/v2"
 SECRET = "/etc/docker/registry/http-secret.env"
 CONFIGURATION = "/etc/docker/registry/config.yml"
-
-
-@pytest.fixture
-def host() -> Host:
-    return hosts.host("server")
 
 
 def _python(host: Host, script: str) -> CommandResult:
