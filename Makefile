@@ -146,7 +146,7 @@ soak: $(venv)/test.done ## Push and pull without pause while collections run and
 	$(bin)/python tests/soak/main.py $(ARGS)
 
 .PHONY: cluster-faults
-cluster-faults: $(venv)/test.done ## Kill, cut and slow down hosts and store nodes COUNT=3 times while clients push and pull (half an hour)
+cluster-faults: $(venv)/test.done ## Kill, cut and slow down hosts and store nodes COUNT=3 times while clients push and pull (twenty minutes)
 	$(bin)/python tests/cluster/faults.py $(ARGS)
 
 .PHONY: scenarios
