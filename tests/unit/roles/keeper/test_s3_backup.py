@@ -103,6 +103,20 @@ def test_a_blob_is_copied_once(keeper):
     assert not [name for method, name in keeper.target.asked if method in CHANGES and name.startswith(BLOBS)]
 
 
+def test_what_is_in_no_list_of_the_store_is_in_the_backup(keeper):
+    some_images(keeper)
+    before = keeper.storage.objects_of_registry()
+    assert keeper("collect") == DONE  # which notes the tags
+    tree = keeper.storage.tree
+    digest = keeper.storage.read(f"{tree.tag('a', '1')}/current/link").decode()
+    hidden = (tree.tag("a", "1"), tree.revision("a", digest), tree.data(digest), f"{tree.tag('b/c', '2')}/current")
+    keeper.store.hidden = {name for name in keeper.store.objects if name.startswith(tuple(PREFIX + path for path in hidden))}
+    assert keeper("backup-bucket") == DONE
+    assert (keeper.document["tags"], keeper.document["left_out"]) == (3, 0)
+    keeper.store.hidden = set()
+    assert restored(keeper) == before
+
+
 def test_large_blobs_go_in_pieces_and_come_back(keeper, monkeypatch):
     monkeypatch.setattr(transfer, "PIECE", 10)
     keeper.storage.image("a", "large", "1", shared=[b"x" * 35, b""])

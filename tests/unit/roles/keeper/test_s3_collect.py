@@ -264,31 +264,6 @@ def test_a_list_that_lacks_a_tag_that_another_has_stops_the_run(keeper, versions
     assert keeper.storage.objects_of_registry() == before
 
 
-def test_lists_that_lack_a_tag_once_lose_nothing(keeper):
-    keeper.storage.image("a", "kept", "1")
-    untagged(keeper, "gone")
-    keeper.store.hidden = {f"{PREFIX}{keeper.storage.tree.tag('a', '1')}/current/link"}
-    assert keeper("collect") == DONE and keeper.document["links"]
-    keeper.store.hidden = set()
-    assert keeper.storage.pull("a", "1") is None
-    keeper.later()
-    assert keeper("collect") == DONE
-    assert keeper.storage.pull("a", "1") is None
-
-
-def test_lists_that_lack_a_tag_for_days_lose_nothing_for_good(keeper):
-    keeper.storage.image("a", "kept", "1")
-    keeper.later()
-    keeper.store.hidden = {f"{PREFIX}{keeper.storage.tree.tag('a', '1')}/current/link"}
-    for _day in range(3):
-        assert keeper("collect") == DONE
-        keeper.later()
-    assert keeper.storage.pull("a", "1") is not None
-    keeper.store.hidden = set()
-    assert keeper("collect") == DONE
-    assert keeper.storage.pull("a", "1") is None
-
-
 @pytest.mark.parametrize("page", [1, 3])
 def test_lists_in_pages_are_read_to_their_end(keeper, page):
     keeper.store.page = page

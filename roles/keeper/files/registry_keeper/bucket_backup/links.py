@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from registry_keeper.s3.known_tags import KnownTags
 from registry_keeper.s3.listing import TREE, Listing
 from registry_keeper.s3.objects import Item, Objects
 from registry_keeper.s3.rescue import tag_path
@@ -56,10 +57,12 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
     for batch in first.batches():
         first.read_tags(batch)
         progress(f"read the tags up to those of {batch[-1]}")
-    tags = {name: _tags(first, name, pushed) for name in sorted(first.repositories)}
     progress("listing the manifests")
     second = Listing.whole(objects, version=1, blobs=False)
     compare(first, second, now)
+    # What is in no list is found by its name: tags here, and below the manifests that they name.
+    KnownTags(objects).complete(first)
+    tags = {name: _tags(first, name, pushed) for name in sorted(first.repositories)}
     revisions = {name: first.get(name).revisions.keys() | second.get(name).revisions.keys() for name in tags}
     for name, digests in tags.items():
         if any(key not in revisions[name] for key in digests.values()):
@@ -67,6 +70,8 @@ def find(objects: Objects, compare: t.Callable[[Listing, Listing, float], None],
             again = Listing.of(objects, name)
             digests.update(_tags(again, name, pushed))
             revisions[name] |= Listing.of(objects, name).get(name).revisions.keys()
+            lacking = set(digests.values()) - revisions[name]
+            revisions[name] |= {key for key in lacking if first.unlisted(f"{TREE.revision(name, digest_of(key))}/link") is not None}
     progress("listing the layers")
     third = Listing.whole(objects)
     found = Found(blobs=third.blobs, pushed=pushed)

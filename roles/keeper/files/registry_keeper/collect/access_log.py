@@ -22,6 +22,7 @@ _TIME = re.compile(rb'"time":"(\d\d\d\d)-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:([
 _STATUS = re.compile(rb'"status":(\d+)')
 _DIGEST = re.compile(rb"sha(?:256|384|512)(?::|%3[Aa])([0-9a-f]{128}|[0-9a-f]{96}|[0-9a-f]{64})")
 _DELETES = b'"method":"DELETE"'
+_PUSHES = re.compile(rb'"method":"PUT","path":"/v2/([a-z0-9._/-]+)/manifests/(\w[\w.-]{0,127})"')
 _BLOCK = 1 << 18  # bytes that are read rather than searched
 _DISORDER = 60  # seconds by which a line may come after a later one
 
@@ -35,6 +36,7 @@ class AccessLog:
         self._since = since
         self._position: dict[tuple[int, int], int] = {}  # by device and inode: a rotated log goes on under another name
         self._second: tuple[bytes, bool] = (b"", True)
+        self.pushed: set[tuple[str, str]] = set()  # repositories with tags that clients have pushed meanwhile, of all registries of the log
 
     def read(self) -> set[bytes]:
         """The digests, in their compact form, of everything since then. Raises KeeperError where a log cannot be read."""
@@ -95,6 +97,9 @@ class AccessLog:
             if not line.endswith(b"\n"):
                 break
             size += len(line)
+            push = _PUSHES.search(line) if b'"PUT"' in line else None
+            if push is not None and self._recent(line):
+                self.pushed.add((push.group(1).decode(), push.group(2).decode("ascii", "replace")))
             if b"sha" in line and _DELETES not in line and self._recent(line):
                 status = _STATUS.search(line)
                 if status is None or not 400 <= int(status.group(1)) < 500:

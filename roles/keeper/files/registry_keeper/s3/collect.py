@@ -48,6 +48,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         end_killed(work, every, rescue)
         work.problems(marked)
         marking.known.write()
+        work.tags.write(work.listing)
         work.keep_summary(every)
         return _sweep(work, every, marked, rescue)
 

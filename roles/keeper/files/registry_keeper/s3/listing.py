@@ -45,6 +45,7 @@ class Listing:
         self._digests: dict[str, str | None] = {}
         self._pushed: dict[str, float] = {}
         self._manifests: dict[str, Answer | None] = {}
+        self._unlisted: dict[str, Written | None] = {}
 
     @classmethod
     def whole(cls, objects: Objects, version: int = 2, blobs: bool = True) -> Listing:
@@ -169,6 +170,18 @@ class Listing:
         self._digests[path] = content if is_digest(content) else None
         with contextlib.suppress(ValueError):
             self._pushed[path] = float(answer.headers.get(PUSHED, "") if answer else "")
+
+    def unlisted(self, path: str) -> Written | None:
+        """The link of a manifest that a tag or an index names: a list may lack it (known_tags.py)."""
+        if path not in self._unlisted:
+            item = self._objects.head(path)
+            self._unlisted[path] = None if item is None else Written(int(item.modified * 1e9), item.size)
+        return self._unlisted[path]
+
+    @property
+    def hidden(self) -> list[str]:
+        """What was found so."""
+        return sorted(path for path, written in self._unlisted.items() if written is not None)
 
     def pushed(self, path: str) -> float:
         """When a tag of the list was pushed: migrate.yml notes it on the tags that it writes. The registry's own say it by their time."""

@@ -15,6 +15,7 @@ from registry_keeper.collect.mark import Mark, describe
 from registry_keeper.errors import USAGE, KeeperError
 from registry_keeper.report import Report
 from registry_keeper.s3.client import StoreError
+from registry_keeper.s3.known_tags import KnownTags
 from registry_keeper.s3.lease import Lease
 from registry_keeper.s3.listing import Listing
 from registry_keeper.s3.mark import Marking, Taken
@@ -86,16 +87,27 @@ class Work:
         if not listing.repositories and not listing.blobs and every:
             raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
         self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
+        protected = self.log.read() if self.log else frozenset()
+        self.tags = KnownTags(self.objects, self.log.pushed if self.log else ())
+        self.tags.complete(listing)
+        self.listing = listing
         taken.without(listing, listing.repositories)
         self.uploads = listing.uploads
-        protected = self.log.read() if self.log else frozenset()
         marking = Marking(self.objects, now, self.options.grace_seconds, protected, taken)
         marked = marking.mark(listing, self.report.progress)
+        self._say_what_is_hidden(self.tags.hidden + listing.hidden, marking.hidden_blobs)
         self.report.add(tags=marked.tags, manifests=marked.kept_manifests, blobs=marked.all_blobs, dangling_tags=marked.dangling)
         self.report.add(repositories=len(listing.repositories), bytes=sum(item.size for item in listing.blobs.values()))
         sizes = {name: sum(listing.blobs[key].size for key in one.layers if key in listing.blobs) for name, one in listing.repositories.items()}
         self.largest = [{"repository": name, "bytes": sizes[name]} for name in sorted(sizes, key=lambda name: (-sizes[name], name))[:LARGEST]]
         return marking, marked, Rescue(marking, marked)
+
+    def _say_what_is_hidden(self, links: t.Sequence[str], blobs: t.Collection[bytes]) -> None:
+        self.report.add(hidden=links[:LARGEST], hidden_links=len(links), hidden_blobs=len(blobs))
+        if links:
+            self.warn(f"{len(links)} tags and manifests are in no list of the store, although they are there, such as {links[0]}; they are kept")
+        elif blobs:
+            self.report.say(f"{len(blobs)} blobs are in no list of the store, although they are there; they are kept")
 
     def compare(self, first: Listing, second: Listing, now: float) -> None:
         """Raise StoreError where one of two lists has a tag that the other one lacks: what a list lacks would be taken for not needed."""

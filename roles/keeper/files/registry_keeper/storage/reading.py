@@ -39,6 +39,9 @@ class Reader(t.Protocol):
     def digest(self, path: str) -> str | None:
         """The digest that a link has; None where it is missing, empty or something else."""
 
+    def unlisted(self, path: str) -> Written | None:
+        """A link that links() has not, and that is there all the same. Files are always listed."""
+
     def modified(self, path: str) -> float:
         """When something went from or came to a directory, in seconds since 1970."""
 
@@ -93,6 +96,9 @@ class Files:
 
     def digest(self, path: str) -> str | None:
         return read_link(path)
+
+    def unlisted(self, path: str) -> Written | None:
+        return None
 
     def modified(self, path: str) -> float:
         try:

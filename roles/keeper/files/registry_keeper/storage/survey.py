@@ -176,9 +176,12 @@ class _Repository:
             if key not in self.present:
                 if key in self.quarantined.revisions:
                     self.survey.wanted_revisions.add(key)
-                elif tag:
+                    continue
+                if not tag:
+                    continue
+                if not self._is_unlisted(key):
                     self.survey.dangling += 1
-                continue
+                    continue
             match = FALLBACK.fullmatch(tag)
             if match and is_digest(f"{match.group(1)}:{match.group(2)}"):
                 subject = bytes.fromhex(match.group(2))
@@ -228,7 +231,7 @@ class _Repository:
             self._keep_fallback()
 
     def _keep(self, key: bytes) -> None:
-        pending = [key]
+        pending, children = [key], set[bytes]()
         while pending:
             one = pending.pop()
             if one in self.kept:
@@ -236,12 +239,22 @@ class _Repository:
             if one not in self.present:
                 if one in self.quarantined.revisions:
                     self.survey.wanted_revisions.add(one)
-                continue
+                    continue
+                if one not in children or not self._is_unlisted(one):
+                    continue
             self.kept.add(one)
             references = self._references(one)
             if references is not None:
                 pending.extend(reference for reference in references.needed if reference not in self.kept)
+                children |= references.elsewhere
             pending.extend(self.referrers.get(one, ()))
+
+    def _is_unlisted(self, key: bytes) -> bool:
+        """Whether a manifest that something names has a link that was not listed. It is present then."""
+        written = self.reader.unlisted(f"{self.tree.revision(self.name, digest_of(key))}/link")
+        if written is not None:
+            self.present[key] = written.moment
+        return written is not None
 
     def _references(self, key: bytes) -> manifest.References | None:
         """What a manifest refers to; None where it cannot be read."""
