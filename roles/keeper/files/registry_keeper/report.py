@@ -23,6 +23,13 @@ def human_bytes(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+def counted(number: int | None, noun: str) -> str:
+    """A number with its noun: 1 is "1 repository", 2 are "2 repositories"."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"
+
+
 def human_seconds(seconds: float) -> str:
     """A duration for people: 5400 is "90 min"."""
     for unit, size in (("s", 60), ("min", 7200), ("h", 172800)):

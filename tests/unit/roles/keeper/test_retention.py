@@ -129,7 +129,7 @@ def test_a_dry_run_tells_people_why_each_tag_stays_or_goes(storage, capsys):
     assert lines == [
         "stays    app:new  pushed within 7 days [rule 0]",
         "would go app:old  not pushed within 7 days [rule 0]",
-        "1 of 2 tags would go, in 1 repositories that rules apply to",
+        "1 of 2 tags would go, in 1 repository with rules",
     ]
 
 

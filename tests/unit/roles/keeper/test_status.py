@@ -127,7 +127,7 @@ def host(tmp_path, monkeypatch):
 
 def test_status_ends_with_0_where_all_is_well_and_3_with_the_reason_otherwise(host, monkeypatch, capsys, tmp_path):
     assert host("status") == 0
-    assert "30 bytes in 2 blobs, 1 repositories, 1 tags" in capsys.readouterr().out
+    assert "30 bytes in 2 blobs, 1 repository, 1 tag" in capsys.readouterr().out
     monkeypatch.setattr(running, "registry", lambda: running.Running(False))
     assert host("--json", "status") == 3
     captured = capsys.readouterr()

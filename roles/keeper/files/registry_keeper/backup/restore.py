@@ -22,7 +22,7 @@ from registry_keeper.backup.host_lock import host_lock, storage_lock
 from registry_keeper.backup.restic import Restic
 from registry_keeper.backup.settings import DIRECTORY, Source, load
 from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.settings import FIRST_INSTANCE
 from registry_keeper.storage import links as link_lists
 from registry_keeper.storage.complete import references_of
@@ -120,7 +120,7 @@ def _restore_image(backup: Backup, source: Source, image: re.Match[str], options
     tags = sorted(one.tag for one in wanted if one.kind == "tag" and one.digest not in lacking)
     report.add(snapshot=backup.snapshot, repository=options.new_name or repository, links=count, blobs=len(fetched.placed), bytes=fetched.size, tags=tags)
     report.say(
-        f"{options.image} from backup {short}: {len(fetched.placed)} blobs ({human_bytes(fetched.size)}) brought back, "
+        f"{options.image} from backup {short}: {counted(len(fetched.placed), 'blob')} ({human_bytes(fetched.size)}) brought back, "
         f"{len(digests) - len(missing)} were there, tags: {', '.join(tags) or 'none'}"
     )
     return warn_of(fetched, source.name, report)

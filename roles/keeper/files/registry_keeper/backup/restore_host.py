@@ -15,7 +15,7 @@ from registry_keeper.backup.host_lock import storage_lock
 from registry_keeper.backup.restore import Backup, warn_of
 from registry_keeper.backup.settings import Source
 from registry_keeper.errors import DONE, KeeperError
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.storage.layout import Layout, digest_of, key_of
 
 
@@ -42,7 +42,7 @@ def restore_host(backup: Backup, options: argparse.Namespace, report: Report) ->
     for source, entry in pairs:
         fetched, count = _restore_instance(backup, source, entry, options.over, report)
         outcome[source.name] = {"blobs": len(fetched.placed), "bytes": fetched.size, "links": count, "lacking": len(fetched.absent) + len(fetched.wrong)}
-        report.say(f"{source.name}: {count} links, {len(fetched.placed)} blobs ({human_bytes(fetched.size)})")
+        report.say(f"{source.name}: {counted(count, 'link')}, {counted(len(fetched.placed), 'blob')} ({human_bytes(fetched.size)})")
         status = max(status, warn_of(fetched, source.name, report))
     left = [one["name"] for one in backup.contents["instances"] if one["name"] not in outcome]
     if left:

@@ -19,7 +19,7 @@ from registry_keeper.bucket_backup.links import path_of
 from registry_keeper.bucket_backup.target import prepare, target_of
 from registry_keeper.bucket_backup.transfer import DamagedError, is_sound, transfer
 from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.s3.lease import Lease
 from registry_keeper.s3.listing import PUSHED, TREE, Listing
 from registry_keeper.s3.objects import Objects
@@ -167,7 +167,8 @@ class _Restoration:
             self._work.warn(f"{len(other)} tags name something else by now, and were left so, such as {other[0]}")
         tags = sum(link.kind == "tag" for link in ready)
         self._report.add(state=self._state.name, links=written, tags=tags, blobs=copied, bytes=size, lacking=len(lacking), other_tags=other[:_NAMED])
-        self._report.say(f"restored from the backup {self._state.name}: {copied} blobs, {human_bytes(size)}, {written} links, {tags} tags")
+        brought = f"{counted(copied, 'blob')}, {human_bytes(size)}, {counted(written, 'link')}, {counted(tags, 'tag')}"
+        self._report.say(f"restored from the backup {self._state.name}: {brought}")
 
     def _blobs(self, keys: t.Sequence[bytes]) -> tuple[set[bytes], int, int]:
         """Have blobs. Returns those that the backup lacks, how many were copied, and their bytes."""

@@ -31,7 +31,7 @@ from registry_keeper.collect.quarantine import Run, runs
 from registry_keeper.collect.rescue import Rescue
 from registry_keeper.collect.sweep import Sweep
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
-from registry_keeper.report import Report, human_bytes, human_seconds, write_whole
+from registry_keeper.report import Report, counted, human_bytes, human_seconds, write_whole
 from registry_keeper.settings import Settings, number, section, true_or_false
 from registry_keeper.storage.layout import Layout, digest_of, refuse_mirror
 from registry_keeper.storage.redis_cache import CacheError, RedisCache
@@ -142,7 +142,7 @@ class Collection:
         done = removal.purge(self.tree, every, rescue, self.cache, self.options.memory_cache, self.report)
         self.report.add(purged_runs=done.runs, purged_blobs=done.blobs, purged_bytes=done.bytes, kept_for_registry=done.kept_for_registry)
         if done.runs:
-            self.report.say(f"removed for good: {done.blobs} blobs, {human_bytes(done.bytes)}, of {', '.join(done.runs)}")
+            self.report.say(f"removed for good: {counted(done.blobs, 'blob')}, {human_bytes(done.bytes)}, of {', '.join(done.runs)}")
         if done.kept_for_registry:
             self.report.say(f"kept until the registry has been restarted: {', '.join(done.kept_for_registry)}")
 
@@ -189,19 +189,23 @@ def _collect(work: Collection) -> int:
     report.add(run=this.name, links=links, fallback_tags=sweep.tags, swept_blobs=freed[0], swept_bytes=freed[1])
     report.add(brought_back=rescue.back + rescue.blobs_back)
     if rescue.back or rescue.blobs_back:
-        report.say(f"brought back: {rescue.back} links and {rescue.blobs_back} blobs that were needed after all")
+        report.say(f"brought back, since needed after all: {counted(rescue.back, 'link')} and {counted(rescue.blobs_back, 'blob')}")
     if isinstance(error, CacheError):
         raise KeeperError(f"{error}: everything that this run had taken is back in its place") from error
     if error is not None:
         raise error
-    report.say(f"{marked.tags} tags, {marked.kept_manifests} manifests and {marked.all_blobs} blobs looked at in {report.facts['mark_seconds']} s")
+    report.say(f"{looked_at(marked)} looked at in {report.facts['mark_seconds']} s")
     if os.path.isdir(this.path):
-        report.say(
-            f"taken: {links} links, {freed[0]} blobs, {human_bytes(freed[1])}; for {human_seconds(options.undo_seconds)}: registry-keeper undo {this.name}"
-        )
+        undo = f"for {human_seconds(options.undo_seconds)}: registry-keeper undo {this.name}"
+        report.say(f"taken: {counted(links, 'link')}, {counted(freed[0], 'blob')}, {human_bytes(freed[1])}; {undo}")
     else:
         report.say("nothing to collect")
     return ATTENTION if work.attention else DONE
+
+
+def looked_at(marked: Mark) -> str:
+    """What a mark has looked at, for people."""
+    return f"{counted(marked.tags, 'tag')}, {counted(marked.kept_manifests, 'manifest')} and {counted(marked.all_blobs, 'blob')}"
 
 
 def _mend(work: Collection, this: Run, marked: Mark) -> None:
@@ -211,9 +215,9 @@ def _mend(work: Collection, this: Run, marked: Mark) -> None:
         uploads += this.take(relative)
     work.report.add(mended_links=len(mended.written), taken_links=len(mended.taken), abandoned_uploads=uploads)
     if mended.written or mended.taken:
-        work.report.say(f"repaired: {len(mended.written)} empty links written again, {len(mended.taken)} links to nothing taken")
+        work.report.say(f"repaired: {counted(len(mended.written), 'empty link')} written again, {counted(len(mended.taken), 'link')} to nothing taken")
     if uploads:
-        work.report.say(f"taken: {uploads} abandoned uploads")
+        work.report.say(f"taken: {counted(uploads, 'abandoned upload')}")
     for path in mended.unknown:
         work.warn(f"{path}: is broken, and nothing says what it was; remove it, or push that tag again")
 
@@ -234,5 +238,5 @@ def _dry_run(work: Collection) -> int:
     report.add(would_take=would)
     with contextlib.suppress(OSError):  # for status only
         write_whole(os.path.join(work.settings.state, "status", "would_take.json"), json.dumps(would) + "\n", sync=False)
-    report.say(f"would take: {manifests} manifests, {layers} layer links, {len(marked.blobs)} blobs, {human_bytes(size)}")
+    report.say(f"would take: {counted(manifests, 'manifest')}, {counted(layers, 'layer link')}, {counted(len(marked.blobs), 'blob')}, {human_bytes(size)}")
     return ATTENTION if work.attention else DONE

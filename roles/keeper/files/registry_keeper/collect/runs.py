@@ -10,7 +10,7 @@ import time
 from registry_keeper.collect.collect import parse
 from registry_keeper.collect.quarantine import runs
 from registry_keeper.errors import DONE
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.settings import Settings
 
 
@@ -31,7 +31,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             facts["files"] = sorted(relative for relative, _size in paths)
         every.append(facts)
         when = f"until {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}" if until else "interrupted; the next run finishes it"
-        report.say(f"{one.name}  {len(paths)} things, {human_bytes(size)}, {when}")
+        report.say(f"{one.name}  {counted(len(paths), 'thing')}, {human_bytes(size)}, {when}")
         for relative in facts.get("files", ()):
             report.say(f"  {relative}")
     report.add(runs=every)

@@ -21,7 +21,7 @@ import typing as t
 from registry_keeper import lock
 from registry_keeper.collect.quarantine import Run, runs
 from registry_keeper.errors import DONE, USAGE, KeeperError
-from registry_keeper.report import Report
+from registry_keeper.report import Report, counted
 from registry_keeper.retain import policy, pulled
 from registry_keeper.retain.verdicts import Tag, Verdict, subject_of, verdicts
 from registry_keeper.settings import Settings
@@ -174,7 +174,7 @@ def tell(plan: Plan, report: Report) -> None:
         for verdict in found:
             report.say(line("would go" if verdict.goes else "stays   ", repository, verdict))
     numbers = counts(plan)
-    report.say(f"{numbers['going']} of {numbers['looked_at']} tags would go, in {numbers['repositories']} repositories that rules apply to")
+    report.say(f"{numbers['going']} of {counted(numbers['looked_at'], 'tag')} would go, in {counted(numbers['repositories'], 'repository')} with rules")
 
 
 def counts(plan: Plan) -> dict[str, int]:
@@ -226,7 +226,7 @@ def _remove(settings: Settings, plan: Plan, report: Report) -> None:
         quarantine.finish(tags=len(gone), looked_again=True)
     report.add(run=quarantine.name if gone else None, removed=len(gone), changed=len(going) - len(gone), gone=[fact(*one) for one in gone])
     undo = f"`registry-keeper --instance {settings.instance} undo {quarantine.name}` brings them back"
-    report.say(f"{len(gone)} tags have gone; {undo}" if gone else "no tag has gone")
+    report.say(f"gone: {counted(len(gone), 'tag')}; {undo}" if gone else "no tag has gone")
 
 
 def _finish_killed(settings: Settings) -> None:

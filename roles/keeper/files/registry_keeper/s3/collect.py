@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import argparse
 
-from registry_keeper.collect.collect import add_arguments
+from registry_keeper.collect.collect import add_arguments, looked_at
 from registry_keeper.collect.mark import Mark
 from registry_keeper.collect.removal import due
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
-from registry_keeper.report import Report, human_bytes, human_seconds
+from registry_keeper.report import Report, counted, human_bytes, human_seconds
+from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.lease import LeaseLostError
 from registry_keeper.s3.quarantine import Run, runs
 from registry_keeper.s3.rescue import Rescue
@@ -77,22 +78,31 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
     this.finish(links=links, tags=tags, blobs=blobs, bytes=size, **({"error": str(stopped)} if stopped else {}))
     report.add(run=this.name, links=links, fallback_tags=tags, swept_blobs=blobs, swept_bytes=size, brought_back=rescue.back + rescue.blobs_back)
     if rescue.back or rescue.blobs_back:
-        report.say(f"brought back: {rescue.back} links and {rescue.blobs_back} blobs that were needed after all")
+        report.say(f"brought back, since needed after all: {counted(rescue.back, 'link')} and {counted(rescue.blobs_back, 'blob')}")
     if isinstance(stopped, CacheError):
         raise KeeperError(f"{stopped}: everything that this run had taken is back in its place") from stopped
     if stopped is not None:
         raise stopped
-    uploads = remove_abandoned(work.objects, work.uploads, work.objects.now() - options.uploads_seconds)
+    uploads = _remove_abandoned(work)
     report.add(abandoned_uploads=uploads)
     if uploads:
-        report.say(f"removed: {uploads} abandoned uploads")
-    report.say(f"{marked.tags} tags, {marked.kept_manifests} manifests and {marked.all_blobs} blobs looked at, with {work.objects.requests} requests")
+        report.say(f"removed: {counted(uploads, 'abandoned upload')}")
+    report.say(f"{looked_at(marked)} looked at, with {counted(work.objects.requests, 'request')}")
     if links or tags or blobs:
         undo = f"for {human_seconds(options.undo_seconds)}: registry-keeper undo {this.name}"
-        report.say(f"taken: {links} links, {blobs} blobs, {human_bytes(size)}; {undo}")
+        report.say(f"taken: {counted(links, 'link')}, {counted(blobs, 'blob')}, {human_bytes(size)}; {undo}")
     else:
         report.say("nothing to collect")
     return ATTENTION if work.attention else DONE
+
+
+def _remove_abandoned(work: Work) -> int:
+    """Remove abandoned uploads. A store that will not list its multipart uploads, as for lack of a permission, undoes nothing of the rest."""
+    try:
+        return remove_abandoned(work.objects, work.uploads, work.objects.now() - work.options.uploads_seconds)
+    except StoreError as error:
+        work.warn(f"abandoned uploads were not removed: {error}")
+        return 0
 
 
 def _would(work: Work, marked: Mark) -> int:
@@ -106,7 +116,7 @@ def _would(work: Work, marked: Mark) -> int:
     manifests, layers = (sum(len(found) for found in every) for every in _candidates(marked))
     size = sum(blob.size for blob in marked.blobs.values())
     report.add(would_take={"manifests": manifests, "layers": layers, "blobs": len(marked.blobs), "bytes": size})
-    report.say(f"would take: {manifests} manifests, {layers} layer links, {len(marked.blobs)} blobs, {human_bytes(size)}")
+    report.say(f"would take: {counted(manifests, 'manifest')}, {counted(layers, 'layer link')}, {counted(len(marked.blobs), 'blob')}, {human_bytes(size)}")
     return ATTENTION if work.attention else DONE
 
 

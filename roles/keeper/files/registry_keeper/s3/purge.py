@@ -9,7 +9,7 @@ import argparse
 from registry_keeper.collect.purge import add_arguments
 from registry_keeper.collect.removal import due
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.s3.quarantine import named, runs
 from registry_keeper.s3.work import Work, begun, end_killed
 from registry_keeper.settings import Settings
@@ -36,5 +36,6 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             raise KeeperError(f"{error}: not everything was removed") from error
     facts = report.facts
     names = ", ".join(facts["purged_runs"])
-    report.say(f"removed for good: {facts['purged_blobs']} blobs, {human_bytes(facts['purged_bytes'])}, of {names}" if names else "nothing is old enough")
+    blobs, size = counted(facts["purged_blobs"], "blob"), human_bytes(facts["purged_bytes"])
+    report.say(f"removed for good: {blobs}, {size}, of {names}" if names else "nothing is old enough")
     return ATTENTION if work.attention else DONE

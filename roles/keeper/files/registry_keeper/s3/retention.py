@@ -12,7 +12,7 @@ import typing as t
 
 from registry_keeper.collect.mark import Mark
 from registry_keeper.errors import DONE, USAGE, KeeperError
-from registry_keeper.report import Report
+from registry_keeper.report import Report, counted
 from registry_keeper.retain import policy
 from registry_keeper.retain.retention import Manifests, Plan, add_arguments, counts, fact, line, read_rules, rules_of, tell
 from registry_keeper.retain.verdicts import Tag, Verdict, subject_of, verdicts
@@ -100,7 +100,7 @@ def _remove(work: Work, plan: Plan) -> None:
     this.finish(tags=len(gone))
     report.add(run=this.name if gone else None, removed=len(gone), changed=total - len(gone), gone=[fact(*one) for one in gone])
     undo = f"`registry-keeper --instance {work.settings.instance} undo {this.name}` brings them back"
-    report.say(f"{len(gone)} tags have gone; {undo}" if gone else "no tag has gone")
+    report.say(f"gone: {counted(len(gone), 'tag')}; {undo}" if gone else "no tag has gone")
 
 
 def _take(sweep: Sweep, objects: Objects, repository: str, found: t.Sequence[Verdict]) -> None:

@@ -9,7 +9,7 @@ import time
 
 from registry_keeper.collect.runs import add_arguments
 from registry_keeper.errors import DONE
-from registry_keeper.report import Report, human_bytes
+from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.s3.quarantine import runs
 from registry_keeper.s3.work import Work
 from registry_keeper.settings import Settings
@@ -30,7 +30,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             facts["files"] = sorted([*blobs, *links])
         every.append(facts)
         when = f"until {time.strftime('%Y-%m-%d %H:%M', time.localtime(until))}" if until else "goes on, or was interrupted; then the next run finishes it"
-        report.say(f"{one.name}  {len(blobs) + len(links)} things, {human_bytes(size)}, {when}, by {one.info.get('host', 'a host of unknown name')}")
+        report.say(f"{one.name}  {counted(len(blobs) + len(links), 'thing')}, {human_bytes(size)}, {when}, by {one.info.get('host', 'a host of unknown name')}")
         for path in facts.get("files", ()):
             report.say(f"  {path}")
     report.add(runs=every)

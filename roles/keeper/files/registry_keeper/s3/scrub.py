@@ -15,7 +15,7 @@ import typing as t
 
 from registry_keeper import lock
 from registry_keeper.errors import ATTENTION, DONE
-from registry_keeper.report import Report, human_bytes, human_seconds
+from registry_keeper.report import Report, counted, human_bytes, human_seconds
 from registry_keeper.s3.lease import Lease
 from registry_keeper.s3.listing import TREE, Listing
 from registry_keeper.s3.objects import Objects
@@ -43,7 +43,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         complete = work.read()
         work.save(complete)
     report.add(blobs=work.blobs, bytes=work.size, damaged=work.damaged, pass_complete=complete, last_pass=work.last_pass)
-    report.say(f"{work.blobs} blobs read, {human_bytes(work.size)}" + (", the end of a pass" if complete else ""))
+    report.say(f"{counted(work.blobs, 'blob')} read, {human_bytes(work.size)}" + (", the end of a pass" if complete else ""))
     for digest in work.damaged[:_NAMED]:
         report.warn(f"{digest} is damaged in the store; delete the images that have it, or remove it there and push them again")
     if not work.damaged:

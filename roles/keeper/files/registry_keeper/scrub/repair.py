@@ -22,7 +22,7 @@ from registry_keeper.backup.restore import Backup, open_backup
 from registry_keeper.backup.settings import DIRECTORY, Source, load
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
 from registry_keeper.owner import as_owner
-from registry_keeper.report import Report, human_bytes, write_whole
+from registry_keeper.report import Report, counted, human_bytes, write_whole
 from registry_keeper.scrub.scrub import after_repair
 from registry_keeper.storage.damaged import now_damaged, sound_again
 from registry_keeper.storage.layout import Layout, is_digest
@@ -79,7 +79,7 @@ def _bring(backup: Backup, source: Source, digests: t.Collection[str], report: R
         return set()
     fetched = fetch(backup.restic, backup.snapshot, entry["blobs"], sorted(digests), Target(Layout(source.storage), source.user), report)
     if fetched.placed:
-        report.say(f"{source.name}: {len(fetched.placed)} blobs ({human_bytes(fetched.size)}) from backup {backup.snapshot[:8]}")
+        report.say(f"{source.name}: {counted(len(fetched.placed), 'blob')} ({human_bytes(fetched.size)}) from backup {backup.snapshot[:8]}")
     return set(fetched.placed)
 
 

@@ -17,7 +17,7 @@ import typing as t
 
 from registry_keeper.backup.fetch import hash_of
 from registry_keeper.errors import ATTENTION, DONE
-from registry_keeper.report import Report, human_bytes, human_seconds, write_whole
+from registry_keeper.report import Report, counted, human_bytes, human_seconds, write_whole
 from registry_keeper.settings import Settings, number, section
 from registry_keeper.storage.complete import Incomplete, look
 from registry_keeper.storage.damaged import drop, move_away, now_damaged, sound_again
@@ -60,7 +60,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     unreadable = reader.read(position)
     told = _tell_redis(settings, report)
     report.add(blobs=reader.blobs, bytes=reader.size, newly_damaged=reader.moved, unreadable=unreadable[:_NAMED], pass_complete=position.complete)
-    report.say(f"{reader.blobs} blobs read, {human_bytes(reader.size)}" + (", the end of a pass" if position.complete else ""))
+    report.say(f"{counted(reader.blobs, 'blob')} read, {human_bytes(reader.size)}" + (", the end of a pass" if position.complete else ""))
     for digest in reader.moved:
         report.warn(f"{digest} is damaged, and was moved to {settings.state}/damaged")
     for line in unreadable[:_NAMED]:

@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from registry_keeper.errors import ATTENTION, BUSY, DONE
-from registry_keeper.report import Report, human_bytes, human_seconds
+from registry_keeper.report import Report, counted, human_bytes, human_seconds
 from registry_keeper.s3 import status
 from registry_keeper.settings import Settings, number, section, texts
 from registry_keeper.status import growth, reserve, running, traffic
@@ -196,7 +196,8 @@ def lines(facts: Facts) -> t.Iterator[str]:
         yield f"store: {facts['store']['endpoint']}{at_work}"
     if stored:
         age = human_seconds(max(0, now - stored["taken"]))
-        yield f"stored ({age} ago): {human_bytes(stored['bytes'])} in {stored['blobs']} blobs, {stored['repositories']} repositories, {stored['tags']} tags"
+        held = f"{counted(stored['blobs'], 'blob')}, {counted(stored['repositories'], 'repository')}, {counted(stored['tags'], 'tag')}"
+        yield f"stored ({age} ago): {human_bytes(stored['bytes'])} in {held}"
         for one in stored["largest"][:5]:
             yield f"  {human_bytes(one['bytes']):>10}  {one['repository']}"
         if stored["set_aside_bytes"]:
