@@ -25,14 +25,14 @@ NAME = "holdfast-keeper/tags.json.gz"
 
 
 class KnownTags:
-    """The tags to look for, and the links of those that were hidden. pushed are repositories and tags of the log."""
+    """The tags to look for; and the links of those that a list lacked, with when they were written. pushed are repositories and tags of the log."""
 
     def __init__(self, objects: Objects, pushed: t.Iterable[tuple[str, str]] = ()) -> None:
         self._objects = objects
         self._known = self._read()
         for name, tag in pushed:
             self._known.setdefault(name, set()).add(tag)
-        self.hidden: list[str] = []
+        self.unlisted: dict[str, float] = {}
 
     def _read(self) -> dict[str, set[str]]:
         content = self._objects.read(NAME)
@@ -54,7 +54,7 @@ class KnownTags:
         for path, answer in self._objects.several(sorted(places)):
             modified = seconds_of(answer.headers.get("last-modified", "")) if answer is not None else None
             if answer is not None and modified is not None:
-                self.hidden.append(path)
+                self.unlisted[path] = modified
                 listing.add(path, Item(len(answer.content), modified))
 
     def write(self, listing: Listing) -> None:

@@ -179,9 +179,9 @@ class Listing:
         return self._unlisted[path]
 
     @property
-    def hidden(self) -> list[str]:
-        """What was found so."""
-        return sorted(path for path, written in self._unlisted.items() if written is not None)
+    def found_unlisted(self) -> dict[str, float]:
+        """The links that were found so, with when they were written."""
+        return {path: written.moment / 1e9 for path, written in self._unlisted.items() if written is not None}
 
     def pushed(self, path: str) -> float:
         """When a tag of the list was pushed: migrate.yml notes it on the tags that it writes. The registry's own say it by their time."""

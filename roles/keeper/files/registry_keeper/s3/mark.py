@@ -124,7 +124,7 @@ class Marking:
         self.objects, self.taken = objects, taken
         self.known = Known(objects, now, grace)
         self.rules = Rules(now, grace, protected, self.known.for_survey())
-        self.hidden_blobs: set[bytes] = set()
+        self.unlisted_blobs: dict[bytes, float] = {}  # needed, in no list and there after all; with when they were written
         self._read: dict[str, Cache] = {}  # manifests of repositories that are looked at again
 
     def look(self, listing: Listing, name: str, protected: t.AbstractSet[bytes] | None = None) -> Survey:
@@ -165,8 +165,11 @@ class Marking:
             progress(f"looked at {looked_at} of {len(listing.repositories)} repositories")
         missing = result.needed - result.elsewhere - listing.blobs.keys() - self.taken.blobs.keys()
         # A list may lack what is there.
-        result.missing = {key for key in missing if self.objects.head(TREE.data(digest_of(key))) is None}
-        self.hidden_blobs = missing - result.missing
+        for key in missing:
+            item = self.objects.head(TREE.data(digest_of(key)))
+            if item is not None:
+                self.unlisted_blobs[key] = item.modified
+        result.missing = missing - self.unlisted_blobs.keys()
         result.all_blobs = len(listing.blobs)
         going = {key for one in result.surveys.values() for key in (*one.layers, *one.revisions)}
         for key, item in listing.blobs.items():

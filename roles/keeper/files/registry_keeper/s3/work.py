@@ -95,14 +95,17 @@ class Work:
         self.uploads = listing.uploads
         marking = Marking(self.objects, now, self.options.grace_seconds, protected, taken)
         marked = marking.mark(listing, self.report.progress)
-        self._say_what_is_hidden(self.tags.hidden + listing.hidden, marking.hidden_blobs)
+        self._say_what_is_hidden({**self.tags.unlisted, **listing.found_unlisted}, marking.unlisted_blobs, now - TAG_AT_REST)
         self.report.add(tags=marked.tags, manifests=marked.kept_manifests, blobs=marked.all_blobs, dangling_tags=marked.dangling)
         self.report.add(repositories=len(listing.repositories), bytes=sum(item.size for item in listing.blobs.values()))
         sizes = {name: sum(listing.blobs[key].size for key in one.layers if key in listing.blobs) for name, one in listing.repositories.items()}
         self.largest = [{"repository": name, "bytes": sizes[name]} for name in sorted(sizes, key=lambda name: (-sizes[name], name))[:LARGEST]]
         return marking, marked, Rescue(marking, marked)
 
-    def _say_what_is_hidden(self, links: t.Sequence[str], blobs: t.Collection[bytes]) -> None:
+    def _say_what_is_hidden(self, unlisted: t.Mapping[str, float], unlisted_blobs: t.Mapping[bytes, float], before: float) -> None:
+        """Say what a list should have had. What was pushed after the store had been listed is not hidden."""
+        links = sorted(path for path, written in unlisted.items() if written < before)
+        blobs = [key for key, written in unlisted_blobs.items() if written < before]
         self.report.add(hidden=links[:LARGEST], hidden_links=len(links), hidden_blobs=len(blobs))
         if links:
             self.warn(f"{len(links)} tags and manifests are in no list of the store, although they are there, such as {links[0]}; they are kept")
