@@ -11,10 +11,10 @@ import pathlib
 import re
 import typing as t
 
-import yaml
 from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import UNSET, Host
@@ -88,7 +88,7 @@ def _roles() -> list[str]:
 def _spec(role: str, checks: t.Any) -> dict[str, t.Any]:
     if role == "site":
         return dict(checks.SPEC)
-    document = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    document = yaml_load((ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
     return dict(document["argument_specs"]["main"]["options"])
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib
 import pathlib
 
@@ -38,11 +40,16 @@ FILES = {"holdfast_certificate_source": "files", "holdfast_certificate_file": __
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 
 
+@functools.cache
+def options_of(role):
+    return yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+
+
 def problems(role, host=None, **settings):
     checks = importlib.import_module(f"ansible_collections.holdfast.registry.plugins.plugin_utils.settings.{role}")
     spec = getattr(checks, "SPEC", None)
     if spec is None:
-        spec = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+        spec = copy.deepcopy(options_of(role))  # whose defaults the validator hands out
     given = {**REQUIRED[role], **settings}
     validated = ArgumentSpecValidator(spec).validate(given, validate_role_argument_spec=True)
     assert validated.error_messages == []
