@@ -17,6 +17,13 @@ from ansible.release import __version__ as core_version
 SOURCES = ("template", "src", "content")
 
 
+class _Variables(dict[str, t.Any]):
+    """Variables that the lookup adds its own to: it copies them to the last leaf first, which takes longer than to render most templates."""
+
+    def __deepcopy__(self, _memo: t.Any) -> dict[str, t.Any]:
+        return dict(self)
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
@@ -49,7 +56,7 @@ class ActionModule(ActionBase):
     def _from_template(self, entry: dict[str, t.Any], variables: dict[str, t.Any]) -> t.Any:
         self._find_needle("templates", entry["template"])  # says where it looked, which the lookup does not
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
-        variables = {**variables, **(entry.get("vars") or {}), "ansible_search_path": list(self._task.get_search_path())}
+        variables = _Variables({**variables, **(entry.get("vars") or {}), "ansible_search_path": list(self._task.get_search_path())})
         # Up to 2.18 the lookup would turn text that looks like JSON into data; from 2.19 on it never does.
         options = {"convert_data": False} if _version() < (2, 19) else {}
         return lookup.run([entry["template"]], variables=variables, **options)[0]
