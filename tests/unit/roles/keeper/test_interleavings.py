@@ -18,8 +18,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from keeping import HOUR, old
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper.collect import sweep
 from registry_keeper.collect.quarantine import Run
 from registry_keeper.errors import DONE
+from registry_keeper.storage.redis_cache import RedisCache
 
 WHEN = ["before", "after"]
 when = pytest.mark.parametrize("moment", WHEN)
@@ -70,6 +72,30 @@ def test_a_layer_that_was_found_by_head_is_there_for_the_manifest(keeper, distur
     assert keeper("collect", access_logs=[str(keeper.log)]) == DONE and done
     storage.manifest("a", {"schemaVersion": 2, "layers": [{"digest": layer}]}, "1")
     assert storage.pull("a", "1") is None
+
+
+def test_redis_forgets_no_layer_that_was_found_while_it_forgot_others(keeper, monkeypatch):
+    """Its manifest may be the client's next request, and would be refused until the link is back."""
+    layers = [keeper.storage.layer("a", b"a layer %d" % number) for number in range(9)]
+    keeper.storage.age(24 * HOUR)
+    forgotten = []
+
+    def forget(_self, links):
+        forgotten.append([digest for _name, digest in links])
+        if len(forgotten) == 1:
+            found.extend(digest for digest in layers if digest not in forgotten[0])
+            for digest in found:
+                keeper.asked(digest)
+
+    found = []
+    monkeypatch.setattr(sweep, "LINKS_AT_ONCE", 3)
+    monkeypatch.setattr(RedisCache, "forget_layers", forget)
+    for quiet in ("check", "forget_blobs"):
+        monkeypatch.setattr(RedisCache, quiet, lambda *_arguments: None)
+    assert keeper("collect", access_logs=[str(keeper.log)], redis={"host": "127.0.0.1", "port": 1}) == DONE
+    assert len(found) == 6
+    assert not set(found) & {digest for batch in forgotten for digest in batch}
+    assert keeper.document["brought_back"] == 6 and keeper.document["links"] == 3
 
 
 @when
