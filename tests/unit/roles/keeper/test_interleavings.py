@@ -18,9 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from keeping import HOUR, old
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper.collect import sweep
 from registry_keeper.collect.quarantine import Run
 from registry_keeper.errors import DONE
+from registry_keeper.storage import redis_cache
 from registry_keeper.storage.redis_cache import RedisCache
 
 WHEN = ["before", "after"]
@@ -88,7 +88,7 @@ def test_redis_forgets_no_layer_that_was_found_while_it_forgot_others(keeper, mo
                 keeper.asked(digest)
 
     found = []
-    monkeypatch.setattr(sweep, "LINKS_AT_ONCE", 3)
+    monkeypatch.setattr(redis_cache, "LAYERS_AT_ONCE", 3)
     monkeypatch.setattr(RedisCache, "forget_layers", forget)
     for quiet in ("check", "forget_blobs"):
         monkeypatch.setattr(RedisCache, quiet, lambda *_arguments: None)

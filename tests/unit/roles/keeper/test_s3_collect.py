@@ -18,6 +18,7 @@ from stores import CHANGES, PREFIX, Killed, S3Keeper, kill_after, no_waiting
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
 from registry_keeper.s3 import objects
+from registry_keeper.storage import redis_cache
 from registry_keeper.storage.redis_cache import CacheError, RedisCache
 
 
@@ -364,6 +365,33 @@ def test_where_redis_cannot_be_told_nothing_is_taken(keeper, monkeypatch):
     before = keeper.storage.objects_of_registry()
     assert keeper("collect", redis={"host": "127.0.0.1", "port": 1}) == FAILED
     assert keeper.storage.objects_of_registry() == before and keeper.storage.pull("a", digest) is None
+
+
+def test_redis_forgets_no_layer_that_was_found_while_it_forgot_others(keeper, monkeypatch):
+    """Its manifest may be the client's next request, and would be refused until the link is back."""
+    keeper.storage.image("a", "kept", "1")
+    layers = [keeper.storage.layer("a", b"a layer %d" % number) for number in range(9)]
+    keeper.later()
+    assert keeper("collect") == DONE
+    keeper.later()
+    forgotten, found = [], []
+
+    def forget(_self, links):
+        forgotten.append([digest for _name, digest in links])
+        if len(forgotten) == 1:
+            found.extend(digest for digest in layers if digest not in forgotten[0])
+            now = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+            lines = ({"time": now, "method": "HEAD", "path": f"/v2/a/blobs/{digest}", "status": 200} for digest in found)
+            keeper.log.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+
+    monkeypatch.setattr(redis_cache, "LAYERS_AT_ONCE", 3)
+    monkeypatch.setattr(RedisCache, "forget_layers", forget)
+    for quiet in ("check", "forget_blobs"):
+        monkeypatch.setattr(RedisCache, quiet, lambda *_arguments: None)
+    assert keeper("collect", access_logs=[str(keeper.log)], redis={"host": "127.0.0.1", "port": 1}) in (DONE, ATTENTION)
+    assert len(found) == 6
+    assert not set(found) & {digest for batch in forgotten for digest in batch}
+    assert keeper.document["links"] == 3
 
 
 @pytest.mark.parametrize("method", ["forget_layers", "forget_blobs"])

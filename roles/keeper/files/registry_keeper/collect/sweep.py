@@ -13,8 +13,8 @@ A push consists of steps, and each may meet each step of the sweep. Q is the qua
 | PUT manifest that needs D, by a client that | link taken, Redis not told | the registry accepts it; the look at the repository finds the new     |
 | did not ask (a copy of an old manifest)     |                            | manifest, and brings D back                                           |
 |                                             | link taken, Redis told     | refused, as it would be for a layer that was never there              |
-| HEAD D: found, right before Redis is told   | link taken                 | listen() before and after a few are told: brought back within a       |
-|                                             |                            | millisecond or two; a manifest that is faster is refused              |
+| HEAD D: found, right before Redis is told   | link taken                 | listen() before and after a few are told: brought back at once; a     |
+|                                             |                            | manifest that comes before that is refused                            |
 |                                             | registry's own memory      | accepted; the next run's mark finds the manifest and brings D back;   |
 |                                             |                            | purge keeps D as long as that registry runs (removal.py)              |
 | PUT of the manifest D itself                | link taken                 | writes the link again: it is there, and young                         |
@@ -102,15 +102,8 @@ class Sweep:
         self._look_at(names)
         if self.cache is not None:
             # Only now: until here, a push that found a layer just before goes through, and the look finds its manifest.
-            self._forget([link for link in self.still_taken() if link[0] == "layers"], self.cache)
+            self.cache.forget_taken([link for link in self.still_taken() if link[0] == "layers"], self._is_taken, self._listen)
             self._look_at(names)
-
-    def _forget(self, layers: t.Sequence[Link], cache: RedisCache) -> None:
-        """Tell Redis of layers, a few at a time: who has been told of one since may push its manifest next, which is refused until it is back."""
-        for begin in range(0, len(layers), LINKS_AT_ONCE):
-            self._listen()
-            cache.forget_layers((name, digest_of(key)) for kind, name, key in layers[begin : begin + LINKS_AT_ONCE] if self._is_taken((kind, name, key)))
-            self._listen()
 
     def _sweep_repository(self, name: str) -> None:
         """Look at a repository again, and take at once what it does not need now. A manifest goes before its layers."""

@@ -72,7 +72,7 @@ class Sweep:
             return
         self._look_at(names)
         if self.cache is not None:
-            self.cache.forget_layers((name, digest_of(key)) for kind, name, key in self.still_taken() if kind == "layers")
+            self.cache.forget_taken([link for link in self.still_taken() if link[0] == "layers"], self._is_taken, self._listen)
             self._look_at(names)
 
     def _sweep_repository(self, name: str) -> None:
@@ -133,7 +133,11 @@ class Sweep:
 
     def still_taken(self) -> list[Link]:
         """The links that this run has taken and not brought back."""
-        return [link for link in self.links if self.taken.links(link[0], link[1]).get(link[2]) is self.run]
+        return [link for link in self.links if self._is_taken(link)]
+
+    def _is_taken(self, link: Link) -> bool:
+        kind, name, key = link
+        return self.taken.links(kind, name).get(key) is self.run
 
     def _look_at(self, names: t.Iterable[str]) -> None:
         self._wait()

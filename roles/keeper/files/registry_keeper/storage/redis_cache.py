@@ -17,9 +17,11 @@ import socket
 import typing as t
 
 from registry_keeper.settings import Redis
+from registry_keeper.storage.layout import digest_of
 
 TIMEOUT = 2.0  # seconds, for each batch: a cache that hangs must not hold a collection
 BATCH = 1000
+LAYERS_AT_ONCE = 50  # that are forgotten between two looks at what clients have asked for
 Command = tuple[bytes, ...]
 
 
@@ -44,6 +46,17 @@ class RedisCache:
             commands.append((b"SREM", name.encode(), digest.encode()))
             commands.append((b"DEL", f"{name}::{digest}".encode()))
         self._run(commands)
+
+    def forget_taken(self, layers: t.Sequence[tuple[str, str, bytes]], taken: t.Callable[[tuple[str, str, bytes]], bool], listen: t.Callable[[], None]) -> None:
+        """Forget layers that a sweep has taken, a few at a time: kind, repository and digest of their links. Raises CacheError.
+
+        taken says whether a link has not been brought back. listen brings back what clients have asked for since: a client that has just been told
+        of a layer may push its manifest next, which is refused once Redis has forgotten the layer, until the link is back.
+        """
+        for begin in range(0, len(layers), LAYERS_AT_ONCE):
+            listen()
+            self.forget_layers((link[1], digest_of(link[2])) for link in layers[begin : begin + LAYERS_AT_ONCE] if taken(link))
+            listen()
 
     def forget_blobs(self, digests: t.Iterable[str]) -> None:
         """Forget that blobs are there. Raises CacheError."""
