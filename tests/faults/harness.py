@@ -8,10 +8,13 @@ Two ways to kill, both SIGKILL:
   every thread and forked child, and kills itself before the n-th. A file changes between two instructions or never.
 - At a moment: the child's whole process group is killed after a time. That also meets programs the module has started,
   and the inside of a system call.
+
+A program that a module killed at an instruction has started goes on by itself. What is left is looked at when it has ended.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import mmap
@@ -32,9 +35,12 @@ MODULES = "ansible_collections.holdfast.registry.plugins.modules"
 LIMIT = 30
 _LOGIC = "/plugins/module_utils/"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _CHANGING = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.symlink", "os.link", "subprocess.Popen"}
 
 sys.path.insert(0, str(CHECKOUT / ".cache/collections"))
+_CHILDREN = pathlib.Path(f"/proc/self/task/{os.getpid()}/children")
+ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # what a killed run has started becomes a child of this process, so that it can be waited for
 
 
 class Kill(t.NamedTuple):
@@ -133,6 +139,8 @@ def measure(name: str, arguments: dict[str, t.Any], reset: t.Callable[[], None])
 class Child:
     """A run in a child process."""
 
+    _running: t.ClassVar[set[int]] = set()
+
     def __init__(self, module: t.Any, arguments: dict[str, t.Any], kill: Kill, gate: tuple[int, int] | None, counting: bool = False) -> None:
         self.shared, self.kill, self.output, self.seconds = _Shared(), kill, b"", 0.0
         sys.stdout.flush()
@@ -151,6 +159,7 @@ class Child:
             _work(module, arguments, kill.instruction or (sys.maxsize if counting else 0), self.shared, begin)
         os.close(writer)
         os.close(begin)
+        self._running.add(self.pid)
 
     def wait(self) -> Outcome:
         """Wait for the end, after doing the kill where it is one by the clock."""
@@ -167,10 +176,11 @@ class Child:
             self.output += part
         else:
             os.killpg(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            self._reap()
             raise TimeoutError(f"no end after {LIMIT} seconds: {self.output.decode(errors='replace')}")
         self.seconds = time.monotonic() - began
-        os.waitpid(self.pid, 0)
+        self._reap()
+        _wait_for_orphans(self._running, deadline)
         os.close(self.reader)
         os.close(self.begun)
         killed = bool(self.shared.get(_Shared.KILLED))
@@ -182,11 +192,24 @@ class Child:
             result = {}
         return Outcome(result, killed)
 
+    def _reap(self) -> None:
+        os.waitpid(self.pid, 0)
+        self._running.remove(self.pid)
+
     def strike(self) -> None:
         """Kill it and what it has started, unless it has printed its result."""
         if not select.select([self.reader], [], [], 0)[0]:
             os.killpg(self.pid, signal.SIGKILL)
             self.shared.put(_Shared.KILLED, 1)
+
+
+def _wait_for_orphans(running: set[int], deadline: float) -> None:
+    """Wait for the programs that killed runs have started: they are children of this process by then. Raises TimeoutError."""
+    while orphans := [int(pid) for pid in _CHILDREN.read_text().split() if int(pid) not in running]:
+        if not any(os.waitpid(pid, os.WNOHANG)[0] for pid in orphans):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"a program that a killed run has started does not end: {orphans}")
+            time.sleep(0.002)
 
 
 def _work(module: t.Any, arguments: dict[str, t.Any], last: int, shared: _Shared, begin: int) -> t.NoReturn:
