@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write many files, links and directories in one task."""
+"""Write many files, links and directories in one task, and run the services that read them."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files
-short_description: Write many files, links and directories in one task
+short_description: Write many files, links and directories in one task, and run the services that read them
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
@@ -15,8 +15,11 @@ description:
   - All errors are found before the first change. Each file is written next to its target, flushed to the disk and renamed.
   - A configuration that spans several files can be tested as a whole before any of them takes effect.
   - Templates are rendered as by M(ansible.builtin.template), and looked for in the same places.
+  - With O(services) and O(remove_others) it does afterwards what M(holdfast.registry.services) does, which saves a task. If that fails, the files have been
+    written, and the next run goes on from there.
 extends_documentation_fragment:
   - holdfast.registry.attributes
+  - holdfast.registry.services
 options:
   directories:
     description: Directories, created with missing parents. Existing ones get the owner, group and mode.
@@ -133,7 +136,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Write the configuration of a cache
+- name: Write the configuration of a cache, and run it with that
   holdfast.registry.files:
     directories:
       - {path: /etc/redis, owner: root, group: redis, mode: "0750"}
@@ -147,6 +150,10 @@ EXAMPLES = r"""
         group: redis
         mode: "0640"
         secret: true
+    services:
+      - name: redis-server@registry.service
+        restart_on: [/etc/redis/redis-registry.conf, /etc/redis/redis-registry.password.conf]
+        answers: {port: 6380}
 
 - name: Write the configuration of a gateway, which nginx tests as a whole
   holdfast.registry.files:
@@ -173,10 +180,55 @@ paths:
   type: list
   elements: str
   sample: [/etc/redis/redis-registry.conf]
+drained:
+  description: Whether the host was taken out of service by O(drain), or would have been in check mode.
+  returned: with O(services) or O(remove_others)
+  type: bool
+  sample: false
+services:
+  description: What was done with each.
+  returned: with O(services) or O(remove_others)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the unit.
+      type: str
+      sample: redis-server@registry.service
+    actions:
+      description: What was done, out of V(enabled), V(disabled), V(started), V(restarted), V(reloaded) and V(stopped).
+      type: list
+      elements: str
+      sample: [restarted]
+    reasons:
+      description: Why.
+      type: list
+      elements: str
+      sample: ["/etc/redis/redis-registry.conf: not read by the running service yet"]
+removed:
+  description: The units of O(remove_others) that were removed.
+  returned: with O(services) or O(remove_others)
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the unit.
+      type: str
+      sample: app@old.service
+    description:
+      description: Its description, from the unit file.
+      type: str
+      sample: Application old, data in /srv/old
+reasons:
+  description: The reasons, by the unit's name.
+  returned: with O(services) or O(remove_others)
+  type: dict
+  sample:
+    redis-server@registry.service: ["/etc/redis/redis-registry.conf: not read by the running service yet"]
 """
 
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files
+from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files, service_parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
 
 
@@ -203,6 +255,7 @@ def _options() -> Options:
         "links": {"type": "list", "elements": "dict", "options": link, "default": []},
         "absent": {"type": "list", "elements": "path", "default": []},
         "validate": {"type": "dict", "options": validate},
+        **service_parameters.OPTIONS,
     }
 
 
@@ -212,8 +265,15 @@ def work(call: Call) -> Result:
             raise HoldfastError(f"files[{place}]: reached the host without its content; the action plugin of the same name renders it")
         if not file["secret"]:
             call.show(file["content"])
-    wanted = sent_files.Wanted.of(call.parameters, call.check_mode)
-    return {**sent_files.manage(call.run_program, wanted, call.check_mode), "invocation": {}}
+    wanted, services = sent_files.Wanted.of(call.parameters, call.check_mode), service_parameters.read(call)
+    written = {**sent_files.manage(call.run_program, wanted, call.check_mode), "invocation": {}}
+    if not services and not call.parameters["remove_others"]:
+        return written
+    try:
+        run_with = service_parameters.manage(call, services, written["paths"])
+    except HoldfastError as error:
+        raise HoldfastError(str(error), {**error.results, "changes": written["changes"], "paths": written["paths"]}) from None
+    return {**run_with, **written, "changed": written["changed"] or run_with["changed"], "diff": [*written["diff"], run_with["diff"]]}
 
 
 def main() -> None:
