@@ -30,6 +30,11 @@ def counted(number: int | None, noun: str) -> str:
     return f"{number} {noun[:-1]}ies" if noun.endswith("ry") else f"{number} {noun}s"
 
 
+def counted_images(repositories: int | None, tags: int | None, blobs: int | None) -> str:
+    """What is stored, as in "1 repository, 2 tags, 5 blobs"."""
+    return f"{counted(repositories, 'repository')}, {counted(tags, 'tag')}, {counted(blobs, 'blob')}"
+
+
 def human_seconds(seconds: float) -> str:
     """A duration for people: 5400 is "90 min"."""
     for unit, size in (("s", 60), ("min", 7200), ("h", 172800)):

@@ -23,7 +23,7 @@ from registry_keeper.backup.restic import TAG, Failed, Restic
 from registry_keeper.backup.settings import DIRECTORY, BackupSettings, Source, load
 from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.owner import as_owner
-from registry_keeper.report import Report, counted, human_bytes, human_seconds, write_whole
+from registry_keeper.report import Report, counted_images, human_bytes, human_seconds, write_whole
 from registry_keeper.storage import links
 from registry_keeper.storage.layout import Layout, digest_of
 
@@ -141,7 +141,7 @@ def _back_up(restic: Restic, report: Report) -> int:
         },
     )
     for name, one in listed.items():
-        report.say(f"{name}: {counted(one.repositories, 'repository')}, {counted(one.tags, 'tag')}, {counted(len(one.blobs), 'blob')}")
+        report.say(f"{name}: {counted_images(one.repositories, one.tags, len(one.blobs))}")
         if one.broken:
             report.say(f"{name}: {one.broken} links lead to no blob and are not in the backup; `registry-keeper scrub` names them")
     took = human_seconds(time.time() - began)

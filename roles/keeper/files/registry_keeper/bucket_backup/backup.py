@@ -26,7 +26,7 @@ from registry_keeper.bucket_backup.links import Found, find, path_of
 from registry_keeper.bucket_backup.target import prepare, target_of, target_options
 from registry_keeper.bucket_backup.transfer import DamagedError, is_sound, transfer
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
-from registry_keeper.report import Report, counted, human_bytes, human_seconds
+from registry_keeper.report import Report, counted, counted_images, human_bytes, human_seconds
 from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.lease import Lease
 from registry_keeper.s3.listing import TREE
@@ -68,10 +68,6 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         return _Backup(work, target).make()
 
 
-def _held(facts: t.Mapping[str, t.Any]) -> str:
-    return f"{counted(facts['repositories'], 'repository')}, {counted(facts['tags'], 'tag')}, {counted(facts['blobs'], 'blob')}"
-
-
 def _list(target: Objects, report: Report) -> int:
     every = []
     for name, item in states.listed(target).items():
@@ -80,7 +76,7 @@ def _list(target: Objects, report: Report) -> int:
         facts = {key: header.get(key) for key in ("host", "tags", "links", "blobs", "repositories")}
         every.append({"state": name, "bytes": item.size, **facts})
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(states.time_of(name)))
-        report.say(f"{name}  {when}, {_held(facts)}, by {facts['host']}")
+        report.say(f"{name}  {when}, {counted_images(facts['repositories'], facts['tags'], facts['blobs'])}, by {facts['host']}")
     report.add(states=every)
     if not every:
         report.say(f"no backup in {target.client.bucket.shown}")
@@ -216,5 +212,5 @@ class _Backup:
         facts = {key: header[key] for key in ("repositories", "tags", "links", "blobs")}
         report.add(state=name, copied_blobs=self.copied, copied_bytes=self.size, left_out=len(absent), **facts)
         took = human_seconds(time.monotonic() - self._began)
-        report.say(_held(facts))
+        report.say(counted_images(facts["repositories"], facts["tags"], facts["blobs"]))
         report.say(f"backup {name}: {counted(self.copied, 'new blob')}, {human_bytes(self.size)}, in {took}")

@@ -108,9 +108,9 @@ class Work:
         blobs = [key for key, written in unlisted_blobs.items() if written < before]
         self.report.add(hidden=links[:LARGEST], hidden_links=len(links), hidden_blobs=len(blobs))
         if links:
-            self.warn(f"{len(links)} tags and manifests are in no list of the store, although they are there, such as {links[0]}; they are kept")
+            self.warn(f"tags and manifests that are in no list of the store although they are there: {len(links)}, such as {links[0]}; they are kept")
         elif blobs:
-            self.report.say(f"{len(blobs)} blobs are in no list of the store, although they are there; they are kept")
+            self.report.say(f"blobs that are in no list of the store although they are there: {len(blobs)}; they are kept")
 
     def compare(self, first: Listing, second: Listing, now: float) -> None:
         """Raise StoreError where one of two lists has a tag that the other one lacks: what a list lacks would be taken for not needed."""
