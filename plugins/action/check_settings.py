@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         # A play that sets variables of roles defines once, for all roles, their names for the user.
         known_by = {**_plain(self._templar.template(variables.get("holdfast_called", {}))), **arguments["called"]}
         called = {name: known for name, known in known_by.items() if name not in named}
-        for warning in _unknown(prefix, spec, own, getattr(checks, "RESULTS", ())):
+        for warning in _unknown(prefix, spec, own, _results(checks, own)):
             display.warning(f"{variables.get('inventory_hostname')}: {warning}")
         result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
         if found:
@@ -115,6 +115,12 @@ def _setting_of(variables: dict[str, t.Any]) -> t.Callable[[str, str], t.Any]:
 
 def _servers(variables: dict[str, t.Any]) -> list[str]:
     return list(variables.get("groups", {}).get("registry_servers", []))
+
+
+def _results(checks: t.Any, own: set[str]) -> tuple[str, ...]:
+    """Names that are set, but not by the inventory. There many would be misspelt settings, so they count only after a playbook that sets them."""
+    later: tuple[str, ...] = getattr(checks, "RESULTS_OF_A_RUN", ()) if own.intersection(getattr(checks, "AFTER", ())) else ()
+    return (*getattr(checks, "RESULTS", ()), *later)
 
 
 def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iterable[str]) -> list[str]:

@@ -265,12 +265,12 @@ def work(call: Call) -> Result:
             raise HoldfastError(f"files[{place}]: reached the host without its content; the action plugin of the same name renders it")
         if not file["secret"]:
             call.show(file["content"])
-    wanted, services = sent_files.Wanted.of(call.parameters, call.check_mode), service_parameters.read(call)
+    wanted, services = sent_files.Wanted.of(call.parameters, call.check_mode), service_parameters.Asked(call)
     written = {**sent_files.manage(call.run_program, wanted, call.check_mode), "invocation": {}}
-    if not services and not call.parameters["remove_others"]:
+    if not services:
         return written
     try:
-        run_with = service_parameters.manage(call, services, written["paths"])
+        run_with = services.do(written["paths"])
     except HoldfastError as error:
         raise HoldfastError(str(error), {**error.results, "changes": written["changes"], "paths": written["paths"]}) from None
     return {**run_with, **written, "changed": written["changed"] or run_with["changed"], "diff": [*written["diff"], run_with["diff"]]}

@@ -106,7 +106,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._module import C
 
 
 def work(call: Call) -> Result:
-    return service_parameters.manage(call, service_parameters.read(call), call.parameters["pending"])
+    return service_parameters.Asked(call).do(call.parameters["pending"])
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from scenario import playbook
+from scenario import hosts, playbook
 from scenario.docker import Docker
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
@@ -157,6 +157,21 @@ def test_the_policy_is_as_it_was_once_nothing_is_listed(images: dict[str, str], 
     assert not client.file("/etc/containers/registries.d/holdfast.yaml").exists
     pulled = client.run(f"{STORAGE} podman pull {images['nobody']}")
     assert pulled.rc == 0, pulled.stderr
+
+
+def test_what_was_written_beside_the_same_policy_of_somebody_else_goes_too(client: Host, before: str, no_longer: None) -> None:
+    playbook.module("client", "signature_policy", name="somebody", policies=policies(client))
+    theirs = client.file(POLICY).content_string
+    playbook.module("client", "signature_policy", name="somebody", policies=[])
+    client.check_output("rm -f /var/lib/holdfast/signature_policy.json")
+    hosts.write(client, POLICY, theirs)
+    playbook.converged("--tags", "docker_client", docker_client_signature_policy=policies(client))
+    looked_up = client.file("/etc/containers/registries.d/holdfast.yaml").exists
+    playbook.converged("--tags", "docker_client")
+    assert looked_up
+    assert not client.file("/etc/containers/registries.d/holdfast.yaml").exists
+    assert client.file(POLICY).content_string == theirs
+    hosts.write(client, POLICY, before)
 
 
 def test_who_is_no_longer_listed_is_out_but_not_who_was_in_before(images: dict[str, str], client: Host, no_longer: None) -> None:

@@ -48,13 +48,22 @@ OPTIONS: Options = {
 }
 
 
-def read(call: Call) -> list[services.Wanted]:
-    """The wanted services. Raises HoldfastError for what cannot be right."""
-    return [services.Wanted.of(entry, f"services[{place}]") for place, entry in enumerate(call.parameters["services"] or [])]
+class Asked:
+    """What a module is asked to do with services."""
 
+    def __init__(self, call: Call) -> None:
+        """Read its parameters. Raises HoldfastError for what cannot be right."""
+        given = call.parameters
+        self._check_mode, self._systemd, self._waiting = call.check_mode, Systemd(call.run_program), Waiting()
+        self._wanted = [services.Wanted.of(entry, f"services[{place}]") for place, entry in enumerate(given["services"] or [])]
+        self._remove_others = given["remove_others"]
+        self._drain = Drain(given["drain"], self._systemd, self._waiting) if given["drain"] else None
 
-def manage(call: Call, wanted: list[services.Wanted], pending: t.Sequence[str]) -> Result:
-    """Bring them into their states. pending are paths that a run in check mode has not written."""
-    systemd, waiting = Systemd(call.run_program), Waiting()
-    drain = Drain(call.parameters["drain"], systemd, waiting) if call.parameters["drain"] else None
-    return services.manage(wanted, call.check_mode, systemd, waiting, remove_others=call.parameters["remove_others"], pending=pending, drain=drain)
+    def __bool__(self) -> bool:
+        return bool(self._wanted or self._remove_others)
+
+    def do(self, pending: t.Sequence[str]) -> Result:
+        """Bring the services into their states. pending are paths that a run in check mode has not written."""
+        return services.manage(
+            self._wanted, self._check_mode, self._systemd, self._waiting, remove_others=self._remove_others, pending=pending, drain=self._drain
+        )

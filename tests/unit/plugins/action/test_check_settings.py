@@ -8,6 +8,7 @@ import pathlib
 import pytest
 import yaml
 from ansible_collections.holdfast.registry.plugins.action import check_settings
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import redis, site
 
 SPEC = {"redis_port": {}, "redis_password": {}}
 
@@ -19,6 +20,12 @@ def test_a_misspelt_variable_of_the_inventory_is_named_with_the_closest_one():
 
 def test_what_the_role_itself_registers_is_not_taken_for_a_setting():
     assert check_settings._unknown("pki", {"pki_directory": {}}, {"pki_ca"}, ("pki_ca",)) == []
+
+
+def test_what_a_playbook_sets_is_a_misspelt_setting_before_it_has_run():
+    assert "holdfast_address" not in check_settings._results(site, {"holdfast_address"})
+    assert "holdfast_address" in check_settings._results(site, {"holdfast_address", "holdfast_there"})
+    assert check_settings._results(redis, {"holdfast_there"}) == ()
 
 
 def test_messages_use_the_name_that_the_user_knows():

@@ -74,6 +74,12 @@ def test_a_service_that_cannot_be_right_is_refused_before_anything_is_written(ru
     assert not (host / "cache.conf").exists()
 
 
+def test_a_drain_that_cannot_be_right_is_refused_before_anything_is_written(run, host):
+    refused = run(files, drain={"file": "drain"}, **arguments(host))
+    assert refused["msg"].startswith("drain.file: 'drain' is not an absolute path")
+    assert not (host / "cache.conf").exists()
+
+
 def test_where_a_restart_fails_the_result_says_what_was_written_and_the_next_run_goes_on(run, host):
     run(files, **arguments(host, "maxmemory 0\n"))
     (host / "broken").touch()
