@@ -119,7 +119,7 @@ def _servers(variables: dict[str, t.Any]) -> list[str]:
 
 def _results(checks: t.Any, own: set[str]) -> tuple[str, ...]:
     """Names that are set, but not by the inventory. There many would be misspelt settings, so they count only after a playbook that sets them."""
-    later: tuple[str, ...] = getattr(checks, "RESULTS_OF_A_RUN", ()) if own.intersection(getattr(checks, "AFTER", ())) else ()
+    later: tuple[str, ...] = getattr(checks, "RESULTS_OF_A_RUN", ()) if own.intersection(getattr(checks, "MARKS_OF_A_RUN", ())) else ()
     return (*getattr(checks, "RESULTS", ()), *later)
 
 

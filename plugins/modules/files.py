@@ -170,61 +170,34 @@ EXAMPLES = r"""
 RETURN = r"""
 changes:
   description: A line for each path that changed, with what changed about it.
-  returned: success
+  returned: success, and where a service fails
   type: list
   elements: str
   sample: ["/etc/redis/redis-registry.conf: content changed"]
 paths:
   description: The paths that changed, or in check mode would change.
-  returned: success
+  returned: success, and where a service fails
   type: list
   elements: str
   sample: [/etc/redis/redis-registry.conf]
-drained:
-  description: Whether the host was taken out of service by O(drain), or would have been in check mode.
-  returned: with O(services) or O(remove_others)
-  type: bool
-  sample: false
 services:
-  description: What was done with each.
+  description: What was done with each service. This and the following are described with M(holdfast.registry.services).
   returned: with O(services) or O(remove_others)
   type: list
   elements: dict
-  contains:
-    name:
-      description: Name of the unit.
-      type: str
-      sample: redis-server@registry.service
-    actions:
-      description: What was done, out of V(enabled), V(disabled), V(started), V(restarted), V(reloaded) and V(stopped).
-      type: list
-      elements: str
-      sample: [restarted]
-    reasons:
-      description: Why.
-      type: list
-      elements: str
-      sample: ["/etc/redis/redis-registry.conf: not read by the running service yet"]
 removed:
   description: The units of O(remove_others) that were removed.
   returned: with O(services) or O(remove_others)
   type: list
   elements: dict
-  contains:
-    name:
-      description: Name of the unit.
-      type: str
-      sample: app@old.service
-    description:
-      description: Its description, from the unit file.
-      type: str
-      sample: Application old, data in /srv/old
 reasons:
-  description: The reasons, by the unit's name.
+  description: Why something was done, by the unit's name.
   returned: with O(services) or O(remove_others)
   type: dict
-  sample:
-    redis-server@registry.service: ["/etc/redis/redis-registry.conf: not read by the running service yet"]
+drained:
+  description: Whether the host was taken out of service by O(drain).
+  returned: with O(services) or O(remove_others)
+  type: bool
 """
 
 

@@ -70,14 +70,14 @@ SPEC = {
     # of a role, where no value but one works for the whole
     "nginx_auth_tls": {"type": "bool", "default": True},
 }
-# Set by the playbooks, for those that come after them in the same run. Which sets one of AFTER.
+# Set by the playbooks, for those that come after them in the same run. Each playbook sets one of MARKS_OF_A_RUN.
 _SET = (
     "address allowed answered around begun cancelled direct directory drained found further health healthy holding in_a_store keeper_state kept"
     " kept_files manifests pinged pki_directory proven pull pulled redis redis_address refused refused_since registry_storage removed secrets seen"
     " server server_seen several shown source status tags there tried verify_password workers"
 )
 RESULTS_OF_A_RUN = tuple(f"holdfast_{name}" for name in _SET.split())
-AFTER = ("holdfast_there", "holdfast_server_seen")
+MARKS_OF_A_RUN = ("holdfast_there", "holdfast_server_seen", "holdfast_health")
 # Set on the command lines of verify.yml and migrate.yml, not in the inventory.
 RESULTS = ("holdfast_summary_file", "holdfast_migrate", "holdfast_migrate_over")
 _ON_SERVER = "holdfast_certificate_files_on_server"

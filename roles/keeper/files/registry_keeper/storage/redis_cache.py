@@ -56,7 +56,7 @@ class RedisCache:
         for begin in range(0, len(layers), LAYERS_AT_ONCE):
             listen()
             self.forget_layers((link[1], digest_of(link[2])) for link in layers[begin : begin + LAYERS_AT_ONCE] if taken(link))
-            listen()
+        listen()
 
     def forget_blobs(self, digests: t.Iterable[str]) -> None:
         """Forget that blobs are there. Raises CacheError."""

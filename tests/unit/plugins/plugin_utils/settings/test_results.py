@@ -27,6 +27,15 @@ def results(node):
             yield from results(value)
 
 
+@pytest.mark.parametrize("playbook", sorted(PLAYBOOKS.glob("*.yml")), ids=lambda path: path.stem)
+def test_each_playbook_leaves_a_mark(playbook):
+    checks = PLAYBOOKS / "tasks/check-settings.yml"
+    set_by = set(results(yaml.safe_load(playbook.read_text())))
+    if f"tasks/{checks.name}" in playbook.read_text():
+        set_by.update(results(yaml.safe_load(checks.read_text())))
+    assert set_by.intersection(site.MARKS_OF_A_RUN)
+
+
 def test_all_that_the_playbooks_set_is_known():
     files = [*PLAYBOOKS.glob("*.yml"), *PLAYBOOKS.glob("tasks/*.yml")]
     found = {name for path in files for name in results(yaml.safe_load(path.read_text()))}
