@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write many files, links and directories in one task, and run the services that read them."""
+"""Write all files of a service in one task, with its packages and users before and its units after."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files
-short_description: Write many files, links and directories in one task, and run the services that read them
+short_description: Write all files of a service in one task, with its packages and users before and its units after
 version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
@@ -15,12 +15,47 @@ description:
   - All errors are found before the first change. Each file is written next to its target, flushed to the disk and renamed.
   - A configuration that spans several files can be tested as a whole before any of them takes effect.
   - Templates are rendered as by M(ansible.builtin.template), and looked for in the same places.
+  - With O(packages) and O(users) it installs packages, and makes the users that own the files or that the services run as, before it writes the first file.
   - With O(services) and O(remove_others) it does afterwards what M(holdfast.registry.services) does, which saves a task. If that fails, the files have been
     written, and the next run goes on from there.
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.services
 options:
+  packages:
+    description: Packages, installed before anything else is done, as M(holdfast.registry.packages) does it.
+    type: dict
+    suboptions:
+      names:
+        description: Names of the packages.
+        type: list
+        elements: str
+        required: true
+      keep_stopped:
+        description: Units that the packages would start by themselves, and that are not to run. Applies to those that this run installs.
+        type: list
+        elements: str
+        default: []
+  users:
+    description:
+      - System users, made before the first file is written, each with a group of the same name, without a home, a shell and a password.
+      - What is wrong with the other options is found before.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the user.
+        type: str
+        required: true
+      groups:
+        description: Groups to join. A user stays in those that it is in.
+        type: list
+        elements: str
+        default: []
+      unit:
+        description: Unit of O(services) to reload when the user joins a group, since its processes get their groups when they start.
+        type: str
   directories:
     description: Directories, created with missing parents. Existing ones get the owner, group and mode.
     type: list
@@ -126,6 +161,29 @@ options:
           - In check mode a command that is missing on the host causes a warning.
         type: str
         required: true
+      certificates:
+        description:
+          - Certificates that clients have to accept, such as those that the configuration names. M(holdfast.registry.certificate_info) says what is checked.
+          - They are read before a user is made or a file is written, even if none is to change. The host needs the Python library cryptography.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          path:
+            description: Absolute path of the certificate, or of the certificate and its chain.
+            type: path
+            required: true
+          key:
+            description: Absolute path of its private key. Defaults to the file next to it with the extension C(.key), if there is one.
+            type: path
+          server_names:
+            description: DNS names and IP addresses that the certificate has to cover.
+            type: list
+            elements: str
+            default: []
+          setting:
+            description: Setting that the error message names.
+            type: str
 attributes:
   check_mode:
     description: Predicts what would change and changes nothing. Owners and groups that do not exist yet cause a warning.
@@ -136,8 +194,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Write the configuration of a cache, and run it with that
+- name: Install a cache, write its configuration, and run it with that
   holdfast.registry.files:
+    packages:
+      names: [redis-server]
+      keep_stopped: [redis-server.service]
     directories:
       - {path: /etc/redis, owner: root, group: redis, mode: "0750"}
     files:
@@ -155,8 +216,10 @@ EXAMPLES = r"""
         restart_on: [/etc/redis/redis-registry.conf, /etc/redis/redis-registry.password.conf]
         answers: {port: 6380}
 
-- name: Write the configuration of a gateway, which nginx tests as a whole
+- name: Write the configuration of a gateway with a user of its own, which nginx tests as a whole
   holdfast.registry.files:
+    users:
+      - {name: gateway}
     directories:
       - {path: /etc/gateway, purge: "*.conf"}
     files:
@@ -169,7 +232,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: A line for each path that changed, with what changed about it.
+  description: A line for each package, user and path that changed, with what changed about it.
   returned: success, and where a service fails
   type: list
   elements: str
@@ -201,8 +264,12 @@ drained:
 """
 
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files, service_parameters
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._host import packages, sent_files, service_parameters, system_users
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
+
+_USUAL: dict[str, t.Any] = {"unless_command": [], "cache_valid_time": 86400, "lock_timeout": 300}
 
 
 def _options() -> Options:
@@ -221,8 +288,25 @@ def _options() -> Options:
         "original": {"type": "path"},
     }
     link = {"path": {"type": "path", "required": True}, "target": {"type": "str", "required": True}}
-    validate = {"directory": {"type": "path", "required": True}, "command": {"type": "str", "required": True}}
+    packages_options = {
+        "names": {"type": "list", "elements": "str", "required": True},
+        "keep_stopped": {"type": "list", "elements": "str", "default": []},
+    }
+    certificate = {
+        "path": {"type": "path", "required": True},
+        "key": {"type": "path", "no_log": False},
+        "server_names": {"type": "list", "elements": "str", "default": []},
+        "setting": {"type": "str"},
+    }
+    validate = {
+        "directory": {"type": "path", "required": True},
+        "command": {"type": "str", "required": True},
+        "certificates": {"type": "list", "elements": "dict", "options": certificate, "default": []},
+    }
+    user = {"name": {"type": "str", "required": True}, "groups": {"type": "list", "elements": "str", "default": []}, "unit": {"type": "str"}}
     return {
+        "packages": {"type": "dict", "options": packages_options},
+        "users": {"type": "list", "elements": "dict", "options": user, "default": []},
         "directories": {"type": "list", "elements": "dict", "options": directory, "default": []},
         "files": {"type": "list", "elements": "dict", "options": file, "default": []},
         "links": {"type": "list", "elements": "dict", "options": link, "default": []},
@@ -233,20 +317,68 @@ def _options() -> Options:
 
 
 def work(call: Call) -> Result:
+    check_contents(call)
+    services, wanted_packages = service_parameters.Asked(call), read_packages(call.parameters["packages"])
+    users = system_users.read(call.parameters["users"])
+    # What is wrong with the files is found before anything is changed. Their owners may be yet to come.
+    sent_files.Wanted.of(call.parameters, True)
+    done: Result = {"changed": False, "changes": [], "paths": [], "diff": [], "warnings": [], "invocation": {}}
+    try:
+        if wanted_packages:
+            installed = packages.install(call.run_program, wanted_packages, call.check_mode)
+            add(done, {name: installed[name] for name in ("changed", "changes", "warnings", "diff")})
+        # In check mode the library that reads them may be among the packages.
+        if not (call.check_mode and done["changed"]):
+            check_certificates(call)
+        steps = system_users.plan(users, call.check_mode)
+        if not call.check_mode:
+            system_users.apply(call.run_program, steps)
+        add(done, system_users.result(steps))
+        wanted = sent_files.Wanted.of(call.parameters, call.check_mode, {step.user.name for step in steps})
+        add(done, sent_files.manage(call.run_program, wanted, call.check_mode))
+        if services:
+            add(done, services.do(done["paths"], reload={step.user.unit for step in steps if step.joins}))
+    except HoldfastError as error:
+        raise HoldfastError(str(error), {**error.results, "changes": done["changes"], "paths": done["paths"]}) from None
+    return done
+
+
+def add(done: Result, result: Result) -> None:
+    """Add what a part has done to what was done before it."""
+    diff = result["diff"] if isinstance(result["diff"], list) else [result["diff"]]
+    added = {name: done[name] + result.get(name, []) for name in ("changes", "paths", "warnings")}
+    done.update({**result, **added, "diff": done["diff"] + diff, "changed": done["changed"] or result["changed"]})
+
+
+def check_contents(call: Call) -> None:
     for place, file in enumerate(call.parameters["files"]):
         if not isinstance(file["content"], str):
             raise HoldfastError(f"files[{place}]: reached the host without its content; the action plugin of the same name renders it")
         if not file["secret"]:
             call.show(file["content"])
-    wanted, services = sent_files.Wanted.of(call.parameters, call.check_mode), service_parameters.Asked(call)
-    written = {**sent_files.manage(call.run_program, wanted, call.check_mode), "invocation": {}}
-    if not services:
-        return written
+
+
+def read_packages(given: dict[str, t.Any] | None) -> packages.Wanted | None:
     try:
-        run_with = services.do(written["paths"])
+        return packages.Wanted.of({**given, **_USUAL}) if given and given["names"] else None
     except HoldfastError as error:
-        raise HoldfastError(str(error), {**error.results, "changes": written["changes"], "paths": written["paths"]}) from None
-    return {**run_with, **written, "changed": written["changed"] or run_with["changed"], "diff": [*written["diff"], run_with["diff"]]}
+        raise HoldfastError(f"packages.{error}") from None
+
+
+def check_certificates(call: Call) -> None:
+    """Raise HoldfastError for the certificates that clients would refuse."""
+    certificates = (call.parameters["validate"] or {}).get("certificates")
+    if not certificates:
+        return
+    # Only here: it loads the library cryptography, which takes longer than writing the files.
+    from ansible_collections.holdfast.registry.plugins.module_utils._pki import info
+
+    problems = []
+    for place, entry in enumerate(certificates):
+        found = info.inspect([{**entry, "ca_certificates": None}], warn_days=0, now=call.now)["problems"]
+        problems += [f"{entry['setting'] or f'validate.certificates[{place}]'}: {problem}" for problem in found]
+    if problems:
+        raise HoldfastError("; ".join(dict.fromkeys(problems)))
 
 
 def main() -> None:

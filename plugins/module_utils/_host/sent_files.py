@@ -60,9 +60,9 @@ class Wanted:
     warnings: list[str]
 
     @classmethod
-    def of(cls, params: dict[str, t.Any], check_mode: bool) -> Wanted:
-        """Read module parameters. Raises HoldfastError with all that is wrong with them."""
-        reader = _Reader(check_mode)
+    def of(cls, params: dict[str, t.Any], check_mode: bool, coming: t.Container[str] = ()) -> Wanted:
+        """Read module parameters. coming are users that may be missing yet. Raises HoldfastError with all that is wrong with them."""
+        reader = _Reader(check_mode, coming)
         directories = [
             Directory(reader.path(entry["path"], place), reader.ownership(entry, place), entry["purge"])
             for place, entry in _numbered("directories", params["directories"])
@@ -90,8 +90,8 @@ class Wanted:
 class _Reader:
     """Collects what is wrong instead of stopping at the first."""
 
-    def __init__(self, check_mode: bool) -> None:
-        self._check_mode = check_mode
+    def __init__(self, check_mode: bool, coming: t.Container[str]) -> None:
+        self._check_mode, self._coming = check_mode, coming
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
@@ -118,7 +118,7 @@ class _Reader:
         except HoldfastError as error:
             if not self._check_mode:
                 self.problems.append(f"{place}.{error}")
-            elif str(error) not in self.warnings:
+            elif name not in self._coming and str(error) not in self.warnings:
                 self.warnings.append(str(error))
             return None
         return name

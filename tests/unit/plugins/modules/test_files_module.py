@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 
 import pytest
-from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files, stamps
+from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files, stamps, system_users
 from ansible_collections.holdfast.registry.plugins.modules import files
 
 # A service that has run since before any of the files was written. "broken" is a file that makes its restart fail.
@@ -15,7 +17,7 @@ SYSTEMCTL = """#!/bin/sh
 echo "$*" >>"{path}/done"
 case $1 in
   show)
-    printf 'LoadState=loaded\\nActiveState=active\\nType=oneshot\\nInactiveExitTimestampMonotonic=1\\n'
+    printf 'LoadState=loaded\\nActiveState=active\\nType=oneshot\\nCanReload=yes\\nInactiveExitTimestampMonotonic=1\\n'
     echo "InvocationID=$(grep -c ^restart "{path}/done")"
     ;;
   is-enabled) echo enabled ;;
@@ -97,3 +99,112 @@ def test_without_services_systemd_is_not_asked(run, host):
     assert written["changed"]
     assert "services" not in written
     assert not (host / "done").exists()
+
+
+# useradd and usermod only write down what they are told, and a file stands for each user that there is then.
+TELL = '#!/bin/sh\necho "${{0##*/}} $*" >>"{path}/users"\n[ ! -e "{path}/full" ] || {{ echo no number left >&2; exit 4; }}\n'
+
+
+@pytest.fixture
+def users(host, monkeypatch):
+    """A host with the user docker-registry and the groups docker-registry and adm."""
+    there = {"docker-registry": ["docker-registry"]}
+    groups = {"docker-registry": 61, "adm": 62}
+    for name in ("useradd", "usermod"):
+        (host / "bin" / name).write_text(TELL.format(path=host))
+        (host / "bin" / name).chmod(0o755)
+
+    def user(name):
+        if name not in there:
+            raise KeyError(name)
+        return pwd.struct_passwd((name, "x", 61, 61, "", "/nonexistent", "/usr/sbin/nologin"))
+
+    def group(name):
+        return grp.struct_group((name, "x", groups[name], [user for user, its in there.items() if name in its]))
+
+    monkeypatch.setattr(system_users.pwd, "getpwnam", user)
+    monkeypatch.setattr(system_users.grp, "getgrnam", group)
+    return there
+
+
+def told(host):
+    return (host / "users").read_text().splitlines() if (host / "users").exists() else []
+
+
+def test_users_are_made_before_what_they_own_is_written(run, host, users):
+    made = run(files, users=[{"name": "gateway", "groups": ["adm", "adm"]}], **arguments(host))
+    assert made["changed"]
+    assert told(host) == ["useradd --system --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin --user-group --groups adm gateway"]
+    assert made["changes"] == ["user gateway: created", f"{host}/cache.conf: added"]
+    assert made["paths"] == [f"{host}/cache.conf"]
+    assert made["diff"][0] == {"prepared": "user gateway: created\n"}
+
+
+def test_a_group_of_the_name_of_a_new_user_becomes_its_own(run, host, users):
+    run(files, users=[{"name": "adm"}])
+    assert told(host) == ["useradd --system --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin --gid adm adm"]
+
+
+def test_users_in_their_state_are_left_alone(run, host, users):
+    there = run(files, users=[{"name": "docker-registry", "groups": ["docker-registry"]}])
+    assert not there["changed"]
+    assert told(host) == []
+
+
+def test_a_user_that_joins_a_group_has_its_unit_reloaded(run, host, users):
+    run(files, **arguments(host))
+    joined = run(files, users=[{"name": "docker-registry", "groups": ["adm"], "unit": "cache.service"}], **arguments(host))
+    assert told(host) == ["usermod --append --groups adm docker-registry"]
+    assert joined["changes"] == ["user docker-registry: joined adm"]
+    assert joined["services"][0]["actions"] == ["reloaded"]
+
+
+def test_check_mode_predicts_users_even_with_groups_that_are_to_come(run, host, users):
+    predicted = run(files, check=True, users=[{"name": "gateway", "groups": ["registry-cache"]}], **owned_by(host, "gateway"))
+    assert predicted["changed"]
+    assert predicted["changes"][0] == "user gateway: created"
+    assert "warnings" not in predicted
+    assert told(host) == []
+
+
+def test_a_group_that_is_missing_is_an_error(run, host, users):
+    failed = run(files, users=[{"name": "gateway", "groups": ["adm", "registry-cache"]}], **arguments(host))
+    assert failed["msg"] == "users[0].groups[1]: this host has no group registry-cache; make it first"
+    assert not (host / "cache.conf").exists()
+
+
+@pytest.mark.parametrize(
+    ("users_parameter", "message"),
+    [
+        ([{"name": "Gateway"}], "users[0].name: 'Gateway' is not the name of a user, such as docker-registry"),
+        ([{"name": "gateway", "groups": ["a b"]}], "users[0].groups[0]: 'a b' is not the name of a group, such as docker-registry"),
+    ],
+)
+def test_what_can_be_no_name_is_refused(run, host, users, users_parameter, message):
+    assert run(files, users=users_parameter, **arguments(host))["msg"] == message
+    assert told(host) == []
+
+
+def test_no_user_is_made_where_something_else_is_wrong(run, host, users):
+    failed = run(files, users=[{"name": "gateway"}], files=[{"path": "relative", "content": ""}])
+    assert failed["msg"].startswith("files[0]: 'relative' is not an absolute path")
+    assert told(host) == []
+
+
+def test_where_a_user_cannot_be_made_nothing_is_written(run, host, users):
+    (host / "full").touch()
+    failed = run(files, users=[{"name": "gateway"}], **arguments(host))
+    assert failed["msg"] == "users: useradd failed for gateway: no number left"
+    assert not (host / "cache.conf").exists()
+
+
+def owned_by(host, name):
+    return {"files": [{"path": str(host / "cache.conf"), "content": "", "owner": name, "group": name}]}
+
+
+def test_a_certificate_that_clients_would_refuse_keeps_everything_as_it_is(run, host, users):
+    validate = {"directory": str(host), "command": "true", "certificates": [{"path": f"{host}/x.crt", "setting": "gateway_certificate"}, {"path": "/y.crt"}]}
+    failed = run(files, users=[{"name": "gateway"}], validate=validate, **arguments(host))
+    assert failed["msg"] == f"gateway_certificate: {host}/x.crt: is missing; validate.certificates[1]: /y.crt: is missing"
+    assert told(host) == []
+    assert not (host / "cache.conf").exists()
