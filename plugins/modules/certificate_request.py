@@ -33,6 +33,24 @@ options:
   crl:
     description: CRLs in PEM form, as RV(holdfast.registry.ca#module:crl) holds them. A certificate that one of them lists gets a new key and a new certificate.
     type: str
+  install:
+    description:
+      - If no certificate has to be signed, do at once what M(holdfast.registry.certificate_install) does with an empty list of certificates. That saves a task
+        in most runs.
+      - If one has to be signed, or without this option, nothing of it is done.
+    type: dict
+    suboptions:
+      ca_certificate:
+        description: As O(holdfast.registry.certificate_install#module:ca_certificate).
+        type: str
+        required: true
+      chain:
+        description: As O(holdfast.registry.certificate_install#module:chain).
+        type: str
+      crl_der:
+        description: As O(holdfast.registry.certificate_install#module:crl_der).
+        type: bool
+        default: false
   certificates:
     description: The certificates this host uses.
     type: list
@@ -138,7 +156,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What changed in the key files and why. Empty if nothing did.
+  description: What changed in the key files, and in those of O(install), and why. Empty if nothing did.
   type: list
   elements: str
   returned: success
@@ -206,8 +224,9 @@ certificates:
       sample: []
 """
 
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, OWNERSHIP, Call, Options, Result, entries, pem, run, words
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import request
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install, request
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import parse_wanted
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import USAGES
@@ -228,6 +247,7 @@ OPTIONS: Options = {
     "directory": DIRECTORY,
     "ca_certificate": pem(required=True),
     "crl": pem(),
+    "install": {"type": "dict", "options": {"ca_certificate": pem(required=True), "chain": pem(), "crl_der": {"type": "bool", "default": False}}},
     "certificates": entries(CERTIFICATE),
 }
 
@@ -236,6 +256,17 @@ def work(call: Call) -> Result:
     params = call.parameters
     wanted, warnings = parse_wanted(params["certificates"], check_mode=call.check_mode)
     result = request.ensure(params["directory"], wanted, ca_certificate=params["ca_certificate"], crl=params["crl"], check_mode=call.check_mode, now=call.now)
+    if params["install"] and not result["requests"]:
+        installed = install.ensure(
+            params["directory"],
+            [],
+            **params["install"],
+            names=[certificate["name"] for certificate in params["certificates"]],
+            crl=params["crl"],
+            ownership=Ownership(),
+            check_mode=call.check_mode,
+        )
+        result = {**result, **{name: result[name] + installed[name] for name in ("changes", "diff")}, "changed": result["changed"] or installed["changed"]}
     return {**result, "warnings": warnings}
 
 

@@ -71,3 +71,23 @@ def test_a_certificate_cut_short_by_its_ca_is_a_warning(run, tmp_path, monkeypat
     signed = run(certificate_sign, directory=str(tmp_path / "ca"), requests=requested["requests"])
     assert signed["certificates"][0]["not_after"] == made["not_after"]
     assert "ends with the CA" in warnings[0]
+
+
+def test_where_nothing_is_due_the_request_puts_the_cas_files_in_place(run, steps, tmp_path):
+    def request(check=False, **options):
+        made = run(ca, directory=str(tmp_path / "ca"), passphrase="correct horse")
+        install = {"ca_certificate": made["certificate"], "crl_der": True}
+        tls = {"directory": str(tmp_path / "tls"), "ca_certificate": made["certificate"], "crl": made["crl"]}
+        return run(certificate_request, check, certificates=list(CERTIFICATES), install=install, **tls, **options)
+
+    assert request()["requests"]
+    assert not (tmp_path / "tls/ca.crt").exists()
+    steps()
+    (tmp_path / "tls/ca.crt").unlink()
+    predicted = request(check=True)
+    assert not (tmp_path / "tls/ca.crt").exists()
+    done, again = request(), request()
+    assert done["requests"] == []
+    assert done["changes"] == predicted["changes"] == [f"{tmp_path}/tls/{line}" for line in ("ca.crt: made", "ca.crl: made", "ca.crl.der: CRL to be served")]
+    assert [change["after_header"] for change in done["diff"]] == [change["after_header"] for change in predicted["diff"]]
+    assert ([result["changed"] for result in (predicted, done, again)]) == [True, True, False]
