@@ -86,11 +86,12 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils.further import further as resolved
-
 
 def further(settings: dict[str, t.Any], instances_before: int = 0, registries_before: int = 0) -> dict[str, t.Any]:
-    return resolved(settings, instances_before, registries_before)._asdict()
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import further as resolver
+
+    return resolver.further(settings, instances_before, registries_before)._asdict()
 
 
 class FilterModule:

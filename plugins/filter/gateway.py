@@ -68,10 +68,11 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
-
 
 def gateway(settings: dict[str, t.Any]) -> dict[str, t.Any]:
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
+
     found, problems = registries(settings)
     ports = {registry["port"]: f"{registry['place']}port" for registry in reversed(found)}
     groups = [registry.get("storage_group") for registry in found if registry.get("storage_directory") or str(registry.get("upstream")).startswith("unix:")]

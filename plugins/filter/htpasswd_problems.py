@@ -50,10 +50,11 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems
-
 
 def htpasswd_problems(users: t.Any, parameter: str = "users", *, secret_required: bool = False) -> list[str]:
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems
+
     return problems(_decrypted(users), parameter=parameter, secret_required=secret_required)
 
 

@@ -114,13 +114,13 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
-from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import PACKAGED, absent, directories, files, mirrors, releases, services
-from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import instances as resolved
-
 
 def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
-    found, problems = resolved(settings)
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import instances as resolver
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
+
+    found, problems = resolver.instances(settings)
     present = [instance for instance in found if instance["state"] == "present"]
     return {
         "problems": problems,
@@ -131,14 +131,14 @@ def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
             for instance in present
             if not instance["socket"]
         ],
-        "files": files(present, keep_secret=not settings["registry_http_secret"]) if not problems else [],
-        "directories": directories(present),
-        "absent": absent(present) if not problems else [],
+        "files": resolver.files(present, keep_secret=not settings["registry_http_secret"]) if not problems else [],
+        "directories": resolver.directories(present),
+        "absent": resolver.absent(present) if not problems else [],
         "stores": object_stores.probes((instance["name"], instance["store"]) for instance in present if instance["store"]) if not problems else [],
-        "services": services(present, "/etc/docker/registry/secrets.env"),
-        "mirrors": mirrors(present) if not problems else {},
-        "releases": releases(present),
-        "links": [{"name": instance["name"], "version": instance["version"]} for instance in present if instance["version"] != PACKAGED],
+        "services": resolver.services(present, "/etc/docker/registry/secrets.env"),
+        "mirrors": resolver.mirrors(present) if not problems else {},
+        "releases": resolver.releases(present),
+        "links": [{"name": instance["name"], "version": instance["version"]} for instance in present if instance["version"] != resolver.PACKAGED],
     }
 
 

@@ -18,7 +18,7 @@ options:
     type: dict
     required: true
   commands:
-    description: The commands of the program that have units, each with C(name) and C(schedule).
+    description: The commands of the program that have units, each with C(name) and C(asked).
     type: list
     elements: dict
     required: true
@@ -34,7 +34,7 @@ options:
 EXAMPLES = r"""
 - name: Show the timers
   ansible.builtin.debug:
-    msg: "{{ (settings | holdfast.registry.keepers(commands=[{'name': 'collect', 'schedule': 'daily'}], sections={})).services }}"
+    msg: "{{ (settings | holdfast.registry.keepers(commands=[{'name': 'collect', 'asked': 'daily'}], sections={})).services }}"
   vars:
     settings:
       keeper_state: present
@@ -82,16 +82,16 @@ _value:
       sample: [{name: registry-keeper-collect@registry.timer}]
 """
 
-import functools
 import typing as t
-
-from ansible_collections.holdfast.registry.plugins.plugin_utils import backups, bucket_backups
-from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as resolving
 
 
 def keepers(
     settings: dict[str, t.Any], commands: list[dict[str, t.Any]], sections: dict[str, t.Any], backup: dict[str, t.Any] | None = None
 ) -> dict[str, t.Any]:
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import backups, bucket_backups
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as resolving
+
     kept, problems = resolving.instances(settings)
     present = settings["keeper_state"] == "present" and not problems
     units = {"path": "/etc/systemd/system", "purge": "registry-keeper-*@*.service"}
@@ -105,7 +105,11 @@ def keepers(
     # The images of a store have a backup of their own, with the same rules about which backups stay.
     bucket = settings.get("keeper_bucket_backup") or {}
     bucket = bucket if bucket and backup and present and not bucket_backups.problems(bucket, backup, kept) else {}
-    sections_of = functools.partial(_bucket_section, bucket, backup or {})
+    asked = backup or {}
+
+    def sections_of(name: str) -> dict[str, t.Any]:
+        return {"bucket_backup": bucket_backups.section_of(bucket, asked, name)} if bucket else {}
+
     backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
         "problems": problems,
@@ -117,10 +121,6 @@ def keepers(
         "absent": bucket_backups.absent(bucket) + backups.absent(backup) + ([] if present else resolving.leftovers(kept)),
         "services": resolving.services(kept, commands) + backups.services(backup) if present else [],
     }
-
-
-def _bucket_section(bucket: dict[str, t.Any], backup: dict[str, t.Any], name: str) -> dict[str, t.Any]:
-    return {"bucket_backup": bucket_backups.section_of(bucket, backup, name)} if bucket else {}
 
 
 class FilterModule:

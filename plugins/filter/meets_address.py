@@ -51,9 +51,14 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils import virtual_addresses
+
+def meets_address(variables: t.Mapping[str, t.Any], virtual: str) -> dict[str, str]:
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import virtual_addresses
+
+    return virtual_addresses.meeting(variables, virtual)
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"meets_address": virtual_addresses.meeting}
+        return {"meets_address": meets_address}

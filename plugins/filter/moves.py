@@ -53,10 +53,11 @@ _value:
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.plugin_utils import moves as resolver
-
 
 def moves(present: list[dict[str, t.Any]], files: dict[str, str] | None = None, over: bool = False) -> t.Any:
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.plugin_utils import moves as resolver
+
     return resolver.files_to_read(present) if files is None else resolver.moves(present, files, over)
 
 

@@ -46,11 +46,13 @@ _value:
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.plugin_utils.signing import as_wanted
 
 
 def requests_as_wanted(requests: list[dict[str, t.Any]], certificates: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
+    from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+    from ansible_collections.holdfast.registry.plugins.plugin_utils.signing import as_wanted
+
     try:
         return as_wanted(requests, certificates)
     except HoldfastError as error:
