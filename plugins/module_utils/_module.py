@@ -46,7 +46,7 @@ Explain = t.Callable[[dict[str, t.Any]], t.Optional[str]]
 def run(work: Work, options: Options, *, explain: Explain | None = None, **rules: t.Any) -> None:
     """Run a module: read its parameters, do its work once, print the result.
 
-    The result of work may hold "warnings", and "diff", which is printed only where the user asked for it.
+    The result of work may hold "warnings", and "diff", which is printed only where the user asked for it. So may that of an error hold "warnings".
     rules are those of AnsibleModule, such as required_together. explain may find a better message than Ansible's own
     for parameters that it refuses.
     """
@@ -62,11 +62,11 @@ def run(work: Work, options: Options, *, explain: Explain | None = None, **rules
     try:
         result, failure = work(call), None
     except HoldfastError as error:
-        result, failure = {}, error
-    if failure:  # outside of except, where older versions of Ansible would show a traceback
-        module.fail_json(str(failure), **failure.results)
+        result, failure = dict(error.results), error
     for warning in result.pop("warnings", []):
         module.warn(warning)
+    if failure:  # outside of except, where older versions of Ansible would show a traceback
+        module.fail_json(str(failure), **result)
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**result)

@@ -238,102 +238,18 @@ certificates:
       not_after: "2036-11-20T12:00:00Z"
 """
 
-import os
-import typing as t
-
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, run, words
-from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
-from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_ca_certificates
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.registries import RegistryStore
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import Stores, check_name, trust
-
-STORES = ("system", "docker", "containers", "containerd")
-OPTIONS: Options = {
-    "name": {"type": "str", "required": True},
-    "content": pem(),
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "stores": words(STORES),
-    "only_these_stores": {"type": "bool", "default": False},
-    "former_names": {"type": "list", "elements": "str", "default": []},
-    "client_certificate_path": {"type": "path"},
-    # A path is no secret.
-    "client_key_path": {"type": "path", "no_log": False},
-    "exclusive": {"type": "bool", "default": False},
-    "endpoints": {"type": "list", "elements": "str", "default": []},
-    "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
-    "containers_directory": {"type": "path", "default": "/etc/containers/certs.d"},
-    "containerd_directory": {"type": "path", "default": "/etc/containerd/certs.d"},
-    "anchors_directory": {"type": "path"},
-}
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Result, run
+from ansible_collections.holdfast.registry.plugins.module_utils._trust import parameters
 
 
 def work(call: Call) -> Result:
-    params = call.parameters
-    present = params["state"] == "present"
-    if params["exclusive"] and not present:
-        raise HoldfastError("exclusive: goes with state=present only; use one call with state=absent for each name")
-    endpoints = [str(parse_endpoint(text, parameter=f"endpoints[{number}]")) for number, text in enumerate(params["endpoints"])]
-    stores = read_stores(params, present, endpoints)
-    check_name(params["name"], parameter="name")
-    for number, former in enumerate(params["former_names"]):
-        check_name(former, parameter=f"former_names[{number}]")
-        if former == params["name"]:
-            raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; use a name that is no longer used")
-    if len(params["content"] or "") < 40:  # too short for a key: to hide it would make the message unreadable
-        call.show(params["content"] or "")
-    certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
-    client = read_client(params, stores) if present else None
-    # In check mode a task before this one may have said that it would make them.
-    missing = client.missing() if client and call.check_mode else []
-    if client and not missing:
-        client.check(call.run_program, call.now)
-    if certificates:
-        call.show(params["content"])
-    wanted = Kept(params["name"], certificates, list(dict.fromkeys(endpoints)), client, params["exclusive"], tuple(params["former_names"]))
-    result = trust(call.run_program, wanted, stores, check_mode=call.check_mode)
-    return {**result, "warnings": [f"{line}; a real run would fail here" for line in missing]}
-
-
-def read_stores(params: dict[str, t.Any], present: bool, endpoints: list[str]) -> Stores:
-    names = params["stores"]
-    if names is None:
-        names = ["system", "docker"] if endpoints or not present else ["system"]
-    if not names:
-        raise HoldfastError("stores: is empty; use at least one of system, docker, containers, containerd")
-    all_names = STORES if params["only_these_stores"] else names
-    by_registry = {name: RegistryStore(absolute(params, f"{name}_directory"), name == "containerd") for name in all_names if name != "system"}
-    asked = [name for name in by_registry if name in names]
-    if present and asked and not endpoints:
-        raise HoldfastError(f"endpoints: is empty, but the stores {', '.join(asked)} keep certificates by endpoint; right: [registry.example.com]")
-    anchors = absolute(params, "anchors_directory") if params["anchors_directory"] else None
-    in_system = SystemStore.of_this_host(anchors) if "system" in all_names else None
-    return Stores(in_system, by_registry, frozenset(all_names) - frozenset(names))
-
-
-def read_client(params: dict[str, t.Any], stores: Stores) -> ClientPair | None:
-    names = PairNames("client_certificate_path", "client_key_path")
-    if not any(params[name] for name in names):
-        return None
-    if not set(stores.by_registry) - stores.left:
-        raise HoldfastError(f"{names.certificate}: the store system has no place for it; use one of docker, containers, containerd in stores")
-    return ClientPair(Pair(absolute(params, names.certificate), absolute(params, names.key)), names)
-
-
-def absolute(params: dict[str, t.Any], name: str) -> str:
-    path = params[name] or ""
-    if not os.path.isabs(path) or os.path.normpath(path) == "/" or not path.isprintable():
-        raise HoldfastError(f"{name}: {path!r} is not an absolute path, such as /etc/docker/certs.d")
-    return os.path.normpath(path)
+    return parameters.Asked(call).do()
 
 
 def main() -> None:
     run(
         work,
-        OPTIONS,
+        parameters.OPTIONS,
         required_if=[("state", "present", ["content"])],
         required_together=[("client_certificate_path", "client_key_path")],
     )

@@ -106,35 +106,16 @@ reload_mark:
   sample: /var/lib/holdfast/docker/0d9f0c9a52d1c8f3.reload.pending
 """
 
-import os
-
-from ansible_collections.holdfast.registry.plugins.module_utils._docker import daemon, engine
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
-
-OPTIONS: Options = {
-    "name": {"type": "str", "required": True},
-    "settings": {"type": "dict"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "path": {"type": "path", "default": "/etc/docker/daemon.json"},
-    "unit": {"type": "str", "default": "docker.service"},
-}
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import daemon_parameters
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Result, run
 
 
 def work(call: Call) -> Result:
-    params = call.parameters
-    settings = (params["settings"] or {}) if params["state"] == "present" else {}
-    for secret in engine.credentials(params["settings"] or {}):
-        call.hide(secret)
-    if not params["name"] or not params["name"].isprintable():
-        raise HoldfastError(f"name: {params['name']!r} is not a name, such as defaults")
-    if not os.path.isabs(params["path"]) or params["path"].endswith("/"):
-        raise HoldfastError(f"path: {params['path']!r} is not the absolute path of a file, such as /etc/docker/daemon.json")
-    wanted = daemon.Wanted(params["name"], os.path.normpath(params["path"]), params["unit"], settings)
-    return daemon.configure(call.run_program, wanted, check_mode=call.check_mode)
+    return daemon_parameters.Asked(call).do()
 
 
 def main() -> None:
-    run(work, OPTIONS, required_if=[("state", "present", ["settings"])])
+    run(work, daemon_parameters.OPTIONS, required_if=[("state", "present", ["settings"])])
 
 
 if __name__ == "__main__":

@@ -81,44 +81,16 @@ reason:
   sample: "/etc/hosts: block changed"
 """
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host.hosts_file import Wanted, apply, check_label, plan, read_entries
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Options, Result, run
-
-OPTIONS: Options = {
-    "name": {"type": "str", "required": True},
-    "entries": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"address": {"type": "str", "required": True}, "names": {"type": "list", "elements": "str", "required": True}},
-    },
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "replaces": {"type": "list", "elements": "str", "default": []},
-    "path": {"type": "path", "default": "/etc/hosts"},
-}
+from ansible_collections.holdfast.registry.plugins.module_utils._host import hosts_parameters
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Result, run
 
 
 def work(call: Call) -> Result:
-    params = call.parameters
-    check_label(params["name"], "name")
-    for number, label in enumerate(params["replaces"]):
-        check_label(label, f"replaces[{number}]")
-    entries = read_entries(params["entries"])
-    wanted = Wanted(params["name"], entries if params["state"] == "present" else (), tuple(params["replaces"]))
-    todo = plan(params["path"], wanted)
-    if todo.change and not call.check_mode:
-        todo = apply(params["path"], wanted)
-    change = todo.change
-    return {
-        "changed": change is not None,
-        "reason": change.reason if change else "",
-        "warnings": todo.warnings,
-        "diff": [change.diff] if change else [],
-    }
+    return hosts_parameters.Asked(call).do()
 
 
 def main() -> None:
-    run(work, OPTIONS)
+    run(work, hosts_parameters.OPTIONS)
 
 
 if __name__ == "__main__":

@@ -165,88 +165,16 @@ unmirrored:
   sample: ["registry.example.org:5000"]
 """
 
-import os
-import typing as t
-
-from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.clients import CLIENTS, Places, keep
-from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run, words
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name, parse_endpoint
-from ansible_collections.holdfast.registry.plugins.module_utils._short_names import read_short_names
-
-OPTIONS: Options = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "mirrors": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"upstream": {"type": "str", "required": True}, "mirror": {"type": "str", "required": True}},
-    },
-    "clients": words(CLIENTS, ["docker", "containers"]),
-    "ca_path": {"type": "path"},
-    "client_certificate_path": {"type": "path"},
-    # A path is no secret.
-    "client_key_path": {"type": "path", "no_log": False},
-    "registries": {"type": "list", "elements": "str", "default": []},
-    "short_names": {"type": "dict", "default": {}},
-    "search_registries": {"type": "list", "elements": "str", "default": []},
-    "docker_directory": {"type": "path", "default": "/etc/docker/certs.d"},
-    "containers_directory": {"type": "path", "default": "/etc/containers"},
-    "containerd_directory": {"type": "path", "default": "/etc/containerd/certs.d"},
-    "containerd_config": {"type": "path", "default": "/etc/containerd/config.toml"},
-    "buildkit_config": {"type": "path", "default": "/etc/buildkit/buildkitd.toml"},
-}
+from ansible_collections.holdfast.registry.plugins.module_utils._mirrors import parameters
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Result, run
 
 
 def work(call: Call) -> Result:
-    params = call.parameters
-    check_file_name(params["name"], "name")
-    wanted = read_wanted(params)
-    present = params["state"] == "present"
-    places = Places(
-        absolute(params, "docker_directory"),
-        absolute(params, "containers_directory"),
-        absolute(params, "containerd_directory"),
-        absolute(params, "containerd_config"),
-        absolute(params, "buildkit_config"),
-    )
-    return keep(wanted if present else wanted.nothing(), params["clients"] if present else [], places, check_mode=call.check_mode)
-
-
-def read_wanted(params: dict[str, t.Any]) -> Wanted:
-    mirrors: dict[str, tuple[str, ...]] = {}
-    for number, entry in enumerate(params["mirrors"]):
-        upstream = endpoint(entry["upstream"], f"mirrors[{number}].upstream")
-        mirror = endpoint(entry["mirror"], f"mirrors[{number}].mirror")
-        if upstream == mirror:
-            raise HoldfastError(f"mirrors[{number}].mirror: {mirror} is the upstream itself; use the mirror's own address")
-        mirrors[upstream] = (*mirrors.get(upstream, ()), *([] if mirror in mirrors.get(upstream, ()) else [mirror]))
-    client = (absolute(params, "client_certificate_path"), absolute(params, "client_key_path")) if params["client_certificate_path"] else None
-    return Wanted(
-        params["name"],
-        mirrors,
-        tuple(endpoint(text, f"registries[{number}]") for number, text in enumerate(params["registries"])),
-        absolute(params, "ca_path") if params["ca_path"] else None,
-        client,
-        read_short_names(params["short_names"], "short_names"),
-        tuple(endpoint(text, f"search_registries[{number}]") for number, text in enumerate(params["search_registries"])),
-    )
-
-
-def endpoint(text: str, parameter: str) -> str:
-    return str(parse_endpoint(text, parameter=parameter)).lower()
-
-
-def absolute(params: dict[str, t.Any], name: str) -> str:
-    path = params[name] or ""
-    if not os.path.isabs(path) or os.path.normpath(path) == "/" or not path.isprintable():
-        raise HoldfastError(f"{name}: {path!r} is not an absolute path, such as /etc/docker/certs.d")
-    return os.path.normpath(path)
+    return parameters.Asked(call).do()
 
 
 def main() -> None:
-    run(work, OPTIONS, required_together=[("client_certificate_path", "client_key_path")])
+    run(work, parameters.OPTIONS, required_together=[("client_certificate_path", "client_key_path")])
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def test_a_host_that_cannot_be_reached_stops_no_other_and_is_named(tmp_path: pat
     assert not run.succeeded
     assert "Not finished: gone. Run the playbook again for them, with --limit gone" in run.output
     assert run.failed == 0
-    assert "Run the Docker engine" in run.output
+    assert "Know the registry, trust it, and run the engines with that" in run.output
 
 
 def test_users_alone_are_a_short_run() -> None:

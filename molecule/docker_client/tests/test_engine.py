@@ -69,8 +69,10 @@ def test_running_containers_survive_the_restart_that_comes_with_live_restore(hos
 def test_a_second_run_changes_nothing_and_check_mode_predicts_it(host: Host) -> None:
     process = engine(host)
     assert playbook.converged(**EVERYTHING).changed == 0
-    predicted = playbook.converged("--check", **{**EVERYTHING, "docker_client_daemon": {"live-restore": True, "log-level": "info"}})
-    assert predicted.changed == 2, predicted.output
+    predicted = playbook.converged("--check", "--diff", **{**EVERYTHING, "docker_client_daemon": {"live-restore": True, "log-level": "info"}})
+    # one task both writes the settings and lets the engine notice
+    assert predicted.changed == 1, predicted.output
+    assert "docker.service: restarted" in predicted.output
     assert engine(host) == process
 
 
@@ -96,8 +98,7 @@ def test_the_role_takes_itself_back_even_after_a_run_that_was_killed(host: Host)
     process = engine(host)
     # As far as a run gets that is killed before the engine restarts.
     playbook.module("client", "docker_daemon", name="holdfast-images.holdfast.test_5000", state="absent")
-    absent = playbook.converged(docker_client_state="absent")
-    assert "docker_client : Let the engines go on without it" in absent.output
+    playbook.converged(docker_client_state="absent")
     assert engine(host) != process
 
 

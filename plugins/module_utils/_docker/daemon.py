@@ -12,7 +12,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import engine, remembered
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claims, merge
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claims, Merged, merge
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.remembered import Places, Remembered
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
@@ -23,12 +23,13 @@ from ansible_collections.holdfast.registry.plugins.module_utils._json_text impor
 
 
 class Wanted(t.NamedTuple):
-    """What a name wants in the file at a path, which the engine of a unit reads."""
+    """What a name wants in the file at a path, which the engine of a unit reads. The former names no longer want anything there."""
 
     name: str
     path: str
     unit: str
     settings: dict[str, t.Any]
+    former: tuple[str, ...] = ()
 
 
 class _Plan(t.NamedTuple):
@@ -75,7 +76,10 @@ def _result(plan: _Plan, places: Places, warnings: list[str]) -> dict[str, t.Any
 def _plan(wanted: Wanted, places: Places) -> _Plan:
     before, content = remembered.read(places), _read(wanted.path)
     data = read_object(wanted.path, content or b"", with_mark=True)
-    merged = merge(data, wanted.settings, wanted.name, before.claims, where=wanted.path, parameter="settings")
+    merged = Merged(data, before.claims)
+    # Those of the past first, or what they have set otherwise would be in the way.
+    for name, settings in (*((former, {}) for former in wanted.former), (wanted.name, wanted.settings)):
+        merged = merge(merged.data, settings, name, merged.claims, where=wanted.path, parameter="settings")
     original = before.original if before.claims.by_name else content
     after = Remembered(merged.claims, original)
     if same(merged.data, data):

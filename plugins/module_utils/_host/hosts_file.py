@@ -70,13 +70,18 @@ def check_label(text: str, parameter: str) -> None:
         raise HoldfastError(f"{parameter}: {text!r} cannot name a block; use letters, digits, blanks and any of ._:[]-, at most 200")
 
 
+def label(name: str) -> str:
+    """What the comments that mark the block of a name say."""
+    return f"holdfast.registry.hosts_entries {name}"
+
+
 def plan(path: str, wanted: Wanted) -> Plan:
     """Compare the file with what is wanted. Nothing is changed."""
     before = whole.read_bytes(path)
     lines = blocks.read(before or b"")
-    markers = Markers.of(f"holdfast.registry.hosts_entries {wanted.name}")
+    markers = Markers.of(label(wanted.name))
     place = None
-    for each in [*(Markers.of(label) for label in wanted.replaces), markers]:
+    for each in [*(Markers.of(other) for other in wanted.replaces), markers]:
         lines, found = blocks.without(path, lines, each)
         place = found if found is not None else place
     warnings = _warnings(path, lines, wanted.entries)

@@ -22,7 +22,7 @@ _ANSWERS: Options = {
     "socket": {"type": "path"},
     "seconds": {"type": "int", "default": 30},
 }
-_SERVICE: Options = {
+SERVICE: Options = {
     "name": {"type": "str", "required": True},
     "restart_on": {"type": "list", "elements": "path", "default": []},
     "reload_on": {"type": "list", "elements": "path", "default": []},
@@ -43,7 +43,7 @@ _DRAIN: Options = {
     "refused": {"type": "str", "default": ""},
 }
 OPTIONS: Options = {
-    "services": {"type": "list", "elements": "dict", "options": _SERVICE},
+    "services": {"type": "list", "elements": "dict", "options": SERVICE},
     "drain": {"type": "dict", "options": _DRAIN},
     "remove_others": {"type": "list", "elements": "str", "default": []},
 }

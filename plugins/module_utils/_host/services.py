@@ -204,6 +204,8 @@ class _Service:
 
     def _still_to_be_written(self, paths: list[str], *, with_unit: bool) -> list[str]:
         """The reasons that check mode knows only from the tasks before: files, files in directories, and with_unit unit files and drop-ins."""
+        if self._wanted.released and stamps.read(self._wanted.name) is None:
+            return []
         own = f"{UNIT_FILES}/{self._wanted.name}"
         directories = tuple(f"{path}/" for path in [*paths, *([f"{own}.d"] if with_unit else [])])
         files = {*paths, *([own] if with_unit else [])}

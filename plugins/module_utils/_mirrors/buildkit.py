@@ -19,14 +19,17 @@ from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted 
 def plan(path: str, wanted: Wanted) -> list[Change]:
     """What it takes for the block to say this, a new one at the end of the file. Nothing is changed."""
     before = whole.read_bytes(path)
-    lines, place = blocks.without(path, blocks.read(before or b""), Markers.of(_label(wanted)))
+    lines, place = blocks.read(before or b""), None
+    for name in reversed(wanted.names):
+        lines, found = blocks.without(path, lines, Markers.of(_label(name)))
+        place = found if found is not None else place
     if not wanted.endpoints and place is None:
         return []
     body = list(_body(_toml.parse(blocks.written(lines), path), wanted, path))
     if body:
         lines = blocks.with_end(lines)
         place = len(lines) if place is None else place
-        lines = [*lines[:place], *blocks.block(Markers.of(_label(wanted)), body), *lines[place:]]
+        lines = [*lines[:place], *blocks.block(Markers.of(_label(wanted.name)), body), *lines[place:]]
     after = blocks.written(lines)
     if after == (before or b""):
         return []
@@ -35,8 +38,8 @@ def plan(path: str, wanted: Wanted) -> list[Change]:
     return [Write(path, "block changed" if body else "block removed", after, Ownership(0o644 if before is None else None), before)]
 
 
-def _label(wanted: Wanted) -> str:
-    return f"holdfast.registry.registry_mirrors {wanted.name}"
+def _label(name: str) -> str:
+    return f"holdfast.registry.registry_mirrors {name}"
 
 
 def _body(others: _toml.Document, wanted: Wanted, path: str) -> t.Iterator[str]:

@@ -66,7 +66,7 @@ def _parts(wanted: Wanted, clients: t.Collection[str], places: Places) -> dict[s
         "docker": _Part(places.docker, lambda: hosts_toml.plan(places.docker, told["docker"])),
         "containers": _Part(os.path.join(places.containers, "registries.conf.d"), lambda: containers.plan(places.containers, told["containers"])),
         "containerd": _Part(places.containerd, lambda: hosts_toml.plan(places.containerd, told["containerd"])),
-        "config": _Part(places.containerd_config, lambda: containerd.plan(places.containerd_config, wanted.name, config_path)),
+        "config": _Part(places.containerd_config, lambda: containerd.plan(places.containerd_config, wanted, config_path)),
         "buildkit": _Part(places.buildkit_config, lambda: buildkit.plan(places.buildkit_config, told["buildkit"])),
     }
 

@@ -14,6 +14,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files import bl
 from ansible_collections.holdfast.registry.plugins.module_utils._files.blocks import Markers
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted
 
 _MARKERS = Markers.of("holdfast.registry.registry_mirrors")
 _FOR, _WAS = "# for ", "# was: "
@@ -24,11 +25,11 @@ _NAMES = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"}
 _EMPTY = re.compile(r"""\s*config_path\s*=\s*(""|'')\s*(#.*)?""")
 
 
-def plan(path: str, name: str, directory: str | None) -> list[Change]:
-    """What it takes for containerd to read directory on behalf of name; None, no longer on its behalf. Nothing is changed."""
+def plan(path: str, wanted: Wanted, directory: str | None) -> list[Change]:
+    """What it takes for containerd to read directory on behalf of a name; None, no longer on its behalf. Nothing is changed."""
     before = whole.read_bytes(path)
     lines, names = _without_block(path, blocks.read(before or b""))
-    names = sorted({*names, name} if directory else {*names} - {name})
+    names = sorted({*names} - {*wanted.names} | ({wanted.name} if directory else set()))
     if names and directory is None:
         # Others go on needing it: what is there stays, but for the name.
         directory = _directory(before or b"")

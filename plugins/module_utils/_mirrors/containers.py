@@ -36,11 +36,12 @@ def plan(directory: str, wanted: Wanted) -> list[Change]:
 
     A table hides the one that another file has for the same prefix. So what that says is said again.
     """
-    path = os.path.join(directory, "registries.conf.d", f"{wanted.name}.conf")
+    path, *former = (os.path.join(directory, "registries.conf.d", f"{name}.conf") for name in wanted.names)
+    gone = [change for other in former if is_own(other, wanted) for change in Remove.plan(other)]
     mirrors = {upstream: endpoints for upstream, endpoints in wanted.mirrors.items() if ":" not in upstream}
     if not (mirrors or wanted.short_names or wanted.search):
-        return Remove.plan(path) if is_own(path, wanted) else []
-    before, after = _others(directory, os.path.basename(path))
+        return (Remove.plan(path) if is_own(path, wanted) else []) + gone
+    before, after = _others(directory, os.path.basename(path), {change.path for change in gone})
     for upstream in mirrors:
         if upstream in after.entries:
             raise HoldfastError(
@@ -49,7 +50,7 @@ def plan(directory: str, wanted: Wanted) -> list[Change]:
             )
     if wanted.search and after.search:
         raise HoldfastError(f"{after.search_place}: sets unqualified-search-registries, and comes after {os.path.basename(path)}; set them in one of the two")
-    return plan_own(path, wanted, _lines(mirrors, wanted, before))
+    return plan_own(path, wanted, _lines(mirrors, wanted, before)) + gone
 
 
 def _lines(mirrors: dict[str, tuple[str, ...]], wanted: Wanted, others: _Others) -> t.Iterator[str]:
@@ -83,8 +84,8 @@ def _value(value: t.Any) -> str:
     return str(value) if isinstance(value, (int, float)) else _toml.quoted(str(value))
 
 
-def _others(directory: str, own: str) -> tuple[_Others, _Others]:
-    """What the files say that are read before ours, and what those say that are read after it and are not of this module."""
+def _others(directory: str, own: str, gone: t.Container[str]) -> tuple[_Others, _Others]:
+    """What the files say that are read before ours, and what those say that are read after it and are not of this module. Those that go say nothing."""
     before, after = _Others({}, {}, [], ""), _Others({}, {}, [], "")
     drop_ins = os.path.join(directory, "registries.conf.d")
     main = os.path.join(directory, "registries.conf")
@@ -92,7 +93,7 @@ def _others(directory: str, own: str) -> tuple[_Others, _Others]:
         main = "/usr/share/containers/registries.conf"
     for path in [main, *(os.path.join(drop_ins, name) for name in whole.names_in(drop_ins) if name.endswith(".conf") and name != own)]:
         comes_after = path != main and os.path.basename(path) > own
-        content = whole.read_bytes(path) if os.path.isfile(path) else None
+        content = whole.read_bytes(path) if os.path.isfile(path) and path not in gone else None
         if content is None or (comes_after and keeper(content) is not None):
             continue
         if comes_after:

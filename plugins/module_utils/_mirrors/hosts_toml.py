@@ -42,7 +42,8 @@ def plan(base: str, wanted: Wanted) -> list[Change]:
 
 def _lines(directory: str, endpoints: t.Sequence[str], wanted: Wanted) -> t.Iterator[str]:
     # No server: the upstream itself is then asked last. With this file its certificates are no longer found by their names.
-    names = [name for name in whole.names_in(directory) if not name.startswith(".")]
+    # What is there under a former name goes as well.
+    names = [name for name in whole.names_in(directory) if not name.startswith(".") and os.path.splitext(name)[0] not in wanted.former]
     authorities = [os.path.join(directory, name) for name in names if name.endswith(".crt")]
     pairs = [name[: -len(".cert")] for name in names if name.endswith(".cert") and f"{name[:-5]}.key" in names]
     yield 'capabilities = ["pull", "resolve", "push"]'

@@ -23,7 +23,7 @@ class Wanted:
     """What is kept under a name.
 
     mirrors are the endpoints to ask first, by upstream as image names have it. ca and client are the paths of the CA certificate
-    that the mirrors and registries are trusted by, and of the client's certificate and key.
+    that the mirrors and registries are trusted by, and of the client's certificate and key. Under the former names nothing is kept any longer.
     """
 
     name: str
@@ -33,10 +33,16 @@ class Wanted:
     client: tuple[str, str] | None = None
     short_names: dict[str, str] = dataclasses.field(default_factory=dict)
     search: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
 
     def nothing(self) -> Wanted:
-        """The same name, under which nothing is kept."""
-        return Wanted(self.name)
+        """The same names, under which nothing is kept."""
+        return Wanted(self.name, former=self.former)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name and the former ones."""
+        return (self.name, *self.former)
 
     @property
     def mark(self) -> str:
@@ -57,11 +63,11 @@ def keeper(content: bytes | None) -> str | None:
 def plan_own(path: str, wanted: Wanted, lines: t.Iterable[str]) -> list[Change]:
     """What it takes for path to be a file of ours with these lines. Raises HoldfastError where something else is in its place."""
     there = whole.read_bytes(path)
-    if os.path.islink(path) or (there is not None and keeper(there) != wanted.name):
+    if os.path.islink(path) or (there is not None and keeper(there) not in wanted.names):
         raise HoldfastError(f"{path}: exists and was not written by this module for {wanted.name}; remove it, or choose another name")
     return Write.plan(path, "".join(f"{line}\n" for line in (wanted.mark, *lines)).encode(), READABLE)
 
 
 def is_own(path: str, wanted: Wanted) -> bool:
-    """Whether a file is of ours and kept under this name. A symbolic link is not followed."""
-    return os.path.isfile(path) and not os.path.islink(path) and keeper(whole.read_bytes(path)) == wanted.name
+    """Whether a file is of ours and kept under this name or a former one. A symbolic link is not followed."""
+    return os.path.isfile(path) and not os.path.islink(path) and keeper(whole.read_bytes(path)) in wanted.names

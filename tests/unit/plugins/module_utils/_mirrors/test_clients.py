@@ -113,6 +113,25 @@ def test_two_names_do_not_take_from_each_other(etc):
     assert etc.files() == {}
 
 
+def test_what_is_kept_under_a_former_name_goes_in_the_same_step_and_is_not_in_the_way(etc):
+    etc.write("containerd/config.toml", "version = 2\n")
+    etc.write("buildkitd.toml", "[log]\n")
+    before = etc.files()
+    told = {"ca": CA, "short_names": {"app": "r.test/app"}, "search": ("r.test",)}
+    etc.keep(name="holdfast-zz_443", mirrors={"docker.io": (M,), "quay.io": (M,)}, **told)
+    with pytest.raises(HoldfastError, match="was not written by this module for holdfast-r_443"):
+        etc.keep(**told)
+    predicted = etc.keep(former=("holdfast-zz_443", "nobody"), check_mode=True, **told)
+    done = etc.keep(former=("holdfast-zz_443", "nobody"), **told)
+    assert (done["clients"], done["restart"], done["diff"]) == (predicted["clients"], predicted["restart"], predicted["diff"])
+    assert done["restart"] == ["containerd", "buildkit"]
+    assert not etc.keep(former=("holdfast-zz_443", "nobody"), **told)["changed"]
+    assert b"holdfast-zz" not in b"".join(etc.files().values())
+    assert not [name for name in etc.directories() if "quay.io" in name]
+    etc.keep([], former=("holdfast-zz_443",), mirrors={})
+    assert etc.files() == before
+
+
 def test_a_refusal_of_one_client_leaves_all_as_they_were(etc):
     etc.write("buildkitd.toml", '[registry."docker.io"]\n  mirrors = ["other"]\n')
     before = etc.files()
