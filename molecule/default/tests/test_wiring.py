@@ -30,7 +30,7 @@ HASHED = [{"name": "robot", "password_hash": "$2y$12$J9zVq1rXo0b8c7nY5mKQ2ebjsDl
 
 def read(tmp_path: pathlib.Path, variable: str, host: str = "registry", ipv4: str = "{address: 192.0.2.7}", ipv6: str = "{}", **said: object) -> playbook.Run:
     """Ansible's output of one variable of a role in site.yml, where the inventory says some more."""
-    wiring = hosts.PROJECT / "playbooks/holdfast_wiring/vars/main.yml"
+    wiring = hosts.PROJECT / "playbooks/site_wiring/vars/main.yml"
     (tmp_path / "read.yml").write_text(READ.format(host=host, variable=variable, wiring=wiring, ipv4=ipv4, ipv6=ipv6))
     (tmp_path / "more.yml").write_text(json.dumps({"all": {"vars": {"holdfast_secrets_directory": str(tmp_path / "secrets"), **said}}}))
     return playbook.run(tmp_path / "read.yml", "--inventory", str(tmp_path / "more.yml"))

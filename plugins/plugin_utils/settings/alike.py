@@ -16,7 +16,7 @@ _AGREED = (
     *("nginx_auth_certificate_users", "nginx_auth_client_certificates", "nginx_auth_realm", "virtual_address_router_id"),
     "keeper_bucket_backup",
 )
-# What playbooks/holdfast_wiring/vars/main.yml reads from the first host for all: another value elsewhere would have no effect, or half of one.
+# What playbooks/site_wiring/vars/main.yml reads from the first host for all: another value elsewhere would have no effect, or half of one.
 OF_THE_FIRST = (
     *("acme_challenge", "acme_directory", "acme_issuer_ca", "acme_names", "acme_services", "acme_webroot"),
     *("holdfast_cache_directory", "holdfast_cache_size", "holdfast_certificate_ca", "holdfast_certificate_source", "holdfast_mirror_anonymous"),
