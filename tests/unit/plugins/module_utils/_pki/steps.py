@@ -179,10 +179,44 @@ def writes(_path, _mode, flags):
 
 
 def copy_of(prepared, step):
-    """A copy of a directory that was prepared once, beside it, for the run that is killed at this step."""
+    """A copy of a directory that was prepared once, beside it, for the run that is killed at this step, or for all of them."""
     place = prepared.parent / str(step)
     shutil.copytree(prepared, place, symlinks=True)
     return place
+
+
+class _Copies:
+    """An audit hook that copies a directory before each step."""
+
+    def __init__(self, directory):
+        self.directory, self.step, self.is_copying = directory, itertools.count(), False
+
+    def __call__(self, event, arguments):
+        if event in STEPS and not self.is_copying and (event != "open" or writes(*arguments)):
+            self.is_copying = True
+            shutil.copytree(self.directory, self.directory.parent / f"killed-{next(self.step)}", symlinks=True)
+            self.is_copying = False
+
+
+def left_by_kills(prepared, work):
+    """What work(directory) leaves of a copy of the directory prepared: for each of its steps if it is killed there, and in the end.
+
+    One process does the work once, and the directory is copied before each step: a killed process leaves on disk what is there at that moment.
+    To kill a process of its own at each step would do all the steps before it again, and again.
+    """
+    place = copy_of(prepared, "work")
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            sys.addaudithook(_Copies(place))
+            work(place)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    kills = len(list(prepared.parent.glob("killed-*")))
+    return [*(prepared.parent / f"killed-{step}" for step in range(kills)), place]
 
 
 def killed_at(step, work):
