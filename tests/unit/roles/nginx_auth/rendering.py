@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import re
 import typing as t
@@ -28,11 +29,31 @@ REQUIRED = {
 
 def rendered(**settings: t.Any) -> dict[str, str]:
     """Each file of the configuration, by its name, with these variables of the role."""
-    variables = {**yaml.safe_load((ROLE / "defaults/main.yml").read_text()), **yaml.safe_load((ROLE / "vars/main.yml").read_text()), **REQUIRED, **settings}
+    variables = {**_written(ROLE / "defaults/main.yml"), **_written(ROLE / "vars/main.yml"), **REQUIRED, **settings}
     variables["__nginx_auth_gateway"] = _value(variables["__nginx_auth_resolved"], variables)
+    return {name[: -len(".j2")]: template.render(variables) for name, template in _templates().items()}
+
+
+# Most tests render all files once. To read and compile them takes far longer than that, so this is done once. Nothing changes what it gives.
+
+
+@functools.cache
+def _written(path: pathlib.Path) -> dict[str, t.Any]:
+    return yaml.safe_load(path.read_text())
+
+
+@functools.cache
+def _templates() -> dict[str, jinja2.Template]:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     _know_ansible(environment)
-    return {path.name[: -len(".j2")]: environment.get_template(path.name).render(variables) for path in TEMPLATES.glob("*.conf.j2")}
+    return {path.name: environment.get_template(path.name) for path in TEMPLATES.glob("*.conf.j2")}
+
+
+@functools.cache
+def _expression(written: str) -> jinja2.Template:
+    environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
+    _know_ansible(environment)
+    return environment.from_string(written)
 
 
 class _Context(jinja2.runtime.Context):
@@ -49,9 +70,7 @@ def _value(written: t.Any, variables: t.Mapping[str, t.Any]) -> t.Any:
         return [_value(value, variables) for value in written]
     if not isinstance(written, str) or "{{" not in written:
         return written
-    environment = jinja2.nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
-    _know_ansible(environment)
-    return environment.from_string(written).render(variables)
+    return _expression(written).render(variables)
 
 
 def _know_ansible(environment: jinja2.Environment) -> None:
