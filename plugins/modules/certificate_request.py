@@ -225,7 +225,18 @@ certificates:
 """
 
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._module import DIRECTORY, OWNERSHIP, Call, Options, Result, entries, pem, run, words
+from ansible_collections.holdfast.registry.plugins.module_utils._module import (
+    DIRECTORY,
+    OWNERSHIP,
+    Call,
+    HoldfastError,
+    Options,
+    Result,
+    entries,
+    pem,
+    run,
+    words,
+)
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install, request
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import parse_wanted
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import KEY_TYPES
@@ -257,15 +268,18 @@ def work(call: Call) -> Result:
     wanted, warnings = parse_wanted(params["certificates"], check_mode=call.check_mode)
     result = request.ensure(params["directory"], wanted, ca_certificate=params["ca_certificate"], crl=params["crl"], check_mode=call.check_mode, now=call.now)
     if params["install"] and not result["requests"]:
-        installed = install.ensure(
-            params["directory"],
-            [],
-            **params["install"],
-            names=[certificate["name"] for certificate in params["certificates"]],
-            crl=params["crl"],
-            ownership=Ownership(),
-            check_mode=call.check_mode,
-        )
+        try:
+            installed = install.ensure(
+                params["directory"],
+                [],
+                **params["install"],
+                names=[certificate["name"] for certificate in params["certificates"]],
+                crl=params["crl"],
+                ownership=Ownership(),
+                check_mode=call.check_mode,
+            )
+        except HoldfastError as error:
+            raise HoldfastError(f"install: {error}", {"changed": result["changed"], "changes": result["changes"]}) from None
         result = {**result, **{name: result[name] + installed[name] for name in ("changes", "diff")}, "changed": result["changed"] or installed["changed"]}
     return {**result, "warnings": warnings}
 

@@ -12,7 +12,8 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Renders templates on the controller and sends all files of a service in one task.
-  - All errors are found before the first change. Each file is written next to its target, flushed to the disk and renamed.
+  - Errors in options are found before anything is changed, and all about files before the first of them is written.
+  - Each file is written next to its target, flushed to the disk and renamed.
   - A configuration that spans several files can be tested as a whole before any of them takes effect.
   - Templates are rendered as by M(ansible.builtin.template), and looked for in the same places.
   - With O(packages) and O(users) it installs packages, and makes the users that own the files or that the services run as, before it writes the first file.
@@ -39,7 +40,7 @@ options:
   users:
     description:
       - System users, made before the first file is written, each with a group of the same name, without a home, a shell and a password.
-      - What is wrong with the other options is found before.
+      - Processes get their groups when they start. RV(joined) says for whom services may have to be reloaded.
     type: list
     elements: dict
     default: []
@@ -49,13 +50,10 @@ options:
         type: str
         required: true
       groups:
-        description: Groups to join. A user stays in those that it is in.
+        description: Groups to join, which exist or are those of users before this one. A user stays in those that it is in.
         type: list
         elements: str
         default: []
-      unit:
-        description: Unit of O(services) to reload when the user joins a group, since its processes get their groups when they start.
-        type: str
   directories:
     description: Directories, created with missing parents. Existing ones get the owner, group and mode.
     type: list
@@ -186,7 +184,7 @@ options:
             type: str
 attributes:
   check_mode:
-    description: Predicts what would change and changes nothing. Owners and groups that do not exist yet cause a warning.
+    description: Predicts what would change and changes nothing. Owners and groups that do not exist yet, and are not those of O(users), cause a warning.
   diff_mode:
     description: Shows every file before and after, except secret ones.
 seealso:
@@ -243,6 +241,12 @@ paths:
   type: list
   elements: str
   sample: [/etc/redis/redis-registry.conf]
+joined:
+  description: The users that joined a group, or were made as members of one.
+  returned: success, and where a service fails
+  type: list
+  elements: str
+  sample: [gateway]
 services:
   description: What was done with each service. This and the following are described with M(holdfast.registry.services).
   returned: with O(services) or O(remove_others)
@@ -303,7 +307,7 @@ def _options() -> Options:
         "command": {"type": "str", "required": True},
         "certificates": {"type": "list", "elements": "dict", "options": certificate, "default": []},
     }
-    user = {"name": {"type": "str", "required": True}, "groups": {"type": "list", "elements": "str", "default": []}, "unit": {"type": "str"}}
+    user = {"name": {"type": "str", "required": True}, "groups": {"type": "list", "elements": "str", "default": []}}
     return {
         "packages": {"type": "dict", "options": packages_options},
         "users": {"type": "list", "elements": "dict", "options": user, "default": []},
@@ -320,34 +324,42 @@ def work(call: Call) -> Result:
     check_contents(call)
     services, wanted_packages = service_parameters.Asked(call), read_packages(call.parameters["packages"])
     users = system_users.read(call.parameters["users"])
-    # What is wrong with the files is found before anything is changed. Their owners may be yet to come.
-    sent_files.Wanted.of(call.parameters, True)
-    done: Result = {"changed": False, "changes": [], "paths": [], "diff": [], "warnings": [], "invocation": {}}
+    # What is wrong with the files is found before anything is changed. Their owners may be yet to come, any of them with the packages.
+    coming = {user.name for user in users}
+    sent_files.Wanted.of(call.parameters, call.check_mode or wanted_packages is not None, coming)
+    done: Result = {"changed": False, "changes": [], "paths": [], "joined": [], "diff": [], "warnings": [], "invocation": {}}
     try:
         if wanted_packages:
-            installed = packages.install(call.run_program, wanted_packages, call.check_mode)
-            add(done, {name: installed[name] for name in ("changed", "changes", "warnings", "diff")})
+            add(done, install_packages(call, wanted_packages))
         # In check mode the library that reads them may be among the packages.
         if not (call.check_mode and done["changed"]):
             check_certificates(call)
-        steps = system_users.plan(users, call.check_mode)
-        if not call.check_mode:
-            system_users.apply(call.run_program, steps)
-        add(done, system_users.result(steps))
-        wanted = sent_files.Wanted.of(call.parameters, call.check_mode, {step.user.name for step in steps})
+        for step in system_users.plan(users, call.check_mode):
+            if not call.check_mode:
+                system_users.apply(call.run_program, step)
+            add(done, step.result)
+        wanted = sent_files.Wanted.of(call.parameters, call.check_mode, coming)
         add(done, sent_files.manage(call.run_program, wanted, call.check_mode))
         if services:
-            add(done, services.do(done["paths"], reload={step.user.unit for step in steps if step.joins}))
+            add(done, services.do(done["paths"]))
     except HoldfastError as error:
-        raise HoldfastError(str(error), {**error.results, "changes": done["changes"], "paths": done["paths"]}) from None
+        raise HoldfastError(str(error), {**done, **error.results, "diff": []}) from None
     return done
 
 
 def add(done: Result, result: Result) -> None:
     """Add what a part has done to what was done before it."""
     diff = result["diff"] if isinstance(result["diff"], list) else [result["diff"]]
-    added = {name: done[name] + result.get(name, []) for name in ("changes", "paths", "warnings")}
+    added = {name: done[name] + result.get(name, []) for name in ("changes", "paths", "joined", "warnings")}
     done.update({**result, **added, "diff": done["diff"] + diff, "changed": done["changed"] or result["changed"]})
+
+
+def install_packages(call: Call, wanted: packages.Wanted) -> Result:
+    try:
+        installed = packages.install(call.run_program, wanted, call.check_mode)
+    except HoldfastError as error:
+        raise HoldfastError(f"packages.{error}" if str(error).startswith("names") else str(error), error.results) from None
+    return {name: installed[name] for name in ("changed", "changes", "warnings", "diff")}
 
 
 def check_contents(call: Call) -> None:

@@ -21,12 +21,19 @@ description:
   - If a user has several lines, nginx and Apache use the first one, a registry that reads the file itself the last one.
     The module keeps the first, removes the others, and warns.
   - Passwords are verified and hashed on all cores.
+  - With O(services) it does afterwards what M(holdfast.registry.services) does, which saves a task. If that fails, the file has been written.
 requirements:
   - python3-bcrypt, if O(users[].password) is given and crypt(3) does not support bcrypt (it does since Debian 11, Ubuntu 20.04 and RHEL 8)
 extends_documentation_fragment:
   - holdfast.registry.attributes
   - holdfast.registry.ownership
+  - holdfast.registry.services
 options:
+  pending:
+    description: Paths for O(services), as O(holdfast.registry.services#module:pending).
+    type: list
+    elements: path
+    default: []
   path:
     description:
       - The password file. It is created when there is a user to write to it; its directory must exist.
@@ -101,6 +108,8 @@ options:
 attributes:
   diff_mode:
     details: Shows the lines of the file with a description in place of each hash.
+seealso:
+  - module: holdfast.registry.services
 """
 
 EXAMPLES = r"""
@@ -178,6 +187,20 @@ file_changes:
   type: list
   elements: str
   sample: [mode 0644 -> 0640]
+services:
+  description: What was done with each service. This and the following are described with M(holdfast.registry.services).
+  returned: with O(services) or O(remove_others)
+  type: list
+  elements: dict
+removed_units:
+  description: The units of O(remove_others) that were removed, there as RV(holdfast.registry.services#module:removed).
+  returned: with O(services) or O(remove_others)
+  type: list
+  elements: dict
+drained:
+  description: Whether the host was taken out of service by O(drain).
+  returned: with O(services) or O(remove_others)
+  type: bool
 backup_file:
   description: The copy of the old file.
   returned: when O(backup=true) and the content of a file was changed, not in check mode
@@ -188,6 +211,7 @@ backup_file:
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._host import service_parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, entries, run
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.file import Policy, diff, manage
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import check_cost, checked_users, problems
@@ -208,6 +232,8 @@ OPTIONS: Options = {
     "owner": {"type": "str"},
     "group": {"type": "str"},
     "backup": {"type": "bool", "default": False},
+    "pending": {"type": "list", "elements": "path", "default": []},
+    **service_parameters.OPTIONS,
 }
 
 
@@ -225,6 +251,7 @@ def _given(users: t.Any) -> t.Any:
 
 def work(call: Call) -> Result:
     params = call.parameters
+    services = service_parameters.Asked(call)
     check_cost(params["bcrypt_cost"])
     users = checked_users(_given(params["users"]))
     policy = Policy(params["bcrypt_cost"], params["exclusive"], params["update_password"] == "on_create")
@@ -243,7 +270,7 @@ def work(call: Call) -> Result:
     shown = [{"before_header": params["path"], "after_header": params["path"], "before": before, "after": after}]
     if plan.file_changes:
         shown.append({"prepared": "".join(f"{params['path']}: {change}\n" for change in plan.file_changes)})
-    return {
+    written: Result = {
         "changed": bool(plan.reasons or plan.file_changes),
         "path": params["path"],
         "added": plan.added,
@@ -255,6 +282,16 @@ def work(call: Call) -> Result:
         "diff": shown,
         "warnings": warnings + plan.warnings,
     }
+    return _with_services(services, written, params["pending"]) if services else written
+
+
+def _with_services(services: service_parameters.Asked, written: Result, pending: list[str]) -> Result:
+    try:
+        done = services.do([*pending, *([written["path"]] if written["changed"] else [])])
+    except HoldfastError as error:
+        raise HoldfastError(str(error), {**error.results, **{name: value for name, value in written.items() if name != "diff"}}) from None
+    about = {"services": done["services"], "removed_units": done["removed"], "drained": done["drained"]}
+    return {**written, **about, "changed": written["changed"] or done["changed"], "diff": [*written["diff"], done["diff"]]}
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ options:
   state:
     description:
       - V(absent) removes what is kept under O(name), O(hosts_name) and the former names, and lets the engines go on without it. They are restarted or reloaded
-        where they have read it, and are neither started nor stopped otherwise. Other options have no effect then.
+        where they have read it, and are neither started nor stopped otherwise. Other options are checked, and have no effect then.
     type: str
     choices: [present, absent]
     default: present
@@ -211,7 +211,7 @@ mirrors:
   sample: {changed: false, reasons: []}
 daemon:
   description: The same for C(daemon.json).
-  returned: with V(docker) in O(engines), or O(former_names)
+  returned: with V(docker) in O(engines), with O(former_names) or with O(state=absent)
   type: dict
   sample: {changed: true, reasons: ["/etc/docker/daemon.json: changed: log-opts"]}
 services:

@@ -12,7 +12,7 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Looks at the mode of a directory on the controller, such as the one with the secrets of site.yml. What an access control list adds is part of the mode.
-  - A path that is missing, is no directory, or may not be looked at is none.
+  - A path that is missing, is no directory, or may not be looked at is none. Neither is a relative one, which modules take from other places.
 options:
   _input:
     description: The path. C(~) stands for the home directory.
@@ -48,6 +48,8 @@ def private_directory(path: t.Any) -> bool:
     """Whether only the owner of a directory may do anything with it (mode 0700)."""
     if not isinstance(path, str):
         raise AnsibleFilterError(f"private_directory: {path!r} is not a path")
+    if not os.path.isabs(os.path.expanduser(path)):
+        return False
     try:
         mode = os.stat(os.path.expanduser(path)).st_mode
     except OSError:

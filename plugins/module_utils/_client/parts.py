@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import daemon_parameters, engine
-from ansible_collections.holdfast.registry.plugins.module_utils._host import hosts_parameters, service_parameters
+from ansible_collections.holdfast.registry.plugins.module_utils._host import hosts_parameters, service_parameters, stamps
 from ansible_collections.holdfast.registry.plugins.module_utils._host.hosts_file import check_label
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors import parameters as mirrors_parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, words
@@ -122,8 +122,9 @@ class Asked:
         if self._present and "docker" in self._engines and self._trust.anchor and "docker" not in self._trust.stores:
             restart["docker"].append(self._trust.anchor)
             changed += [self._trust.anchor] if "docker" in done["trust"]["restart"] else []
-        # A daemon that has just been told to read something else has to notice, also where it is told nothing any longer.
-        told = ["docker", *self._call.parameters["clients"], *done["mirrors"]["restart"]]
+        told = ["docker", *self._call.parameters["clients"]] if self._present else []
+        # A daemon that is told nothing any longer has to notice once, also where a call before this one has failed before it did.
+        left = [*done["mirrors"]["restart"], *(daemon for daemon in ENGINES if stamps.read(f"{daemon}.service"))] if self._present else ENGINES
         entries = [
             {
                 "name": f"{daemon}.service",
@@ -131,10 +132,10 @@ class Asked:
                 "reload_on": reload.get(daemon, []),
                 # So that containers survive the very restart that comes with live-restore.
                 "reload_before_restart": daemon == "docker",
-                "state": "started" if self._present else "released",
+                "state": "started" if daemon in told else "released",
             }
             for daemon in self._engines
-            if daemon in told or not self._present
+            if daemon in told or daemon in left
         ]
         usual = {option: value.get("default") for option, value in service_parameters.SERVICE.items()}
         call = self._part(service_parameters.OPTIONS, services=[{**usual, **entry} for entry in entries])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._host import services
@@ -63,7 +62,8 @@ class Asked:
     def __bool__(self) -> bool:
         return bool(self._wanted or self._remove_others)
 
-    def do(self, pending: t.Sequence[str], reload: t.Container[str | None] = ()) -> Result:
-        """Bring the services into their states. pending are paths that a run in check mode has not written; reload are units to reload in any case."""
-        wanted = [dataclasses.replace(service, reload=service.reload or service.name in reload) for service in self._wanted]
-        return services.manage(wanted, self._check_mode, self._systemd, self._waiting, remove_others=self._remove_others, pending=pending, drain=self._drain)
+    def do(self, pending: t.Sequence[str]) -> Result:
+        """Bring the services into their states. pending are paths that a run in check mode has not written."""
+        return services.manage(
+            self._wanted, self._check_mode, self._systemd, self._waiting, remove_others=self._remove_others, pending=pending, drain=self._drain
+        )

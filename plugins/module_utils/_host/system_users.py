@@ -14,15 +14,15 @@ from ansible_collections.holdfast.registry.plugins.module_utils._commands import
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")  # as useradd of Debian and Ubuntu takes it
+_GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # one that exists, of which somebody else chose the name
 _HOME, _SHELL = "/nonexistent", "/usr/sbin/nologin"
 
 
 class Wanted(t.NamedTuple):
-    """A user, the groups to join beside those that it is in, and the unit whose processes get their groups when they start."""
+    """A user, and the groups to join beside those that it is in."""
 
     name: str
     groups: list[str]
-    unit: str | None
 
 
 class Step(t.NamedTuple):
@@ -33,26 +33,35 @@ class Step(t.NamedTuple):
     command: list[str]
     joins: bool
 
+    @property
+    def result(self) -> Result:
+        """What a module returns of it."""
+        return {"changed": True, "changes": [self.reason], "joined": [self.user.name] if self.joins else [], "diff": [{"prepared": f"{self.reason}\n"}]}
+
 
 def read(entries: list[dict[str, t.Any]]) -> list[Wanted]:
-    """Read a module's parameter users. Raises HoldfastError for what can be no name."""
+    """Read a module's parameter users. Raises HoldfastError for what can be no name, and for a name that is there twice."""
+    names = [entry["name"] for entry in entries]
     for place, entry in enumerate(entries):
-        names = [("name", "user", entry["name"]), *((f"groups[{number}]", "group", group) for number, group in enumerate(entry["groups"]))]
-        for where, kind, name in names:
-            if not _NAME.fullmatch(name):
-                raise HoldfastError(f"users[{place}].{where}: {name!r} is not the name of a {kind}, such as docker-registry")
-    return [Wanted(entry["name"], list(dict.fromkeys(entry["groups"])), entry["unit"]) for entry in entries]
+        if not _NAME.fullmatch(entry["name"]):
+            raise HoldfastError(f"users[{place}].name: {entry['name']!r} is not the name of a user, such as docker-registry")
+        if entry["name"] in names[:place]:
+            raise HoldfastError(f"users[{place}].name: {entry['name']} is the name of users[{names.index(entry['name'])}] too")
+        for number, group in enumerate(entry["groups"]):
+            if not _GROUP.fullmatch(group):
+                raise HoldfastError(f"users[{place}].groups[{number}]: {group!r} is not the name of a group, such as docker-registry")
+    return [Wanted(entry["name"], list(dict.fromkeys(entry["groups"]))) for entry in entries]
 
 
 def plan(users: list[Wanted], check_mode: bool) -> list[Step]:
     """What is to be done. Raises HoldfastError for a group that the host has not; in check mode a task before may have predicted it."""
-    coming = {user.name for user in users}
+    coming: list[str] = []
     steps: list[Step] = []
     for place, user in enumerate(users):
-        if not check_mode:
-            for number, group in enumerate(user.groups):
-                if group not in coming and not _group(group):
-                    raise HoldfastError(f"users[{place}].groups[{number}]: this host has no group {group}; make it first")
+        for number, group in enumerate(user.groups):
+            if not (check_mode or group in coming or _group(group)):
+                raise HoldfastError(f"users[{place}].groups[{number}]: this host has no group {group}; make it first")
+        coming.append(user.name)
         steps += _plan_one(user)
     return steps
 
@@ -75,18 +84,11 @@ def _plan_one(user: Wanted) -> list[Step]:
     return steps
 
 
-def apply(run_program: Run, steps: list[Step]) -> None:
+def apply(run_program: Run, step: Step) -> None:
     """Do it. Raises HoldfastError with the words of the command that failed."""
-    for step in steps:
-        answer = run_program(*step.command)
-        if answer.code != 0:
-            raise HoldfastError(f"users: {step.command[0]} failed for {step.user.name}: {answer.words}")
-
-
-def result(steps: list[Step]) -> Result:
-    """What a module returns of it."""
-    reasons = [step.reason for step in steps]
-    return {"changed": bool(steps), "changes": reasons, "diff": [{"prepared": "".join(f"{reason}\n" for reason in reasons)}] if steps else []}
+    answer = run_program(*step.command)
+    if answer.code != 0:
+        raise HoldfastError(f"users: {step.command[0]} failed for {step.user.name}: {answer.words}")
 
 
 def _is_in(user: pwd.struct_passwd, name: str) -> bool:

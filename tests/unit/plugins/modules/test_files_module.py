@@ -151,12 +151,15 @@ def test_users_in_their_state_are_left_alone(run, host, users):
     assert told(host) == []
 
 
-def test_a_user_that_joins_a_group_has_its_unit_reloaded(run, host, users):
-    run(files, **arguments(host))
-    joined = run(files, users=[{"name": "docker-registry", "groups": ["adm"], "unit": "cache.service"}], **arguments(host))
+def test_a_user_that_joins_a_group_is_named(run, host, users):
+    joined = run(files, users=[{"name": "docker-registry", "groups": ["adm"]}])
     assert told(host) == ["usermod --append --groups adm docker-registry"]
     assert joined["changes"] == ["user docker-registry: joined adm"]
-    assert joined["services"][0]["actions"] == ["reloaded"]
+    assert joined["joined"] == ["docker-registry"]
+
+
+def test_a_group_of_a_user_that_comes_before_is_there(run, host, users):
+    assert run(files, users=[{"name": "one"}, {"name": "two", "groups": ["one"]}])["joined"] == ["two"]
 
 
 def test_check_mode_predicts_users_even_with_groups_that_are_to_come(run, host, users):
@@ -177,10 +180,12 @@ def test_a_group_that_is_missing_is_an_error(run, host, users):
     ("users_parameter", "message"),
     [
         ([{"name": "Gateway"}], "users[0].name: 'Gateway' is not the name of a user, such as docker-registry"),
+        ([{"name": "one"}, {"name": "one"}], "users[1].name: one is the name of users[0] too"),
+        ([{"name": "two", "groups": ["one"]}, {"name": "one"}], "users[0].groups[0]: this host has no group one; make it first"),
         ([{"name": "gateway", "groups": ["a b"]}], "users[0].groups[0]: 'a b' is not the name of a group, such as docker-registry"),
     ],
 )
-def test_what_can_be_no_name_is_refused(run, host, users, users_parameter, message):
+def test_users_that_cannot_be_made_are_refused(run, host, users, users_parameter, message):
     assert run(files, users=users_parameter, **arguments(host))["msg"] == message
     assert told(host) == []
 
@@ -196,6 +201,19 @@ def test_where_a_user_cannot_be_made_nothing_is_written(run, host, users):
     failed = run(files, users=[{"name": "gateway"}], **arguments(host))
     assert failed["msg"] == "users: useradd failed for gateway: no number left"
     assert not (host / "cache.conf").exists()
+
+
+def test_where_the_second_user_cannot_be_made_the_first_is_said(run, host, users):
+    (host / "bin/usermod").write_text("#!/bin/sh\necho locked >&2; exit 1\n")
+    failed = run(files, users=[{"name": "gateway"}, {"name": "docker-registry", "groups": ["adm"]}], **arguments(host))
+    assert failed["msg"] == "users: usermod failed for docker-registry: locked"
+    assert (failed["changed"], failed["changes"]) == (True, ["user gateway: created"])
+
+
+def test_an_unknown_owner_is_found_before_a_user_is_made(run, host, users):
+    failed = run(files, users=[{"name": "gateway"}], **owned_by(host, "nobody-knows"))
+    assert "nobody-knows" in failed["msg"]
+    assert told(host) == []
 
 
 def owned_by(host, name):

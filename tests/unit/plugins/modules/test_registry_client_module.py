@@ -191,6 +191,18 @@ def test_an_engine_that_is_told_nothing_any_longer_has_to_notice(host):
     assert sorted(host.actions()[3:]) == ["restart buildkit.service", "restart containerd.service"]
 
 
+def test_an_engine_that_is_told_nothing_any_longer_notices_also_after_a_failed_restart(host):
+    less = {**WHOLE, "clients": ["docker"]}
+    host.done(**WHOLE)
+    (host.path / "broken").touch()
+    assert host.run(**less)["failed"]
+    (host.path / "broken").unlink()
+    tried = len(host.actions())
+    host.done(**less)
+    assert "restart containerd.service" in host.actions()[tried:]
+    assert not host.run(**less)["changed"]
+
+
 def test_one_that_is_not_told_anything_is_not_run(host):
     host.done(**{**WHOLE, "clients": ["docker"], "settings": {}})
     assert host.actions() == []

@@ -29,6 +29,12 @@ def test_the_home_directory_can_be_written_as_a_tilde(tmp_path, monkeypatch):
     assert private_directory("~/secrets")
 
 
+def test_a_relative_path_is_none(tmp_path, monkeypatch):
+    (tmp_path / "secrets").mkdir(0o700)
+    monkeypatch.chdir(tmp_path)
+    assert not private_directory("secrets")
+
+
 def test_a_value_that_is_no_path_is_an_error():
     with pytest.raises(AnsibleFilterError, match=r"private_directory: \['/a'\] is not a path"):
         private_directory(["/a"])
