@@ -338,7 +338,7 @@ def work(call: Call) -> Result:
             if not call.check_mode:
                 system_users.apply(call.run_program, step)
             add(done, step.result)
-        wanted = sent_files.Wanted.of(call.parameters, call.check_mode, coming)
+        wanted = sent_files.Wanted.of(call.parameters, call.check_mode, coming if call.check_mode else ())
         add(done, sent_files.manage(call.run_program, wanted, call.check_mode))
         if services:
             add(done, services.do(done["paths"]))

@@ -116,9 +116,11 @@ class _Reader:
         try:
             Ownership.of(None, name if kind == "owner" else None, name if kind == "group" else None)
         except HoldfastError as error:
-            if not self._check_mode:
+            if name in self._coming:
+                pass
+            elif not self._check_mode:
                 self.problems.append(f"{place}.{error}")
-            elif name not in self._coming and str(error) not in self.warnings:
+            elif str(error) not in self.warnings:
                 self.warnings.append(str(error))
             return None
         return name

@@ -210,6 +210,11 @@ def test_where_the_second_user_cannot_be_made_the_first_is_said(run, host, users
     assert (failed["changed"], failed["changes"]) == (True, ["user gateway: created"])
 
 
+def test_the_owner_may_be_one_that_is_made_first(run, host, users):
+    (host / "full").touch()
+    assert run(files, users=[{"name": "gateway"}], **owned_by(host, "gateway"))["msg"] == "users: useradd failed for gateway: no number left"
+
+
 def test_an_unknown_owner_is_found_before_a_user_is_made(run, host, users):
     failed = run(files, users=[{"name": "gateway"}], **owned_by(host, "nobody-knows"))
     assert "nobody-knows" in failed["msg"]
