@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.machinery
 import importlib.util
 import json
@@ -46,17 +47,15 @@ def authority(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def host(tmp_path, authority, program, monkeypatch):
-    """A configuration, and nothing that runs."""
-    (tmp_path / "state").mkdir()
-    configuration = {
+def configured(path, authority):
+    """The configuration of a host whose files are below path."""
+    return {
         "names": [NAME],
-        "certificate": str(tmp_path / "registry.crt"),
-        "key": str(tmp_path / "registry.key"),
-        "csr": str(tmp_path / "registry.csr"),
+        "certificate": str(path / "registry.crt"),
+        "key": str(path / "registry.key"),
+        "csr": str(path / "registry.csr"),
         "key_type": "ec-p256",
-        "state": str(tmp_path / "state"),
+        "state": str(path / "state"),
         "server": "https://acme.example.org/dir",
         "server_ca": "",
         "issuer_ca": str(authority / "ca.crt"),
@@ -67,11 +66,25 @@ def host(tmp_path, authority, program, monkeypatch):
         "renew_percent": 33,
         "services": [],
     }
+
+
+@contextlib.contextmanager
+def umask(mask):
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.fixture
+def host(tmp_path, authority, program, monkeypatch):
+    """A configuration, and nothing that runs."""
+    (tmp_path / "state").mkdir()
     monkeypatch.setattr(program, "fetch", lambda *_arguments: {})
     # The permissions of those who run it in turn are tested in molecule/acme.
-    umask = os.umask(0o022)
-    yield configuration
-    os.umask(umask)
+    with umask(0o022):
+        yield configured(tmp_path, authority)
 
 
 def shell(path, command):
@@ -93,12 +106,24 @@ def bring(host, chain):
     pathlib.Path(host["state"], "issued.pem").write_text(chain)
 
 
+@pytest.fixture(scope="module")
+def in_use(tmp_path_factory, authority, program):
+    """The files of a host with a certificate in use, which none of them names. Each test has a copy: to make them takes many runs of openssl."""
+    path = tmp_path_factory.mktemp("in-use")
+    (path / "state").mkdir()
+    host = configured(path, authority)
+    with umask(0o022):
+        program.prepare(host)
+        bring(host, issued(host, authority))
+        program.install(host)
+    return path
+
+
 @pytest.fixture
-def running(host, authority, program):
+def running(host, in_use, tmp_path):
     """A certificate in use."""
-    program.prepare(host)
-    bring(host, issued(host, authority))
-    program.install(host)
+    shutil.copytree(in_use, tmp_path, dirs_exist_ok=True)
+    os.umask(0o077)  # as the program leaves it
     return host
 
 
