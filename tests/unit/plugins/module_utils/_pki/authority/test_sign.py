@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import warnings
 from datetime import timedelta
@@ -81,10 +82,12 @@ def extended_csr(*extensions, subject=(), key=None):
     return to_pem(builder.sign(key, signing_hash(key)))
 
 
+@functools.cache  # two tests ask for the same request, and a key of this size takes long
 def small_exponent_key():
     return rsa.generate_private_key(public_exponent=3, key_size=3072)
 
 
+@functools.cache
 def weak_key():
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
