@@ -30,6 +30,11 @@ class Stored(t.NamedTuple):
     meta: tuple[tuple[str, str], ...] = ()
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    # Of more than five connections at once some would be dropped, and come again after a second.
+    request_queue_size = 128
+
+
 class FakeStore:
     """Objects by their keys, and uploads with their parts. lies: see Handler. asked: method and target of each request."""
 
@@ -47,7 +52,7 @@ class FakeStore:
 
     @contextlib.contextmanager
     def serving(self) -> t.Iterator[FakeStore]:
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"store": self})) as server:
+        with _Server(("127.0.0.1", 0), type("Bound", (Handler,), {"store": self})) as server:
             server.daemon_threads = True
             server.block_on_close = False
             self.port = server.server_address[1]

@@ -132,7 +132,7 @@ def test_a_probe_ends_in_time(probed: t.Callable[..., dict[str, t.Any]], lie: st
     with socket.create_server(("127.0.0.1", 0)) as silent, FakeStore(lie).serving() as store:
         entry = {"endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}"} if lie == "silent" else {}
         started = time.monotonic()
-        result = probed(store, entry=entry, seconds=3, timeout=2)
+        result = probed(store, entry=entry, seconds=2, timeout=1)
     assert result["failed"]
     assert ("time: " in result["msg"]) or ("timeout: " in result["msg"])
     assert time.monotonic() - started < 15

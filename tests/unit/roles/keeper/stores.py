@@ -47,6 +47,11 @@ def list_date(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
 
 
+@functools.lru_cache(maxsize=1024)
+def _digest(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 class Killed(BaseException):
     """The program was killed. No handler of errors may see it as one."""
 
@@ -59,7 +64,7 @@ class Stored:
 
     @property
     def tag(self) -> str:
-        return hashlib.md5(self.content, usedforsecurity=False).hexdigest()
+        return _digest(self.content)
 
 
 class Store:

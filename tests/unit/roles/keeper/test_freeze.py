@@ -16,6 +16,7 @@ from stores import CHANGES, PREFIX, S3Keeper, no_waiting
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import lock
 from registry_keeper.errors import BUSY, DONE
+from registry_keeper.retain import retention
 
 RULES = [{"repositories": ["**"], "keep_newest": 1}]
 COMMANDS = [("collect",), ("retain",), ("undo", "20260101-000000-collect"), ("purge",)]
@@ -25,6 +26,7 @@ COMMANDS = [("collect",), ("retain",), ("undo", "20260101-000000-collect"), ("pu
 def keeper(request, tmp_path, monkeypatch):
     """With an image that collect would take, and a tag that retain would."""
     no_waiting(monkeypatch)
+    monkeypatch.setattr(retention, "SETTLING_SECONDS", 0)
     (tmp_path / "k").mkdir()
     keeper = Keeper(tmp_path / "k") if request.param == "files" else S3Keeper(tmp_path / "k")
     keeper.freeze_file = tmp_path / "read-only"
