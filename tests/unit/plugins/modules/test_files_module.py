@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, holdfast.registry contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The module files with services: what it writes is what they run with, in one call. systemctl is a script here."""
+"""The modules files and htpasswd with services: what they write is what these run with, in one call. systemctl is a script here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pwd
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._host import sent_files, stamps, system_users
-from ansible_collections.holdfast.registry.plugins.modules import files
+from ansible_collections.holdfast.registry.plugins.modules import files, htpasswd
 
 # A service that has run since before any of the files was written. "broken" is a file that makes its restart fail.
 SYSTEMCTL = """#!/bin/sh
@@ -99,6 +99,34 @@ def test_without_services_systemd_is_not_asked(run, host):
     assert written["changed"]
     assert "services" not in written
     assert not (host / "done").exists()
+
+
+def passwords(host, state, **others):
+    """The arguments of htpasswd with one user, and a service that is restarted in any case."""
+    users = [{"name": "mallory", "state": state, **({"password_hash": "$2y$10$" + "x" * 53} if state == "present" else {})}]
+    return {"path": f"{host}/users", "users": users, "services": [{"name": "cache.service", "restart": True, **others}]}
+
+
+def test_a_user_is_out_whatever_becomes_of_the_services(run, host):
+    assert run(htpasswd, **passwords(host, "present"))["services"][0]["actions"] == ["restarted"]
+    (host / "broken").touch()
+    failed = run(htpasswd, **passwords(host, "absent"))
+    assert failed["failed"]
+    assert "cache.service" in failed["msg"]
+    assert (failed["changed"], failed["removed"]) == (True, ["mallory"])
+    assert (host / "users").read_text() == ""
+
+
+def test_a_service_that_cannot_be_right_is_refused_before_the_users_are_written(run, host):
+    assert run(htpasswd, **passwords(host, "present", name="cache"))["msg"].startswith("services[0].name: 'cache' is not the name of a unit")
+    assert not (host / "users").exists()
+
+
+def test_check_mode_predicts_what_the_users_cause(run, host):
+    arguments_of = {**passwords(host, "present"), "services": [{"name": "cache.service", "restart_on": [f"{host}/users"]}]}
+    predicted = run(htpasswd, check=True, **arguments_of)
+    assert predicted["services"][0]["actions"] == ["restarted"]
+    assert not (host / "users").exists()
 
 
 # useradd and usermod only write down what they are told, and a file stands for each user that there is then.
