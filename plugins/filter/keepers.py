@@ -18,7 +18,7 @@ options:
     type: dict
     required: true
   commands:
-    description: The commands of the program that have units, each with C(name) and C(asked).
+    description: The commands of the program that have units, each with C(name) and C(schedule).
     type: list
     elements: dict
     required: true
@@ -34,7 +34,7 @@ options:
 EXAMPLES = r"""
 - name: Show the timers
   ansible.builtin.debug:
-    msg: "{{ (settings | holdfast.registry.keepers(commands=[{'name': 'collect', 'asked': 'daily'}], sections={})).services }}"
+    msg: "{{ (settings | holdfast.registry.keepers(commands=[{'name': 'collect', 'schedule': 'daily'}], sections={})).services }}"
   vars:
     settings:
       keeper_state: present
@@ -105,10 +105,10 @@ def keepers(
     # The images of a store have a backup of their own, with the same rules about which backups stay.
     bucket = settings.get("keeper_bucket_backup") or {}
     bucket = bucket if bucket and backup and present and not bucket_backups.problems(bucket, backup, kept) else {}
-    asked = backup or {}
+    rules = backup or {}
 
     def sections_of(name: str) -> dict[str, t.Any]:
-        return {"bucket_backup": bucket_backups.section_of(bucket, asked, name)} if bucket else {}
+        return {"bucket_backup": bucket_backups.section_of(bucket, rules, name)} if bucket else {}
 
     backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
