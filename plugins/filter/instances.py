@@ -37,6 +37,7 @@ EXAMPLES = r"""
       registry_drain_timeout: 60
       registry_socket: ""
       registry_port: 5000
+      registry_metrics_port: 0
       registry_storage_directory: /var/lib/docker-registry
       registry_storage: {}
       registry_redis_address: ""

@@ -34,7 +34,8 @@ def _as_wanted(request: dict[str, t.Any], wanted: dict[str, dict[str, t.Any]]) -
     return {
         "name": name,
         "csr": csr,
-        "lifetime_days": certificate["lifetime_days"],
+        # without one the default of certificate_sign, which certificate_request has as well
+        **({"lifetime_days": certificate["lifetime_days"]} if certificate.get("lifetime_days") is not None else {}),
         "usages": list(certificate.get("usages") or ["server"]),
         "crl_url": certificate.get("crl_url") or "",
     }

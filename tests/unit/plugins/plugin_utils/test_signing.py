@@ -40,6 +40,12 @@ def test_what_is_wanted_goes_through_with_the_lifetime_and_usages_of_the_invento
     assert (second["lifetime_days"], second["usages"]) == (90, ["client"])
 
 
+def test_without_a_lifetime_in_the_inventory_the_modules_default_decides_and_never_the_host():
+    asked = request("registry", ["registry.example.org"], "registry.example.org", lifetime_days=825)
+    (signed,) = as_wanted([asked], [{"name": "registry", "names": ["registry.example.org"]}])
+    assert "lifetime_days" not in signed
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
