@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import typing as t
 import unicodedata
@@ -118,6 +119,14 @@ def check_file_name(name: str, where: str) -> None:
     """Refuse a name that cannot be a file's, with something appended to it."""
     if not _FILE_NAME.fullmatch(name):
         raise HoldfastError(f"{where}: {name!r} cannot name a file; use letters, digits, '.', '_' and '-', the first a letter or digit, at most 200")
+
+
+def absolute_path(params: dict[str, t.Any], name: str) -> str:
+    """The path that is the parameter name, without any . and .. in it. Raises a HoldfastError where it is not absolute, or the root."""
+    path = params[name] or ""
+    if not os.path.isabs(path) or os.path.normpath(path) == "/" or not path.isprintable():
+        raise HoldfastError(f"{name}: {path!r} is not an absolute path, such as /etc/docker/certs.d")
+    return os.path.normpath(path)
 
 
 # Users

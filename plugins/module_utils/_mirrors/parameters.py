@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.clients import CLIENTS, Places, keep
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, words
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name, parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils._names import absolute_path, check_file_name, parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._short_names import read_short_names
 
 OPTIONS: Options = {
@@ -51,11 +50,11 @@ class Asked:
         self._wanted = wanted if present else wanted.nothing()
         self._clients: list[str] = params["clients"] if present else []
         self._places = Places(
-            _absolute(params, "docker_directory"),
-            _absolute(params, "containers_directory"),
-            _absolute(params, "containerd_directory"),
-            _absolute(params, "containerd_config"),
-            _absolute(params, "buildkit_config"),
+            absolute_path(params, "docker_directory"),
+            absolute_path(params, "containers_directory"),
+            absolute_path(params, "containerd_directory"),
+            absolute_path(params, "containerd_config"),
+            absolute_path(params, "buildkit_config"),
         )
         self._check_mode = call.check_mode
 
@@ -77,12 +76,12 @@ def _read_wanted(params: dict[str, t.Any], former: tuple[str, ...]) -> Wanted:
         if upstream == mirror:
             raise HoldfastError(f"mirrors[{number}].mirror: {mirror} is the upstream itself; use the mirror's own address")
         mirrors[upstream] = (*mirrors.get(upstream, ()), *([] if mirror in mirrors.get(upstream, ()) else [mirror]))
-    client = (_absolute(params, "client_certificate_path"), _absolute(params, "client_key_path")) if params["client_certificate_path"] else None
+    client = (absolute_path(params, "client_certificate_path"), absolute_path(params, "client_key_path")) if params["client_certificate_path"] else None
     return Wanted(
         params["name"],
         mirrors,
         tuple(_endpoint(text, f"registries[{number}]") for number, text in enumerate(params["registries"])),
-        _absolute(params, "ca_path") if params["ca_path"] else None,
+        absolute_path(params, "ca_path") if params["ca_path"] else None,
         client,
         read_short_names(params["short_names"], "short_names"),
         tuple(_endpoint(text, f"search_registries[{number}]") for number, text in enumerate(params["search_registries"])),
@@ -92,10 +91,3 @@ def _read_wanted(params: dict[str, t.Any], former: tuple[str, ...]) -> Wanted:
 
 def _endpoint(text: str, parameter: str) -> str:
     return str(parse_endpoint(text, parameter=parameter)).lower()
-
-
-def _absolute(params: dict[str, t.Any], name: str) -> str:
-    path = params[name] or ""
-    if not os.path.isabs(path) or os.path.normpath(path) == "/" or not path.isprintable():
-        raise HoldfastError(f"{name}: {path!r} is not an absolute path, such as /etc/docker/certs.d")
-    return os.path.normpath(path)

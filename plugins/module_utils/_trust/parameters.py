@@ -10,7 +10,7 @@ import os
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, words
-from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils._names import absolute_path, parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_ca_certificates
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
@@ -105,11 +105,11 @@ def _read_stores(params: dict[str, t.Any], present: bool, endpoints: list[str]) 
     if not names:
         raise HoldfastError("stores: is empty; use at least one of system, docker, containers, containerd")
     all_names = STORES if params["only_these_stores"] else names
-    by_registry = {name: RegistryStore(_absolute(params, f"{name}_directory"), name == "containerd") for name in all_names if name != "system"}
+    by_registry = {name: RegistryStore(absolute_path(params, f"{name}_directory"), name == "containerd") for name in all_names if name != "system"}
     asked = [name for name in by_registry if name in names]
     if present and asked and not endpoints:
         raise HoldfastError(f"endpoints: is empty, but the stores {', '.join(asked)} keep certificates by endpoint; right: [registry.example.com]")
-    anchors = _absolute(params, "anchors_directory") if params["anchors_directory"] else None
+    anchors = absolute_path(params, "anchors_directory") if params["anchors_directory"] else None
     in_system = SystemStore.of_this_host(anchors) if "system" in all_names else None
     return Stores(in_system, by_registry, frozenset(all_names) - frozenset(names))
 
@@ -120,11 +120,4 @@ def _read_client(params: dict[str, t.Any], stores: Stores) -> ClientPair | None:
         return None
     if not set(stores.by_registry) - stores.left:
         raise HoldfastError(f"{names.certificate}: the store system has no place for it; use one of docker, containers, containerd in stores")
-    return ClientPair(Pair(_absolute(params, names.certificate), _absolute(params, names.key)), names)
-
-
-def _absolute(params: dict[str, t.Any], name: str) -> str:
-    path = params[name] or ""
-    if not os.path.isabs(path) or os.path.normpath(path) == "/" or not path.isprintable():
-        raise HoldfastError(f"{name}: {path!r} is not an absolute path, such as /etc/docker/certs.d")
-    return os.path.normpath(path)
+    return ClientPair(Pair(absolute_path(params, names.certificate), absolute_path(params, names.key)), names)
