@@ -11,37 +11,37 @@ import pytest
 from answers import SECRETS
 from scenario import playbook
 
+LONG = "p" * 73
+MANY_WRONG = [{"name": "a:b"}, {"name": "a\nb"}, {"name": ""}, {"name": "alice", "password": LONG}, {"name": "alice"}, {"name": "holdfast-verify"}]
+
 
 @pytest.mark.controller
 @pytest.mark.parametrize(
-    ("variable", "answers"),
+    ("variables", "answers"),
     [
-        ("holdfast_server_name", {"holdfast_server_name": ""}),
-        ("holdfast_users[0].name", {"holdfast_users": [{"name": "a:b"}]}),
-        ("holdfast_users[0].name", {"holdfast_users": [{"name": "a\nb"}]}),
-        ("holdfast_users[1].name", {"holdfast_users": [{"name": "alice"}, {"name": ""}]}),
-        ("holdfast_users[0].password", {"holdfast_users": [{"name": "alice", "password": "p" * 73}]}),
-        ("holdfast_users[1].name", {"holdfast_users": [{"name": "alice"}, {"name": "alice"}]}),
-        ("holdfast_users", {"holdfast_users": []}),
-        ("holdfast_port", {"holdfast_port": 65536}),
-        ("holdfast_port", {"holdfast_port": 0}),
-        ("redis_memory_limit", {"redis_memory_limit": "lots"}),
-        ("pki_renew_before_days", {"pki_lifetime_days": 30, "pki_renew_before_days": 30}),
-        ("holdfast_users[0].name", {"holdfast_users": [{"name": "holdfast-verify"}]}),
-        ("nginx_auth_certificate_users[0]", {"nginx_auth_certificate_users": ["holdfast-verify"]}),
-        ("nginx_auth_client_certificates", {"nginx_auth_client_certificates": True}),
-        ("nginx_auth_tls", {"nginx_auth_tls": False}),
-        ("docker_client_ca_certificate", {"nginx_auth_certificate": "/etc/ssl/own.crt"}),
-        ("nginx_auth_rules[0].users[0]", {"nginx_auth_rules": [{"repositories": ["**"], "users": ["nobody"]}]}),
-        ("registry_storage_directory", {"registry_storage_directory": "images"}),
+        # what site.yml checks itself, all at once
+        (
+            ["holdfast_server_name", "holdfast_port", "nginx_auth_tls", *(f"holdfast_users[{number}]" for number in range(len(MANY_WRONG)))],
+            {"holdfast_server_name": "", "holdfast_port": 65536, "nginx_auth_tls": False, "holdfast_users": MANY_WRONG},
+        ),
+        (["holdfast_port", "holdfast_users"], {"holdfast_port": 0, "holdfast_users": []}),
+        # what a role checks
+        (["redis_memory_limit"], {"redis_memory_limit": "lots"}),
+        (["pki_renew_before_days"], {"pki_lifetime_days": 30, "pki_renew_before_days": 30}),
+        (["nginx_auth_certificate_users[0]"], {"nginx_auth_certificate_users": ["holdfast-verify"]}),
+        (["nginx_auth_client_certificates"], {"nginx_auth_client_certificates": True}),
+        (["docker_client_ca_certificate"], {"nginx_auth_certificate": "/etc/ssl/own.crt"}),
+        (["nginx_auth_rules[0].users[0]"], {"nginx_auth_rules": [{"repositories": ["**"], "users": ["nobody"]}]}),
+        (["registry_storage_directory"], {"registry_storage_directory": "images"}),
     ],
 )
-def test_a_wrong_answer_is_refused_by_name_before_anything_is_changed(variable: str, answers: dict[str, object]) -> None:
+def test_wrong_answers_are_refused_by_name_before_anything_is_changed(variables: list[str], answers: dict[str, object]) -> None:
     refused = playbook.converge(**answers)
     assert not refused.succeeded
-    assert variable in refused.output.split("PLAY RECAP")[0]
+    said = refused.output.partition("PLAY RECAP")[0]
+    assert [variable for variable in variables if variable not in said] == [], refused.output
     assert refused.changed == 0
-    assert "p" * 73 not in refused.output
+    assert LONG not in refused.output
 
 
 def test_check_mode_reports_nothing_on_converged_hosts() -> None:
