@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import dataclasses
-import http.client
 import os
 import socket
 import typing as t
-import urllib.parse
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 
@@ -50,11 +48,15 @@ class Question:
                 return self._ask(self.url)
             where = self.socket if self.socket is not None else (self.address, self.port or 0)
             _connect(where).close()
-        except (OSError, http.client.HTTPException) as error:
-            return f"{self._where}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+        except OSError as error:
+            return self._failed(error)
         return ""
 
     def _ask(self, url: str) -> str:
+        # Here and not above: many tasks import this module and ask nothing, and these bring ssl and email with them, an eighth of the time of such a task.
+        import http.client
+        import urllib.parse
+
         parts = urllib.parse.urlsplit(url)
         connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=_SECONDS)
         if self.unix_socket:
@@ -62,9 +64,14 @@ class Question:
         try:
             connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
             status = connection.getresponse().status
+        except http.client.HTTPException as error:
+            return self._failed(error)
         finally:
             connection.close()
         return "" if status in self.status else f"{self._where}: answered {status} instead of {' or '.join(map(str, self.status))}"
+
+    def _failed(self, error: Exception) -> str:
+        return f"{self._where}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
 
     @property
     def _where(self) -> str:
