@@ -73,12 +73,15 @@ def test_another_address_is_no_problem_and_every_address_is(listening):
 def test_ipv6_counts():
     if not os.path.exists("/proc/net/if_inet6"):
         pytest.skip("no IPv6 here")
-    with socket.socket(socket.AF_INET6) as server:
-        server.bind(("::1", 0))
+    with socket.socket() as reserved, socket.socket(socket.AF_INET6) as server:
+        # Bound, so that no other program listens there meanwhile; it does not listen itself.
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        server.bind(("::1", port))
         server.listen()
-        assert ask(server.getsockname()[1])
-        assert ask(server.getsockname()[1], addresses=["::1"])
-        assert ask(server.getsockname()[1], addresses=["127.0.0.1"]) == []
+        assert ask(port)
+        assert ask(port, addresses=["::1"])
+        assert ask(port, addresses=["127.0.0.1"]) == []
 
 
 @pytest.mark.parametrize(
