@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import socket
@@ -58,16 +59,14 @@ class Question:
         import urllib.parse
 
         parts = urllib.parse.urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=_SECONDS)
-        if self.unix_socket:
-            connection.sock = _connect(self.unix_socket)
         try:
-            connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-            status = connection.getresponse().status
+            with contextlib.closing(http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 80, timeout=_SECONDS)) as connection:
+                if self.unix_socket:
+                    connection.sock = _connect(self.unix_socket)
+                connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+                status = connection.getresponse().status
         except http.client.HTTPException as error:
             return self._failed(error)
-        finally:
-            connection.close()
         return "" if status in self.status else f"{self._where}: answered {status} instead of {' or '.join(map(str, self.status))}"
 
     def _failed(self, error: Exception) -> str:
