@@ -21,10 +21,11 @@ MANY_WRONG = [{"name": "a:b"}, {"name": "a\nb"}, {"name": ""}, {"name": "alice",
     [
         # what site.yml checks itself, all at once
         (
-            ["holdfast_server_name", "holdfast_port", "nginx_auth_tls", *(f"holdfast_users[{number}]" for number in range(len(MANY_WRONG)))],
+            ["holdfast_server_name: ", "holdfast_port: ", "nginx_auth_tls: ", "holdfast_users[3].password: "]
+            + [f"holdfast_users[{number}].name: " for number in (0, 1, 2, 4, 5)],
             {"holdfast_server_name": "", "holdfast_port": 65536, "nginx_auth_tls": False, "holdfast_users": MANY_WRONG},
         ),
-        (["holdfast_port", "holdfast_users"], {"holdfast_port": 0, "holdfast_users": []}),
+        (["holdfast_port: ", "holdfast_users: "], {"holdfast_port": 0, "holdfast_users": []}),
         # what a role checks
         (["redis_memory_limit"], {"redis_memory_limit": "lots"}),
         (["pki_renew_before_days"], {"pki_lifetime_days": 30, "pki_renew_before_days": 30}),

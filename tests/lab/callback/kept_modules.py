@@ -54,6 +54,8 @@ class CallbackModule(CallbackBase):
             shutil.copytree(self._kept, self._used, dirs_exist_ok=True)
 
     def v2_playbook_on_stats(self, _stats: object) -> None:
+        if not self._kept.exists():  # those of former sources are of no use any more
+            shutil.rmtree(KEPT, ignore_errors=True)
         self._kept.mkdir(parents=True, exist_ok=True)
         for path in self._used.glob("*"):
             kept = self._kept / path.name
