@@ -49,12 +49,10 @@ def prepare_host() -> None:
     lab("down")
     lab("up")
     environment = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".cache/collections")}
-    # Twice: the mirror needs the CA, which the first run makes.
-    for playbook in (CHECKOUT / "playbooks/site.yml", CHECKOUT / "playbooks/site.yml", HERE / "nginx/prepare.yml"):
-        command: list[str | pathlib.Path] = ["ansible-playbook", "-i", HERE / "nginx/inventory.yml", playbook]
-        result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        if result.returncode:
-            sys.exit(f"{result.stdout}\nthe host could not be set up")
+    command: list[str | pathlib.Path] = ["ansible-playbook", "-i", HERE / "nginx/inventory.yml", CHECKOUT / "playbooks/site.yml", HERE / "nginx/prepare.yml"]
+    result = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if result.returncode:
+        sys.exit(f"{result.stdout}\nthe host could not be set up")
 
 
 def lab(command: str) -> None:

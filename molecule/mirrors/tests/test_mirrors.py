@@ -250,6 +250,11 @@ def test_a_mirror_whose_upstream_leads_back_to_it_refuses_that(curl: Curl) -> No
     assert curl("/v2/library/app/tags/list?ns=docker.io", CODE, "-H 'Via: 1.1 another.holdfast.test (holdfast-registry-upstream)'") != "508"
 
 
+def test_a_mirror_is_told_the_ca_that_the_same_run_made(registry: Host, curl: Curl) -> None:
+    digest = registry.check_output("cat /root/image-of-the-time-before")
+    assert digest in curl("/v2/before/app/manifests/1?ns=registry.holdfast.test%3A5443", "-I")
+
+
 # Beside the mirrors
 
 
