@@ -100,17 +100,21 @@ def test_only_the_pings_are_open(registry: Host) -> None:
     assert _statuses(registry, "/.registry-answers") == ["404"]
 
 
+def _wait_for_the_registry(registry: Host) -> None:
+    for _attempt in range(20):
+        if _statuses(registry, "/_ping") == ["200"]:
+            return
+        time.sleep(0.5)
+    raise AssertionError("the registry is started and /_ping does not say so")
+
+
 def test_a_ping_tells_when_the_registry_is_down(registry: Host) -> None:
     registry.check_output("systemctl stop docker-registry")
     try:
         assert _statuses(registry, "/_ping")[0].startswith("5")
     finally:
         registry.check_output("systemctl start docker-registry")
-    for _attempt in range(20):
-        if _statuses(registry, "/_ping") == ["200"]:
-            return
-        time.sleep(0.5)
-    raise AssertionError("the registry is started and /_ping does not say so")
+    _wait_for_the_registry(registry)
 
 
 def test_the_certificate_is_one_that_strict_clients_accept(registry: Host) -> None:
@@ -173,8 +177,10 @@ def test_a_registry_that_dies_is_started_again(registry: Host) -> None:
         time.sleep(0.25)
         now = registry.check_output("systemctl show -p MainPID --value docker-registry")
         if now not in ("0", before):
-            return
-    raise AssertionError("the registry stays dead")
+            break
+    else:
+        raise AssertionError("the registry stays dead")
+    _wait_for_the_registry(registry)
 
 
 def test_logged_in_users_keep_their_credentials_to_themselves(client: Host) -> None:
@@ -193,7 +199,8 @@ def _reboot(registry: Host, client: Host) -> None:
 
 
 def test_everything_comes_back_after_a_reboot(docker: Docker, registry: Host, client: Host) -> None:
-    docker.login("bob", BOBS_PASSWORD)
+    login = docker.login("bob", BOBS_PASSWORD)
+    assert login.rc == 0, login.stderr
     image, digest = docker.push("team/reboot")
     before = registry.check_output("cat /proc/1/stat").split()[21]
     _reboot(registry, client)
