@@ -240,6 +240,7 @@ def test_a_playbook_that_is_killed_during_the_last_pass_leaves_all_as_it_is_unti
     wait_for(server, "! systemctl --quiet is-active holdfast-move-registry-finish")
     assert server.file(READ_ONLY).exists
     assert "being moved" in docker.run(f"push {docker.build('team/refused')}").stderr
+    assert "being moved" in client.check_output(f"curl -sS -X DELETE {CURL}/v2/moved/app/blobs/sha256:{64 * 'a'}")
     assert "are being moved" in keeper(server, "collect", status=4)
     docker.ok(f"pull {next(iter(images))}")
     # As if it had been complete, and then somebody had taken uploads again.

@@ -8,7 +8,7 @@ import pathlib
 import re
 
 import pytest
-from ansible_collections.holdfast.registry.tests.unit.roles.nginx_auth.rendering import rendered
+from ansible_collections.holdfast.registry.tests.unit.roles.nginx_auth.rendering import Nginx, rendered
 
 TEMPLATES = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/templates/configuration"
 ANSWERS = (TEMPLATES / "what-answers.conf.j2").read_text()
@@ -17,7 +17,7 @@ LOCATIONS = dict(re.findall(r"^location @(\w+) \{\n(.*?)^\}", ANSWERS, re.MULTIL
 
 @pytest.mark.parametrize("name", LOCATIONS)
 def test_what_answers_does_not_have_the_password_checked_again(name):
-    assert "auth_request off;" in LOCATIONS[name] or "{{ refusal(" in LOCATIONS[name]
+    assert re.search(r"auth_request (off|/\.forget);|\{\{ refusal\(", LOCATIONS[name])
 
 
 def test_a_refusal_does_not_have_the_password_checked_again():
@@ -59,9 +59,26 @@ def test_the_crl_is_served_without_tls_where_its_url_leads_here():
         assert "listen 80" not in rendered(nginx_auth_crl_url=url, **crl)["registries.conf"]
 
 
+def test_only_what_reads_reaches_the_registry_while_nothing_may_be_written():
+    nginx = Nginx(rendered())
+    writes = {method: nginx("registry_answer", request_method=method) for method in ("PUT", "DELETE", "POST", "PATCH", "BREW")}
+    assert set(writes.values()) == {"registry_write"}
+    assert {nginx("registry_answer", request_method=method) for method in ("GET", "HEAD")} == {"registry"}
+
+
+def test_a_file_that_is_never_there_is_not_looked_for_with_each_request():
+    blocks = re.findall(r"^location .*?^\}", rendered()["where-to.conf"], re.MULTILINE | re.DOTALL)
+    decided = [block for block in blocks if "@$way;" in block]
+    assert len(decided) > 8
+    for block in decided:
+        assert "open_file_cache_errors on;" in block
+        # Files that come and go must be seen at once.
+        assert "(-f" not in block
+
+
 def test_while_images_are_moved_whatever_writes_is_refused():
-    answers = rendered()["what-answers.conf"]
-    for location, methods in (("registry", "PUT|DELETE"), ("upload", "POST|PATCH|PUT|DELETE")):
+    answers = rendered(nginx_auth_store={"url": "https://store.example.org/bucket"})["what-answers.conf"]
+    for location, methods in (("registry_write", "PUT|DELETE"), ("upload", "POST|PATCH|PUT|DELETE"), ("deleted_blob", "DELETE")):
         block = answers.partition(f"location @{location} {{")[2].partition("\n}")[0]
         flag = block.index("if (-f /etc/holdfast-gateway/read-only)")
         assert flag < block.index(f'if ($moving ~ "\\A(?:{methods})\\z")') < block.index("return 403") < block.index("proxy_pass")

@@ -161,7 +161,7 @@ def test_nginx_sends_what_lies_in_the_storage_of_the_mirror_that_is_asked(nginx,
     for method in ("GET", "HEAD"):
         assert nginx("blob_answer", **found, request_method=method) == blob
         assert nginx("manifest_answer", **found, request_method=method) == manifest
-    assert nginx("blob_answer", **found, request_method="DELETE") == "registry"
+    assert nginx("blob_answer", **found, request_method="DELETE") == "registry_write"
 
 
 def test_anonymous_rules_with_networks_are_for_their_clients_and_for_whoever_logs_in(nginx):

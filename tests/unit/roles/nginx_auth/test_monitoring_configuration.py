@@ -66,8 +66,9 @@ def test_metrics_are_of_this_registry_of_one_by_its_name_or_of_a_program(files):
 def test_uploads_are_looked_at_where_the_keeper_says_whether_there_is_space(files):
     answers = files["what-answers.conf"]
     assert "set $full_flag           /run/registry-keeper/$registry/full;" in files["registries.conf"]
-    upload, registry = (answers.split(f"location @{name} {{")[1].split("\n}\n")[0] for name in ("upload", "registry"))
-    assert r'if ($no_room ~ "\A(?:POST|PATCH|PUT)\z")' in upload and r'if ($no_room ~ "\A(?:PUT)\z")' in registry
+    upload, written, read = (answers.split(f"location @{name} {{")[1].split("\n}\n")[0] for name in ("upload", "registry_write", "registry"))
+    assert r'if ($no_room ~ "\A(?:POST|PATCH|PUT)\z")' in upload and r'if ($no_room ~ "\A(?:PUT)\z")' in written
+    assert "if (" not in read, "a pull waits for a file that only pushes need"
     assert upload.index("return 403") < upload.index("proxy_pass")
 
 

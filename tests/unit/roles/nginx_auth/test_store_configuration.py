@@ -89,7 +89,8 @@ def test_no_address_of_a_store_leaves_the_gateway(nginx, registry, status, locat
 
 def test_only_get_and_head_of_a_blob_lead_to_the_store(nginx):
     answers = {method: nginx("blob_answer", has_files="store", request_method=method) for method in ("GET", "HEAD", "DELETE", "PUT", "POST", "PATCH")}
-    assert answers == {"GET": "stored_blob", "HEAD": "stored_blob_head", "DELETE": "deleted_blob", "PUT": "registry", "POST": "registry", "PATCH": "registry"}
+    assert [answers[method] for method in ("GET", "HEAD", "DELETE")] == ["stored_blob", "stored_blob_head", "deleted_blob"]
+    assert [answers[method] for method in ("PUT", "POST", "PATCH")] == ["registry_write"] * 3
     assert nginx("manifest_answer", has_files="store", request_method="GET") == "registry"
     assert nginx.sets("443", uri="/v2/")["has_files"] == "store"
     assert nginx.sets("5446", uri="/v2/")["has_files"] == "no"
