@@ -10,7 +10,7 @@ import json
 import time
 from typing import Any
 
-from scenario import hosts
+from scenario import gateway, hosts
 from testinfra.host import Host
 
 TLS = "https://images.holdfast.test:5443"
@@ -19,7 +19,8 @@ PLAIN = "http://images.holdfast.test:8080"
 # Where it is told to, it stops in the middle of the body, sent or received, until a file is there.
 PROGRAM = """
 import base64, hashlib, http.client, json, os, socket, ssl, sys, time, urllib.parse
-url, method, path, password, headers, size, go, address, certificate = json.loads(sys.stdin.readline())
+url, method, path, password, headers, size, go, address, certificate, log = json.loads(sys.stdin.readline())
+logged = os.path.getsize(log)
 url = urllib.parse.urlsplit(url)
 tls = url.scheme == "https"
 class Connection(http.client.HTTPSConnection if tls else http.client.HTTPConnection):
@@ -63,6 +64,10 @@ except (http.client.IncompleteRead, OSError) as error:
     whole = False
 whole = whole and (method == "HEAD" or length == int(answer.getheader("Content-Length", length)))
 headers = [[k.lower(), v] for k, v in answer.getheaders()]
+# nginx logs a request after its answer, and tests read what it has logged.
+end = time.monotonic() + 2
+while os.path.getsize(log) == logged and time.monotonic() < end:
+    time.sleep(0.01)
 print(json.dumps([answer.status, headers, start.decode(errors="replace"), length, content.hexdigest(), whole]))
 """
 
@@ -122,4 +127,4 @@ def _question(
     certificate: str = "",
 ) -> str:
     """Address is the client's, and certificate the name of its certificate."""
-    return json.dumps([url, method, path, password, headers or {}, size, go, address, certificate])
+    return json.dumps([url, method, path, password, headers or {}, size, go, address, certificate, gateway.ACCESS_LOG])
