@@ -109,3 +109,8 @@ def test_files_are_as_they_were() -> None:
     assert "claim-cache 127.0.0.1:6380 0 registry:/var/lib/docker-registry /run/holdfast-registry/registry/cache.env\n" in unit
     assert configuration() == {**configuration(), "filesystem": {"rootdirectory": "/var/lib/docker-registry"}}
     assert "redirect" not in configuration()
+
+
+@pytest.mark.parametrize(("storage", "rare"), [(None, True), ({}, False)])
+def test_garbage_is_collected_rarely_only_where_no_parts_of_uploads_are_in_memory(storage: dict | None, rare: bool) -> None:
+    assert ("Environment=GOGC=400" in rendered("units/service.j2", storage=storage).splitlines()) is rare
