@@ -26,7 +26,7 @@ HOST = "holdfast-bench-nginx"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=pathlib.Path, default=CHECKOUT / ".cache/bench/nginx.json", metavar="FILE", help="where the figures go (%(default)s)")
-    parser.add_argument("--only", metavar="TEXT", default="", help="rows with this in their title, and no reloads")
+    parser.add_argument("--only", metavar="TEXT", action="append", default=[], help="rows with this in their title, or the reloads; can be repeated")
     parser.add_argument("--seconds", type=int, default=420, metavar="N", help="when to give up on a row that does not become sure (%(default)s)")
     parser.add_argument("--pushes", action="store_true", help="instead: push 2 GB, slow layers and several at once, and see that nginx buffers none of it")
     options = parser.parse_args()
@@ -35,7 +35,7 @@ def main() -> None:
     if options.pushes:
         status = show_pushes(run_on_host("pushes.py"))
     else:
-        measured = run_on_host("measure.py", "--only", options.only, "--seconds", str(options.seconds))
+        measured = run_on_host("measure.py", *(f"--only={text}" for text in options.only), "--seconds", str(options.seconds))
         figures = {"versions": find_versions(), "load before": load_before, **measured}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=2) + "\n")

@@ -24,6 +24,8 @@ from load import REWRITTEN, Client, Puller, Refused, World
 SEGMENT = 10  # seconds with collections, then as many without
 SETTINGS = "/run/holdfast-soak.json"
 SERVICE, UNIT = "registry-keeper-collect@registry.service", "holdfast-soak-collect.service"
+# What comes at its time of the day has the storage to itself for a while, and a collection here then ends with 4.
+TIMERS = ["registry-keeper-backup.timer", *(f"registry-keeper-{name}@registry.timer" for name in ("collect", "retain", "scrub"))]
 PRIORITY = "CPUSchedulingPolicy,CPUWeight,IOSchedulingClass,IOWeight"
 LOG, EMPTY_LINK = pathlib.Path("/var/log/docker-registry/error.log"), "invalid checksum digest format"
 COMPARED = ("images pushed", "layers uploaded", "images pulled")
@@ -106,6 +108,7 @@ class Keeper:
         settings["collect"] = {**settings.get("collect", {}), "grace_seconds": options.grace, "undo_seconds": 15, "settle_seconds": 1.2}
         pathlib.Path(SETTINGS).write_text(json.dumps(settings))
         os.chmod(SETTINGS, 0o644)
+        subprocess.run(["systemctl", "stop", *TIMERS], check=True)
         # As the timer runs it: with the priority that the role has given its service.
         shown = subprocess.run(["systemctl", "show", f"--property={PRIORITY}", SERVICE], stdout=subprocess.PIPE, text=True, check=True).stdout
         self._priority = [f"--property={line}" for line in shown.split("\n") if line and "[" not in line]
@@ -131,6 +134,7 @@ class Keeper:
     def last(self) -> None:
         for _time in range(2):
             self._run("collect")
+        subprocess.run(["systemctl", "start", *TIMERS], check=True)
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}", *self._priority]

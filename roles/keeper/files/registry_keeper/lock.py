@@ -32,6 +32,15 @@ def refuse_if_frozen(settings: Settings) -> None:
         raise KeeperError(f"{settings.freeze_file}: is there, since the images are being moved; this run has done nothing", BUSY)
 
 
+def _holder(file: t.TextIO) -> str:
+    """Who holds the lock. A backup or restore shares it (backup/host_lock.py) and writes nothing, so the name in the file is that of an earlier run."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return file.read(200).strip() or "another run"
+    return "a backup or restore"
+
+
 @contextlib.contextmanager
 def alone(settings: Settings, purpose: str) -> t.Iterator[None]:
     """Be the one run that changes images in files. Raises KeeperError with the status BUSY, and OSError."""
@@ -56,8 +65,7 @@ def hold(state: str, purpose: str, wait: float = 0.0) -> t.Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    holder = file.read(200).strip() or "another run"
-                    raise KeeperError(f"{state}: {holder} works on this storage; this run has done nothing", BUSY) from None
+                    raise KeeperError(f"{state}: {_holder(file)} works on this storage; this run has done nothing", BUSY) from None
             time.sleep(0.1)
         with contextlib.suppress(OSError):  # who holds it is only for people: a full disk does not matter
             file.seek(0)

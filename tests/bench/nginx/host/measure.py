@@ -58,15 +58,19 @@ class Row(t.NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", required=True)
+    parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--seconds", type=int, required=True)
     options = parser.parse_args()
     load.know_names()
     comparison.start(USER, PASSWORD)
-    rows = [row for row in make_rows(*make_content()) if options.only in row.title]
+
+    def wanted(title: str) -> bool:
+        return not options.only or any(text in title for text in options.only)
+
+    rows = [row for row in make_rows(*make_content()) if wanted(row.title)]
     password = Password()
     figures: dict[str, t.Any] = {"rows": [measure(row, password, options.seconds) for row in rows]}
-    if not options.only:
+    if wanted("reloads"):
         figures["reload"] = reload_under_load(REPOSITORY)
     comparison.stop()
     json.dump(figures, sys.stdout)
