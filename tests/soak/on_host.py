@@ -24,7 +24,7 @@ from load import REWRITTEN, Client, Puller, Refused, World
 SEGMENT = 10  # seconds with collections, then as many without
 SETTINGS = "/run/holdfast-soak.json"
 SERVICE, UNIT = "registry-keeper-collect@registry.service", "holdfast-soak-collect.service"
-# What comes at its time of the day has the storage to itself for a while, and a collection here then ends with 4.
+# They are stopped meanwhile: a collection ends with 4 while a backup runs, and none of ours may come between those of the rival.
 TIMERS = ["registry-keeper-backup.timer", *(f"registry-keeper-{name}@registry.timer" for name in ("collect", "retain", "scrub"))]
 PRIORITY = "CPUSchedulingPolicy,CPUWeight,IOSchedulingClass,IOWeight"
 LOG, EMPTY_LINK = pathlib.Path("/var/log/docker-registry/error.log"), "invalid checksum digest format"
@@ -52,6 +52,7 @@ def main() -> None:
     for thread in threads:
         thread.start()
     logged = LOG.read_text(errors="replace").count(EMPTY_LINK)
+    subprocess.run(["systemctl", "stop", *TIMERS], check=True)
     collections = (Rival if options.rival else Keeper)(options, world)
     began = time.monotonic()
     while time.monotonic() - began < options.seconds:
@@ -66,6 +67,7 @@ def main() -> None:
     for thread in threads:
         thread.join(30)
     collections.last()
+    subprocess.run(["systemctl", "start", *TIMERS], check=True)
     if world.counts.get(REWRITTEN, 0) > LOG.read_text(errors="replace").count(EMPTY_LINK) - logged:
         world.fail(f"{world.counts[REWRITTEN]} times 500, not all of them because the registry rewrote a link")
     lost = []
@@ -108,7 +110,6 @@ class Keeper:
         settings["collect"] = {**settings.get("collect", {}), "grace_seconds": options.grace, "undo_seconds": 15, "settle_seconds": 1.2}
         pathlib.Path(SETTINGS).write_text(json.dumps(settings))
         os.chmod(SETTINGS, 0o644)
-        subprocess.run(["systemctl", "stop", *TIMERS], check=True)
         # As the timer runs it: with the priority that the role has given its service.
         shown = subprocess.run(["systemctl", "show", f"--property={PRIORITY}", SERVICE], stdout=subprocess.PIPE, text=True, check=True).stdout
         self._priority = [f"--property={line}" for line in shown.split("\n") if line and "[" not in line]
@@ -134,7 +135,6 @@ class Keeper:
     def last(self) -> None:
         for _time in range(2):
             self._run("collect")
-        subprocess.run(["systemctl", "start", *TIMERS], check=True)
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         command = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={UNIT}", *self._priority]

@@ -112,7 +112,7 @@ def start(user: str, password: str) -> None:
     for line in output("systemctl", "show", "--property=CPUWeight,LimitNOFILE,Nice", gateway.UNIT).splitlines():
         command += [] if line.endswith("=[not set]") else [f"--property={line}"]
     subprocess.run([*command, "/usr/sbin/nginx", "-c", f"{DIRECTORY}/nginx.conf", "-g", "daemon off;"], check=True)
-    wait_for(OPEN)
+    wait_for(OPEN, UNIT)
 
 
 def stop() -> None:
@@ -159,10 +159,10 @@ def output(*command: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def wait_for(port: int) -> None:
+def wait_for(port: int, unit: str) -> None:
     for _turn in range(100):
         with socket.socket() as connection:
             if not connection.connect_ex(("127.0.0.1", port)):
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"nothing listens on port {port}; see journalctl -u {UNIT}")
+    raise RuntimeError(f"nothing listens on port {port}; see journalctl -u {unit}")

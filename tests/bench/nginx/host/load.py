@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 import typing as t
 
+import comparison
 import gateway
 from registry_client import AUTHORIZATION, MANIFEST
 
@@ -68,20 +68,8 @@ class Flood:
             raise RuntimeError(f"the flood failed: {shown}")
         # guesses that wait for their turn would disturb who comes next
         subprocess.run(["systemctl", "restart", *gateway.UNITS], check=True)
-        _wait_for_gateway()
-
-
-def _wait_for_gateway() -> None:
-    """systemd has started it when its program runs, which is before it listens."""
-    end = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection((gateway.NAME, gateway.PORT), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
+        # systemd has started it when its program runs, which is before it listens
+        comparison.wait_for(gateway.PORT, gateway.UNIT)
 
 
 def _wrk(url: str, seconds: int, script: str, *options: str) -> list[str]:

@@ -65,7 +65,7 @@ def main() -> None:
     comparison.start(USER, PASSWORD)
 
     def wanted(title: str) -> bool:
-        return not options.only or any(text in title for text in options.only)
+        return any(text in title for text in options.only or [""])
 
     rows = [row for row in make_rows(*make_content()) if wanted(row.title)]
     password = Password()
