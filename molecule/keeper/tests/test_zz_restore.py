@@ -3,6 +3,7 @@
 """The disaster: the server is gone for good, and an empty one takes its place. The last of the scenario, since it takes the server away."""
 
 import os
+import pathlib
 import subprocess
 from collections.abc import Iterator
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.skipif(not os.environ.get("HOLDFAST_RESTORE"), reason="
 ENDPOINT = "registry.holdfast.test:5443"
 LAB = str(hosts.PROJECT / "tests/lab/lab")
 RESTORE = hosts.PROJECT / "playbooks/restore.yml"
-SITE = str(hosts.PROJECT / "playbooks/site.yml")
+SITE = hosts.PROJECT / "playbooks/site.yml"
+SECRETS = hosts.PROJECT / ".cache/scenarios/keeper/secrets"
 FINGERPRINT = "openssl x509 -noout -fingerprint -sha256 -in"
 
 
@@ -64,7 +66,7 @@ def manifests(host: Host) -> set[str]:
     }
 
 
-def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(docker: Docker) -> None:
+def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(docker: Docker, tmp_path: pathlib.Path) -> None:
     server = hosts.host("server")
     pushed = dict(docker.push("restore/app") for _number in range(2))
     back_up(server)
@@ -75,7 +77,14 @@ def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(do
     lost, _digest = docker.push("restore/too-late")
 
     replace(server)
-    run = playbook.run(RESTORE, SITE, "--limit", "server")
+    # First as if the controller were lost too: of what it kept, there is only the backup's password.
+    (tmp_path / "backup.password").write_bytes((SECRETS / "backup.password").read_bytes())
+    run = playbook.run(RESTORE, str(SITE), "--limit", "server", holdfast_secrets_directory=str(tmp_path))
+    assert not run.succeeded
+    assert "these have a password on server that this controller does not know: bob." in run.output, run.output[-6000:]
+    assert not (tmp_path / "users").exists(), "a new password would replace the one whose hash was restored"
+
+    run = playbook.run(SITE, "--limit", "server")
     assert run.succeeded, run.output[-6000:]
 
     assert server.check_output(f"{FINGERPRINT} /etc/ssl/holdfast-ca/ca.crt") == ca
@@ -85,6 +94,9 @@ def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(do
         docker.ok(f"pull --quiet {image.rpartition(':')[0]}@{digest}")
         docker.ok(f"pull --quiet {image}")
     assert docker.run(f"pull {lost}").rc != 0, "it was pushed after the backup, so this is not the restored host"
+    bob = Docker(docker.host, ENDPOINT)
+    assert bob.login("bob", (SECRETS / "users/bob.password").read_text().strip()).rc == 0
+    bob.close()
     # It is a registry like before.
     docker.push("restore/app")
     assert back_up(server)["exit_status"] == 0
