@@ -85,6 +85,22 @@ def test_the_registry_and_its_cache_cannot_be_reached_around_the_gateway(registr
     assert registry.run(f"setpriv --reuid nobody --regid nogroup --clear-groups {ask}").rc != 0
 
 
+def test_the_search_asks_for_names_and_cannot_reach_the_registry(registry: Host) -> None:
+    process = registry.check_output(f"systemctl show -p MainPID --value {gateway.SEARCH_UNIT}")
+    ids = dict(line.split(":\t") for line in registry.file(f"/proc/{process}/status").content_string.splitlines() if line.startswith(("Uid", "Gid", "Groups")))
+    its_rights = f"setpriv --reuid {ids['Uid'].split()[0]} --regid {ids['Gid'].split()[0]} --groups {','.join(ids['Groups'].split())}"
+
+    def status(socket: str, path: str, rights: str = its_rights) -> str:
+        asked = registry.run(f"{rights} curl -s -o /dev/null -w '%{{http_code}}' --unix-socket {socket} http://registry{path}")
+        return str(asked.stdout)
+
+    assert status(gateway.NAMES_SOCKET, "/v2/_catalog?n=1") == "200"
+    assert status(gateway.NAMES_SOCKET, "/v2/") == "404"
+    assert status("/run/docker-registry/registry.sock", "/v2/") == "000"
+    # Nor does another user get the names.
+    assert status(gateway.NAMES_SOCKET, "/v2/_catalog?n=1", "setpriv --reuid nobody --regid nogroup --clear-groups") == "000"
+
+
 def _statuses(host: Host, *paths: str) -> list[str]:
     script = "; ".join(
         f"curl -sS -o /dev/null -w '%{{http_code}} ' --cacert /etc/ssl/holdfast/ca.crt --resolve {NAME}:{PORT}:127.0.0.1 https://{ENDPOINT}{path}"

@@ -15,6 +15,7 @@ USERS_FILE = f"{CONFIGURATION}/users.htpasswd"
 SEARCH_RULES = f"{CONFIGURATION}/search-rules.json"
 
 RUNTIME = "/run/holdfast-gateway"
+NAMES_SOCKET = f"{RUNTIME}/names/names.sock"
 # successful password checks, cached for seconds
 CACHED_PASSWORDS = f"{RUNTIME}/passwords"
 PASSWORDS_SOCKET = "/run/holdfast-gateway-passwords/check.sock"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import pathlib
 import re
 
@@ -74,6 +75,34 @@ def test_a_file_that_is_never_there_is_not_looked_for_with_each_request():
         assert "open_file_cache_errors on;" in block
         # Files that come and go must be seen at once.
         assert "(-f" not in block
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", b"\xc0\x00\x02\x07"),
+        ("::ffff:192.0.2.7", b"\xc0\x00\x02\x07"),
+        ("2001:db8:0:1::7", b"\x20\x01\x0d\xb8\x00\x00\x00\x01"),
+    ],
+)
+def test_a_client_is_counted_by_its_address_however_a_proxy_wrote_it(address, counted):
+    packed = ipaddress.ip_address(address).packed.decode("latin-1")
+    assert Nginx(rendered())("client_network", binary_remote_addr=packed) == counted.decode("latin-1")
+
+
+def test_a_client_that_does_not_say_what_it_is_has_no_agent_in_the_log():
+    agents = re.search(r"\$logged_agent \{\n(.*?)\n    \}", rendered()["nginx.conf"], re.DOTALL)[1]
+    # nginx tries no regular expression on an empty value.
+    assert re.search('^ +""      "";$', agents, re.MULTILINE)
+
+
+def test_the_search_gets_names_from_the_gateway_and_nothing_else():
+    served = rendered()["registries.conf"].partition("listen unix:/run/holdfast-gateway/names/names.sock;")[2].partition("\n}\n")[0]
+    assert re.findall(r"location (.*) \{", served) == ["= /v2/_catalog", "/"]
+    assert "proxy_method GET;" in served
+    unit = (TEMPLATES.parent / "units/search.service.j2").read_text()
+    assert re.findall("^SupplementaryGroups=(.*)$", unit, re.MULTILINE) == ["{{ __nginx_auth_user }}"]
+    assert "PrivateNetwork=true" in unit
 
 
 def test_while_images_are_moved_whatever_writes_is_refused():

@@ -246,6 +246,16 @@ def test_failures_are_counted_by_network_where_addresses_are_ipv6(ask):
     ask(scenario)
 
 
+def test_an_ipv4_address_that_a_proxy_wrote_as_ipv6_is_one_address(ask):
+    async def scenario(refusal):
+        answers = [(await refusal("alice", "guess", "::ffff:192.0.2.7"))[1] for _number in range(6)]
+        assert answers == ["wrong-password"] * 5 + ["too-many-attempts"]
+        assert await refusal("alice", "guess", "192.0.2.7") == (b"", "too-many-attempts")
+        assert await refusal("alice", "a password", "::ffff:203.0.113.9") == (b"alice", "")
+
+    ask(scenario)
+
+
 def test_right_passwords_are_never_too_many(ask, users_file, verifier):
     users_file.write_bytes(b"".join(b"user%d:" % number + HASH + b"\n" for number in range(40)))
 

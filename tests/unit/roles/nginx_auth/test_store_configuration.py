@@ -98,7 +98,7 @@ def test_only_get_and_head_of_a_blob_lead_to_the_store(nginx):
 
 def test_each_request_to_a_store_is_verified_and_has_nothing_of_the_client(nginx):
     found = {name: content for name, content in locations(nginx).items() if "proxy_pass https://" in content}
-    assert set(found) == {"@store_registry", "@store_head_registry", "@store_virtual", "@store_head_virtual"}
+    assert set(found) == {"@store-registry", "@store_head-registry", "@store-virtual", "@store_head-virtual"}
     for name, content in found.items():
         for line in (
             "proxy_ssl_verify on;",
@@ -112,8 +112,17 @@ def test_each_request_to_a_store_is_verified_and_has_nothing_of_the_client(nginx
         # Of the path nothing is the registry's or the client's word but the digest, which is hex.
         assert re.search(r"proxy_pass https://store-\w+[a-z/]*/docker/registry/v2/blobs/sha256/\$hex_start/\$hex/data\?\$signed;", content), name
         assert "X-Amz" not in re.search("proxy_cache_key (.*);", content)[1] and "signed" not in re.search("proxy_cache_key (.*);", content)[1]
-    assert "proxy_ssl_name bucket.store.example.org;" in found["@store_virtual"]
-    assert "proxy_set_header Host store.example.org:8333;" in found["@store_registry"]
+    assert "proxy_ssl_name bucket.store.example.org;" in found["@store-virtual"]
+    assert "proxy_set_header Host store.example.org:8333;" in found["@store-registry"]
+
+
+@pytest.mark.parametrize("name", ["failed", "head_registry"])
+def test_no_name_of_a_registry_makes_a_location_that_is_there_already(name):
+    """nginx does not compare named locations, and takes the first."""
+    written = "".join(rendered(nginx_auth_store=STORE, nginx_auth_further_registries=[{**PLAIN, "name": name, "store": STORE}]).values())
+    for server in written.split("server {"):
+        found = re.findall(r"^location (@\S+) \{", server, re.MULTILINE)
+        assert len(found) == len(set(found))
 
 
 def test_a_location_that_fetches_does_not_inherit_what_the_password_check_has_set(nginx):
@@ -131,15 +140,15 @@ def test_no_request_fails_because_it_cannot_be_remembered(nginx):
 
 
 def test_what_was_remembered_leads_to_the_cache_and_everything_else_to_a_refusal(nginx):
-    for way, answer in (("store", "store_virtual"), ("store_head", "store_head_virtual")):
-        assert nginx("memory_answer", remembered="yes", way_from_memory=f"{way}_virtual") == answer
+    for way, answer in (("store", "store-virtual"), ("store_head", "store_head-virtual")):
+        assert nginx("memory_answer", remembered="yes", way_from_memory=f"{way}-virtual") == answer
         for remembered in ("no", "", "yes yes"):
-            assert nginx("memory_answer", remembered=remembered, way_from_memory=f"{way}_virtual") == "unavailable"
+            assert nginx("memory_answer", remembered=remembered, way_from_memory=f"{way}-virtual") == "unavailable"
 
 
 def test_nothing_is_remembered_where_that_is_not_wanted():
     written = "".join(rendered(nginx_auth_store=STORE, nginx_auth_store_memory_seconds=0).values())
-    assert "@store_registry" in written
+    assert "@store-registry" in written
     for unwanted in ("/.remember", "@remembered", "memory.sock", "memory_answer", "keys_zone=held", "deleted_blob"):
         assert unwanted not in written, unwanted
 
