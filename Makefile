@@ -153,7 +153,7 @@ cluster-faults: $(venv)/test.done ## Kill, cut and slow down hosts and store nod
 	$(bin)/python tests/cluster/faults.py $(ARGS)
 
 .PHONY: scenarios
-scenarios: $(venv)/test.done ## Molecule: every scenario, on throw-away hosts
+scenarios: $(venv)/test.done ## Molecule: all scenarios but cluster and migrate, on throw-away hosts (SCENARIO=cluster for one)
 	tests/scenarios $(SCENARIO)
 
 .PHONY: kills
