@@ -9,7 +9,11 @@ import io
 import json
 import os
 import pathlib
+import shutil
 import stat
+import subprocess
+import sys
+import tempfile
 import time
 
 import pytest
@@ -17,11 +21,11 @@ from registry_keeper.backup import backup, fetch, host_lock, restore_host
 from registry_keeper.backup.restic import Failed, Restic
 from registry_keeper.backup.restore import refuse_other_tags
 from registry_keeper.backup.settings import BackupSettings, Source, load, read_environment
-from registry_keeper.errors import BUSY, FAILED, USAGE, KeeperError
+from registry_keeper.errors import ATTENTION, BUSY, FAILED, USAGE, KeeperError
 from registry_keeper.report import Report
 from registry_keeper.storage.layout import Layout
 from registry_keeper.storage.links import Link
-from trees import Storage
+from trees import PROGRAM, Storage
 
 DOCUMENT = {"host": "h", "repository": "rest:https://u:hidden@store.example.org/", "instances": [{"name": "registry", "storage": "/s"}]}
 
@@ -136,36 +140,121 @@ def test_a_repository_is_made_once_and_not_in_place_of_one_that_has_gone(tmp_pat
     assert "hidden" not in pathlib.Path(settings.state, "repository.json").read_text()
 
 
-def test_links_are_listed_before_restic_reads_a_blob_and_collections_wait(tmp_path):
+BACKUP = """case "$1" in
+cat) echo '{"id": "1"}';;
+snapshots) echo '[{"id": "0123456789", "time": "2026-01-01"}]';;
+backup) MADE; echo '{"message_type": "summary", "snapshot_id": "abc"}'; exit CODE;;
+forget) echo '[{"keep": [1], "remove": null}]';;
+esac"""
+
+
+@pytest.fixture
+def back_up(tmp_path, monkeypatch):
+    """A backup of a storage with an image, by a restic that runs this in place of a backup, and ends with this code."""
     storage = Storage(str(tmp_path / "storage"))
     storage.image("app", "one", "1")
-    state = tmp_path / "state"
+    instances = [{"name": "registry", "storage": storage.path}]
     (tmp_path / "settings.json").write_text(
-        json.dumps({"host": "h", "repository": "/r", "instances": [{"name": "registry", "storage": storage.path}], "state": str(state), "wait_seconds": 0})
+        json.dumps({"host": "h", "repository": "/r", "instances": instances, "state": str(tmp_path / "state"), "wait_seconds": 0})
     )
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def run(made, code=0):
+        program(tmp_path, BACKUP.replace("MADE", made).replace("CODE", str(code)))
+        report = Report(out=io.StringIO(), err=io.StringIO())
+        options = argparse.Namespace(list=False, check=False, new_repository=False, backup_settings=str(tmp_path))
+        return backup.run_host(options, report), report
+
+    run.storage = storage
+    return run
+
+
+def test_links_are_listed_before_restic_reads_a_blob_and_collections_wait(tmp_path, back_up):
+    storage, state = back_up.storage, tmp_path / "state"
     lock = f"{storage.path}/keeper/lock"
-    script = f"""case "$1" in
-cat) echo '{{"id": "1"}}';;
-snapshots) echo '[{{"id": "0123456789", "time": "2026-01-01"}}]';;
-backup) cat {state}/links/registry >{tmp_path}/seen; flock -n {lock} true || echo locked >>{tmp_path}/seen
-  echo "$@" >{tmp_path}/arguments; echo '{{"message_type": "summary", "snapshot_id": "abc"}}';;
-forget) echo "$@" >>{tmp_path}/arguments; echo '[{{"keep": [1], "remove": null}}]';;
-esac"""
-    program(tmp_path, script)
-    path, os.environ["PATH"] = os.environ["PATH"], f"{tmp_path}:{os.environ['PATH']}"
-    options = argparse.Namespace(list=False, check=False, new_repository=False, backup_settings=str(tmp_path))
-    report = Report(out=io.StringIO(), err=io.StringIO())
-    try:
-        assert backup.run_host(options, report) == 0
-    finally:
-        os.environ["PATH"] = path
+    status, report = back_up(
+        f'cat {state}/links/registry >{tmp_path}/seen; flock -n {lock} true || echo locked >>{tmp_path}/seen; echo "$@" >{tmp_path}/arguments'
+    )
+    assert status == 0
     seen = (tmp_path / "seen").read_text().splitlines()
     assert seen[-1] == "locked"
     assert len(seen) == 1 + len(list(pathlib.Path(storage.tree.repositories).rglob("link")))
-    made, forgot = (tmp_path / "arguments").read_text().splitlines()
+    made = (tmp_path / "arguments").read_text().strip()
     assert made.endswith(f"--parent 0123456789 -- {state}/contents.json {state}/links/registry {storage.tree.blobs}")
-    assert "--host h --tag holdfast-registry --group-by host" in forgot
     assert report.facts["last_success"] > 0
+
+
+def test_only_this_hosts_own_backups_are_forgotten(tmp_path, settings):
+    restic = Restic(settings, program(tmp_path, f"echo \"$@\" >{tmp_path}/arguments; echo '[]'"))
+    os.makedirs(settings.state)
+    backup._forget(restic, Report(out=io.StringIO(), err=io.StringIO()))
+    assert "--host h --tag holdfast-registry --group-by host --keep-last 1" in (tmp_path / "arguments").read_text()
+
+
+# restic says of a directory that it could not read both when it counts the files and when it reads them.
+UNREAD = """echo '{"message_type": "error", "error": {}, "during": "DURING", "item": "/blobs/ITEM"}'"""
+
+
+@pytest.mark.parametrize("stream", [pytest.param("1", id="standard output"), pytest.param("2", id="standard error, as restic 0.14")])
+def test_what_restic_could_not_read_is_named_whichever_stream_restic_names_it_on(back_up, stream):
+    said = "; ".join(UNREAD.replace("DURING", during).replace("ITEM", "b1") for during in ("scan", "archival"))
+    # more than is kept of what restic complains of
+    more = 'i=0; while [ $i -lt 400 ]; do echo "Warning: a complaint of quite some length, such as $i" >&2; i=$((i + 1)); done'
+    status, report = back_up(f"{{ {said}; }} >&{stream}; {more}", code=3)
+    assert status == ATTENTION
+    assert report.facts["unread"] == ["/blobs/b1"]
+    assert report.warnings == ["could not be read, and is not in the backup: /blobs/b1"]
+    assert report.facts["last_success"] is None
+
+
+def test_what_restic_could_not_read_is_counted_where_there_is_much_of_it(back_up):
+    said = UNREAD.replace("DURING", "archival").replace("ITEM", "'$i'")
+    status, report = back_up(f"i=0; while [ $i -lt 1000 ]; do {said}; i=$((i + 1)); done >&2", code=3)
+    assert status == ATTENTION
+    assert len(report.facts["unread"]) == 20
+    assert report.warnings[-1] == "980 more could not be read"
+
+
+def test_a_backup_is_not_whole_where_restic_says_so_without_a_name(back_up):
+    status, report = back_up("echo Warning: at least one source file could not be read >&2", code=3)
+    assert status == ATTENTION
+    assert report.warnings == [
+        "restic could not read all files, and named none; they are not in the backup (exit status 3: Warning: at least one source file could not be read)"
+    ]
+
+
+def test_a_file_that_goes_while_restic_counts_is_no_loss(back_up):
+    status, report = back_up(UNREAD.replace("DURING", "scan").replace("ITEM", "b1") + " >&2")
+    assert (status, report.warnings) == (0, [])
+
+
+@pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed")
+def test_a_real_restic_that_could_not_read_a_blob_makes_no_whole_backup():
+    directory = tempfile.mkdtemp(prefix="backup-")  # that of pytest is closed to the user that this runs as
+    try:
+        storage = Storage(f"{directory}/storage")
+        storage.image("app", "one", "1")
+        closed = storage.tree.data(storage.blob(b"one layer 0"))
+        os.chmod(closed, 0)
+        instances = [{"name": "registry", "storage": storage.path}]
+        settings = {"host": "h", "repository": f"{directory}/repository", "instances": instances, "state": f"{directory}/state"}
+        pathlib.Path(directory, "settings.json").write_text(json.dumps(settings))
+        pathlib.Path(directory, "password").write_text("a password\n")
+        # Root can read everything.
+        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        if other:
+            subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
+        ended = subprocess.run(
+            [*other, sys.executable, "-m", "registry_keeper", "--json", "backup", "--backup-settings", directory],
+            env={**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        document = json.loads(ended.stdout)
+        assert (ended.returncode, document["unread"]) == (ATTENTION, [closed])
+        assert document["snapshot"] and not document["last_success"]
+    finally:
+        shutil.rmtree(directory)
 
 
 def test_a_collection_that_does_not_end_is_waited_for_only_so_long(tmp_path):

@@ -19,7 +19,7 @@ import time
 import typing as t
 
 from registry_keeper.backup.host_lock import host_lock, storage_lock
-from registry_keeper.backup.restic import TAG, Failed, Restic
+from registry_keeper.backup.restic import TAG, Ended, Failed, Restic
 from registry_keeper.backup.settings import DIRECTORY, BackupSettings, Source, load
 from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.owner import as_owner
@@ -31,6 +31,7 @@ WHOLE_HOST = True
 VERSION = 1
 _DAY = 86400
 _NAMED = 20
+_INCOMPLETE = 3  # what restic ends with if it could not read something; the rest is in the backup
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +126,7 @@ def _back_up(restic: Restic, report: Report) -> int:
         listed = {source.name: links.write(Layout(source.storage), _list_path(settings, source.name)) for source in settings.included}
         write_whole(contents_path(settings), json.dumps(_contents(settings, began)) + "\n", 0o600)
         listing = time.time() - began
-        summary, unread = _snapshot(restic, report, _paths(settings))
+        summary, unread, ended = _snapshot(restic, report, _paths(settings))
         vanished = [f"{source.name} {digest}" for source in settings.included for digest in _vanished(source, listed[source.name])]
     report.add(
         snapshot=summary["snapshot_id"],
@@ -149,9 +150,13 @@ def _back_up(restic: Restic, report: Report) -> int:
     report.say(f"backup {str(summary['snapshot_id'])[:8]}: {size}, {added} of it new, in {took}")
     for path in unread[:_NAMED]:
         report.warn(f"could not be read, and is not in the backup: {path}")
+    if len(unread) > _NAMED:
+        report.warn(f"{len(unread) - _NAMED} more could not be read")
+    if ended.code == _INCOMPLETE and not unread:
+        report.warn(f"restic could not read all files, and named none; they are not in the backup (exit status {ended.code}: {ended.said})")
     for gone in vanished[:_NAMED]:
         report.warn(f"a blob was removed while it was backed up: {gone}")
-    return ATTENTION if unread or vanished else DONE
+    return ATTENTION if unread or vanished or ended.code == _INCOMPLETE else DONE
 
 
 def contents_path(settings: BackupSettings) -> str:
@@ -184,27 +189,28 @@ def _paths(settings: BackupSettings) -> list[str]:
     return [path for path in (*wanted, *settings.state_paths, *settings.configuration_paths) if os.path.lexists(path)]
 
 
-def _snapshot(restic: Restic, report: Report, paths: t.Sequence[str]) -> tuple[dict[str, t.Any], list[str]]:
-    """Make a snapshot. Returns restic's summary, and what could not be read."""
+def _snapshot(restic: Restic, report: Report, paths: t.Sequence[str]) -> tuple[dict[str, t.Any], list[str], Ended]:
+    """Make a snapshot. Returns restic's summary, what could not be read, and how restic ended."""
     # Named, since restic itself looks for one with the same paths, and these change when an instance is added.
     before = restic.snapshots()
     parent = ["--parent", str(before[-1]["id"])] if before else []
     summary: dict[str, t.Any] = {}
     unread = []
+    ended = Ended()
     arguments = ("backup", "--json", "--host", restic.settings.host, "--tag", TAG, *parent, "--", *paths)
-    # 3: something could not be read; the rest is in the backup
-    for line in restic.lines(*arguments, allowed=(0, 3)):
+    for line in restic.lines(*arguments, allowed=(0, _INCOMPLETE), ended=ended):
         with contextlib.suppress(ValueError):
             message = json.loads(line)
             if message.get("message_type") == "summary":
                 summary = message
-            elif message.get("message_type") == "error":
+            # What cannot be counted is told of again when it is read, or has gone meanwhile.
+            elif message.get("message_type") == "error" and message.get("during") != "scan":
                 unread.append(str(message.get("item", "")))
             elif message.get("message_type") == "status":
                 report.progress(f"{message.get('percent_done', 0):.0%} of {human_bytes(message.get('total_bytes', 0))}")
     if "snapshot_id" not in summary:
         raise KeeperError("restic ended without a backup and without an error")
-    return summary, unread
+    return summary, unread, ended
 
 
 def _vanished(source: Source, listed: links.Listed) -> t.Iterator[str]:

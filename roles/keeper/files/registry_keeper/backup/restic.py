@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -39,6 +40,15 @@ class Failed(KeeperError):
         self.said = said
 
 
+@dataclasses.dataclass
+class Ended:
+    """How a command ended, which is known after its last line."""
+
+    code: int = 0
+    # the end of standard error
+    said: str = ""
+
+
 class Restic:
     """The repository of one host's backup. All methods raise KeeperError."""
 
@@ -61,18 +71,24 @@ class Restic:
             said = _Drain(process.stderr)
             printed = t.cast(t.IO[bytes], process.stdout).read()
             process.wait()
-            text = said.text()
+            text = self._shown(said)
         self._judge(arguments, process.returncode, text)
         return printed.decode("utf-8", "replace")
 
-    def lines(self, *arguments: str, allowed: t.Collection[int] = (0,)) -> t.Iterator[bytes]:
-        """Run a command, and return its lines while it prints them. Exit statuses in allowed are no errors."""
+    def lines(self, *arguments: str, allowed: t.Collection[int] = (0,), ended: Ended | None = None) -> t.Iterator[bytes]:
+        """Run a command, and return its lines while it prints them. Exit statuses in allowed are no errors.
+
+        With ended, which then has how it ended, come last the messages about errors that were on standard error: where they are differs by version.
+        """
         with self._started(arguments) as process:
             said = _Drain(process.stderr)
             yield from t.cast(t.IO[bytes], process.stdout)
             process.wait()
-            text = said.text()
+            text = self._shown(said)
         self._judge(arguments, process.returncode, text, allowed)
+        if ended:
+            ended.code, ended.said = process.returncode, _last(text)
+            yield from said.errors
 
     def _started(self, arguments: t.Sequence[str]) -> subprocess.Popen[bytes]:
         try:
@@ -86,13 +102,15 @@ class Restic:
         if code in allowed:
             return
         command = next((argument for argument in arguments if not argument.startswith("-")), "")
-        said = said.replace(self.settings.repository, self.settings.shown_repository)
-        last = "; ".join([line for line in said.splitlines() if line.strip()][-_SHOWN_LINES:]) or f"exit status {code}"
+        last = _last(said) or f"exit status {code}"
         places = {"repository": self.settings.shown_repository, "password": self.settings.password_file, "state": self.settings.state}
         for sign, meaning, status in _MEANINGS:
             if sign in said.lower():
                 raise Failed(f"{meaning.format(**places)} (restic {command}: {last})", status, code, said)
         raise Failed(f"restic {command} failed: {last}", FAILED, code, said)
+
+    def _shown(self, said: _Drain) -> str:
+        return said.text().replace(self.settings.repository, self.settings.shown_repository)
 
     def repository_id(self) -> str | None:
         """What the repository is called in itself; None where there is none, or none can be reached."""
@@ -145,12 +163,17 @@ class Restic:
         return found
 
 
+def _last(said: str) -> str:
+    return "; ".join([line for line in said.splitlines() if line.strip()][-_SHOWN_LINES:])
+
+
 class _Drain:
-    """Reads a stream to its end beside the other one, and keeps the last of it."""
+    """Reads a stream to its end beside the other one, and keeps the last of it, and all messages about errors."""
 
     def __init__(self, stream: t.IO[bytes] | None) -> None:
         self._stream = t.cast(t.IO[bytes], stream)
         self._kept = b""
+        self.errors: list[bytes] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -161,6 +184,8 @@ class _Drain:
     def _read_all(self) -> None:
         for line in self._stream:
             self._kept = (self._kept + line)[-20_000:]
+            if line.startswith(b"{") and b'"error"' in line:
+                self.errors.append(line)
 
     def text(self) -> str:
         """What there was. Not longer than a moment after the program's end: something that it started may have the stream still."""
