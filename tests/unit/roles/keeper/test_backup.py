@@ -17,9 +17,8 @@ import tempfile
 import time
 
 import pytest
-from registry_keeper.backup import backup, fetch, host_lock, restore_host
+from registry_keeper.backup import backup, fetch, host_lock, restore, restore_host
 from registry_keeper.backup.restic import Failed, Restic
-from registry_keeper.backup.restore import refuse_other_tags
 from registry_keeper.backup.settings import BackupSettings, Source, load, read_environment
 from registry_keeper.errors import ATTENTION, BUSY, FAILED, USAGE, KeeperError
 from registry_keeper.report import Report
@@ -27,6 +26,7 @@ from registry_keeper.storage.layout import Layout
 from registry_keeper.storage.links import Link
 from trees import PROGRAM, Storage
 
+DAY = 86400
 DOCUMENT = {"host": "h", "repository": "rest:https://u:hidden@store.example.org/", "instances": [{"name": "registry", "storage": "/s"}]}
 
 
@@ -180,7 +180,7 @@ def test_links_are_listed_before_restic_reads_a_blob_and_collections_wait(tmp_pa
     assert seen[-1] == "locked"
     assert len(seen) == 1 + len(list(pathlib.Path(storage.tree.repositories).rglob("link")))
     made = (tmp_path / "arguments").read_text().strip()
-    assert made.endswith(f"--parent 0123456789 -- {state}/contents.json {state}/links/registry {storage.tree.blobs}")
+    assert made.endswith(f"--parent 0123456789 -- {state}/contents.json {state}/links/registry {state}/pushed/registry {storage.tree.blobs}")
     assert report.facts["last_success"] > 0
 
 
@@ -315,9 +315,68 @@ def test_batches_are_neither_too_large_nor_too_many_patterns(monkeypatch):
 def test_a_tag_that_names_another_image_is_not_replaced(tmp_path):
     storage = Storage(str(tmp_path))
     digest = storage.image("app", "one", "1")
-    refuse_other_tags([Link("app", "tag", digest, "1"), Link("app", "tag", digest, "2")], Layout(str(tmp_path)))
+    restore.refuse_other_tags([Link("app", "tag", digest, "1"), Link("app", "tag", digest, "2")], Layout(str(tmp_path)))
     with pytest.raises(KeeperError, match="app:1 names sha256"):
-        refuse_other_tags([Link("app", "tag", "sha256:" + "0" * 64, "1")], Layout(str(tmp_path)))
+        restore.refuse_other_tags([Link("app", "tag", "sha256:" + "0" * 64, "1")], Layout(str(tmp_path)))
+
+
+@pytest.fixture
+def backed_up(tmp_path, back_up):
+    """A storage, its backup, and the entry of it in that. The tags 1, 2 and 3 are so many days old, and their images have another tag each."""
+    storage = back_up.storage
+    for tag in "321":
+        storage.image("app", tag, tag)
+        storage.age(DAY)
+    back_up("true")
+    settings = load(str(tmp_path))
+    contents = json.loads(pathlib.Path(backup.contents_path(settings)).read_text())
+    made = restore.Backup(Restic(settings, program(tmp_path, 'cat "$4"')), "a snapshot", contents)
+    return storage, made, made.entry("registry")
+
+
+def days_old(storage, tag):
+    return round((time.time() - os.stat(storage.tree.tag("app", tag) + "/current/link").st_mtime) / DAY)
+
+
+def test_restored_tags_are_as_old_as_they_were_and_all_other_links_are_new(backed_up):
+    storage, made, entry = backed_up
+    shutil.rmtree(storage.tree.repositories)
+    fetch.link(made.links(entry), fetch.Target(storage.tree, None))
+    assert [days_old(storage, tag) for tag in "123"] == [1, 2, 3]
+    # Collections take what is old.
+    others = [path for path in pathlib.Path(storage.tree.repositories).rglob("link") if path.parent.name != "current"]
+    assert len(others) > 10
+    assert all(time.time() - path.stat().st_mtime < 60 for path in others)
+
+
+def test_a_tag_that_is_right_already_keeps_its_time(backed_up):
+    storage, made, entry = backed_up
+    entry.pop("pushed")
+    storage.untag("app", "2")
+    storage.tag("app", "3", storage.image("app", "another"))
+    storage.age(DAY)
+    fetch.link(made.links(entry), fetch.Target(storage.tree, None))
+    # A backup of an earlier version does not say when the others were pushed.
+    assert [days_old(storage, tag) for tag in "123"] == [2, 0, 0]
+    assert [storage.pull("app", tag) for tag in "123"] == [None] * 3
+
+
+def test_a_restoration_without_the_program_needs_what_the_manual_says_and_no_more(backed_up, tmp_path):
+    storage, _made, _entry = backed_up
+    links = [path.read_text() for path in sorted(pathlib.Path(storage.tree.repositories).rglob("link"))]
+    manual = (pathlib.Path(__file__).parents[4] / "docs/backup.md").read_text().partition("Without `registry-keeper`")[2].split("```")[1]
+    shutil.rmtree(storage.tree.repositories)
+    for there, here in (
+        ("/var/lib/docker-registry/docker/registry/v2", str(storage.tree.root)),
+        ("/var/lib/registry-keeper-backup", str(tmp_path / "state")),
+        ("restic dump --host HOST --tag holdfast-registry latest", "cat"),
+        ("docker-registry:", f"{os.getuid()}:"),
+    ):
+        assert there in manual
+        manual = manual.replace(there, here)
+    subprocess.run(["bash", "-euc", manual], check=True)
+    assert [path.read_text() for path in sorted(pathlib.Path(storage.tree.repositories).rglob("link"))] == links
+    assert [days_old(storage, tag) for tag in "123"] == [1, 2, 3]
 
 
 def test_a_host_with_images_or_another_ca_is_not_restored_over(tmp_path):

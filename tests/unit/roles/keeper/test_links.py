@@ -25,7 +25,7 @@ def storage(tmp_path):
 
 
 def lines(storage, tmp_path):
-    listed = links.write(storage.tree, str(tmp_path / "list"))
+    listed = links.write(storage.tree, str(tmp_path / "list"), str(tmp_path / "pushed"))
     return listed, (tmp_path / "list").read_text().splitlines()
 
 
@@ -69,6 +69,20 @@ def test_the_list_has_every_link_and_no_other(storage, tmp_path):
     assert dict(line.split(" ") for line in found) == there
     assert (listed.links, listed.tags, listed.repositories, listed.broken) == (len(there), 2, 2, 0)
     assert os.stat(tmp_path / "list").st_mode & 0o777 == 0o600
+
+
+def test_a_second_list_says_when_tags_were_pushed(storage, tmp_path):
+    paths = [f"{name}/_manifests/tags/{tag}/current/link" for name, tag in (("team/app", "1"), ("team/app/deep", "2"))]
+    for path, moment in zip(paths, (1_700_000_000.25, 1_600_000_000)):
+        os.utime(f"{storage.tree.repositories}/{path}", (moment, moment))
+    lines(storage, tmp_path)
+    written = (tmp_path / "pushed").read_text()
+    assert written.splitlines() == [f"{paths[0]} 1700000000.250000", f"{paths[1]} 1600000000.000000"]
+    assert os.stat(tmp_path / "pushed").st_mode & 0o777 == 0o600
+    assert links.pushed_of([*written.splitlines(True), "no time\n", "a/link nan\n", "a/link -1.000000\n"]) == {
+        paths[0]: 1_700_000_000.25,
+        paths[1]: 1_600_000_000.0,
+    }
 
 
 def test_links_that_are_empty_or_lead_to_no_blob_are_left_out(storage, tmp_path):

@@ -123,7 +123,7 @@ def _back_up(restic: Restic, report: Report) -> int:
         for source in settings.included:
             locks.enter_context(storage_lock(source.storage, source.user, settings.wait_seconds, lambda: report.progress("waiting for a collection to end")))
         report.progress("listing the links")
-        listed = {source.name: links.write(Layout(source.storage), _list_path(settings, source.name)) for source in settings.included}
+        listed = {source.name: _listed(settings, source) for source in settings.included}
         write_whole(contents_path(settings), json.dumps(_contents(settings, began)) + "\n", 0o600)
         listing = time.time() - began
         summary, unread, ended = _snapshot(restic, report, _paths(settings))
@@ -164,9 +164,16 @@ def contents_path(settings: BackupSettings) -> str:
     return os.path.join(settings.state, "contents.json")
 
 
-def _list_path(settings: BackupSettings, instance: str) -> str:
-    os.makedirs(os.path.join(settings.state, "links"), mode=0o700, exist_ok=True)
-    return os.path.join(settings.state, "links", instance)
+def _lists(settings: BackupSettings, instance: str) -> dict[str, str]:
+    """Where the lists of an instance are: its links, and when its tags were pushed."""
+    return {kind: os.path.join(settings.state, kind, instance) for kind in ("links", "pushed")}
+
+
+def _listed(settings: BackupSettings, source: Source) -> links.Listed:
+    paths = _lists(settings, source.name)
+    for path in paths.values():
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    return links.write(Layout(source.storage), paths["links"], paths["pushed"])
 
 
 def _contents(settings: BackupSettings, began: float) -> dict[str, t.Any]:
@@ -174,9 +181,7 @@ def _contents(settings: BackupSettings, began: float) -> dict[str, t.Any]:
         "version": VERSION,
         "host": settings.host,
         "time": int(began),
-        "instances": [
-            {**dataclasses.asdict(source), "links": _list_path(settings, source.name), "blobs": Layout(source.storage).blobs} for source in settings.included
-        ],
+        "instances": [{**dataclasses.asdict(source), **_lists(settings, source.name), "blobs": Layout(source.storage).blobs} for source in settings.included],
         "state_paths": list(settings.state_paths),
     }
 
@@ -185,7 +190,7 @@ def _paths(settings: BackupSettings) -> list[str]:
     """What goes into the backup, as far as it is there."""
     wanted = [contents_path(settings)]
     for source in settings.included:
-        wanted += [_list_path(settings, source.name), Layout(source.storage).blobs]
+        wanted += [*_lists(settings, source.name).values(), Layout(source.storage).blobs]
     return [path for path in (*wanted, *settings.state_paths, *settings.configuration_paths) if os.path.lexists(path)]
 
 

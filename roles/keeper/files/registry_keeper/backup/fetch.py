@@ -21,7 +21,7 @@ import typing as t
 from registry_keeper.backup.restic import Restic
 from registry_keeper.owner import as_owner
 from registry_keeper.report import Report, human_bytes
-from registry_keeper.storage.layout import Layout
+from registry_keeper.storage.layout import Layout, read_link
 from registry_keeper.storage.links import Link
 
 _BATCH_BYTES = 4 << 30
@@ -202,10 +202,16 @@ def _link(links: t.Iterable[Link], layout: Layout) -> int:
     for _repository, grouped in itertools.groupby(links, lambda one: one.repository):
         for one in sorted(grouped, key=lambda one: _ORDER[one.kind]):
             path = os.path.join(layout.repositories, one.path)
+            # Its time says when it was pushed.
+            if one.kind == "tag" and read_link(path) == one.digest:
+                continue
             os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
             temporary = f"{path}.new"
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "w", encoding="utf-8") as file:
                 file.write(one.digest)
+            # Rules about tags go by this. All other links are new, so that no collection takes them before the tag is there.
+            if one.pushed:
+                os.utime(temporary, (one.pushed, one.pushed))
             os.replace(temporary, path)
             count += 1
     # once for all: there may be a million

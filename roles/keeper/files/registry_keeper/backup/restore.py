@@ -52,6 +52,7 @@ class Backup:
         self.snapshot = snapshot
         self.contents = contents
         self._lists: dict[str, t.IO[bytes]] = {}
+        self._pushed: dict[str, dict[str, float]] = {}
 
     def entry(self, instance: str) -> dict[str, t.Any] | None:
         """What the backup has of an instance: links and blobs, the paths of these in it."""
@@ -64,9 +65,14 @@ class Backup:
             file = self._lists[name] = tempfile.TemporaryFile(dir=self.restic.settings.state)  # noqa: SIM115 - as long as this object
             file.writelines(self.restic.dump(self.snapshot, name))
             file.flush()
+            # Backups of earlier versions do not say when tags were pushed.
+            times = self.restic.dump(self.snapshot, str(entry["pushed"])) if "pushed" in entry else iter(())
+            self._pushed[name] = link_lists.pushed_of(line.decode("ascii", "replace") for line in times)
         self._lists[name].seek(0)
         for line in self._lists[name]:
             found = link_lists.parse(line.decode("ascii", "replace"))
+            if found and found.kind == "tag":
+                found = dataclasses.replace(found, pushed=self._pushed[name].get(found.path, 0.0))
             if found:
                 yield found
 

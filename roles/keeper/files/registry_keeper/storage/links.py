@@ -8,10 +8,14 @@ A line is the path of a link below docker/registry/v2/repositories, a space, and
 
 Links in an order in which each one's target comes later are read in that order too: tags, revisions, layers, and after all links the
 blobs. A registry writes the other way round: blobs, layers, revisions, tags. So whatever a link in the list leads to was there.
+
+A second list has the path of each tag's link, a space, and when the tag was pushed, which rules about tags go by: seconds since 1970. It is a file of
+its own, so that earlier versions can read the first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -28,6 +32,7 @@ _PATH = re.compile(
     rf"|_manifests/tags/(?P<tag>{_TAG})/(?:current|index/(?P<index>{_DIGEST_PATH})))/link",
     re.ASCII,
 )
+_PUSHED = re.compile(r"(\S+) ([0-9]{1,11}\.[0-9]{6})\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Link:
     kind: str
     digest: str
     tag: str = ""
+    # when a tag was pushed, in seconds since 1970; 0: nobody knows
+    pushed: float = dataclasses.field(default=0.0, compare=False)
 
     @property
     def path(self) -> str:
@@ -67,6 +74,12 @@ def parse(line: str) -> Link | None:
     return Link(found["repository"], kind, digest, found["tag"] or "")
 
 
+def pushed_of(lines: t.Iterable[str]) -> dict[str, float]:
+    """When tags were pushed, by the paths of their links, from the lines of the second list."""
+    found = map(_PUSHED.fullmatch, lines)
+    return {one[1]: float(one[2]) for one in found if one}
+
+
 def walk(layout: Layout) -> t.Iterator[Link]:
     """All links that have the content they should have. Those that are empty or wrong are no part of an image."""
     for repository in layout.walk_repositories():
@@ -77,9 +90,11 @@ def walk(layout: Layout) -> t.Iterator[Link]:
         for tag in sorted(tags):
             if not re.fullmatch(_TAG, tag, re.ASCII):
                 continue
-            digest = read_link(f"{layout.tag(repository, tag)}/current/link")
+            path = f"{layout.tag(repository, tag)}/current/link"
+            digest = read_link(path)
             if digest:
-                named.append(Link(repository, "tag", digest, tag))
+                # Looked at afterwards: of a tag that is pushed meanwhile, its new time with its former image does no harm.
+                named.append(Link(repository, "tag", digest, tag, _modified(path)))
             index = f"{layout.tag(repository, tag)}/index"
             named += [Link(repository, "index", one, tag) for one in _linked(index)]
         revisions = list(_linked(layout.revisions(repository)))
@@ -88,6 +103,13 @@ def walk(layout: Layout) -> t.Iterator[Link]:
         yield from (link for link in named if link.digest in there)
         yield from (Link(repository, "revision", digest) for digest in revisions)
         yield from (Link(repository, "layer", digest) for digest in _linked(f"{layout.repositories}/{repository}/_layers"))
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return 0.0
 
 
 def _linked(directory: str) -> t.Iterator[str]:
@@ -111,13 +133,12 @@ class Listed:
     blobs: set[bytes] = dataclasses.field(default_factory=set)
 
 
-def write(layout: Layout, path: str) -> Listed:
-    """Write the list of a storage into a file, mode 0600. Raises OSError."""
+def write(layout: Layout, path: str, pushed_path: str) -> Listed:
+    """Write both lists of a storage into files, mode 0600. Raises OSError."""
     listed = Listed()
     gone: set[bytes] = set()
     seen = None
-    temporary = f"{path}.new"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with _new(path) as file, _new(pushed_path) as pushed:
         for link in walk(layout):
             key = key_of(link.digest)
             if key not in listed.blobs:
@@ -127,11 +148,20 @@ def write(layout: Layout, path: str) -> Listed:
                     continue
                 listed.blobs.add(key)
             file.write(link.line)
+            if link.pushed:
+                pushed.write(f"{link.path} {link.pushed:.6f}\n")
             listed.links += 1
             listed.tags += link.kind == "tag"
             listed.repositories += link.repository != seen
             seen = link.repository
+    return listed
+
+
+@contextlib.contextmanager
+def _new(path: str) -> t.Iterator[t.TextIO]:
+    temporary = f"{path}.new"
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    return listed
