@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import hashlib
 import io
 import json
 import os
@@ -298,6 +300,59 @@ def test_a_blob_from_the_backup_gets_its_place_only_if_it_is_what_its_digest_say
     assert not os.path.exists(storage.tree.data(bad))
     # A collection takes only what is old.
     assert time.time() - os.stat(storage.tree.data(good)).st_mtime < 60
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Places a blob in a storage on another mount; the content is read from that file."""
+    storage = Storage(str(tmp_path / "another storage"))
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    rename = os.rename
+
+    def across_mounts(source, target, **more):
+        if more:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", across_mounts)
+
+    def run(content):
+        (staged / "1").write_bytes(content)
+        handle = os.open(staged, os.O_RDONLY)
+        try:
+            return fetch._place(handle, {"1": "sha256:" + hashlib.sha256(content).hexdigest()}, storage.tree)
+        finally:
+            os.close(handle)
+
+    run.storage = storage
+    return run
+
+
+def test_across_mounts_a_blob_that_finds_no_room_leaves_nothing(place, monkeypatch):
+    def no_room(source, copy, _size):
+        copy.write(source.read(3))
+        copy.flush()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "copyfileobj", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            place(b"a blob")
+    assert [path for path in pathlib.Path(place.storage.path).rglob("*") if path.is_file()] == []
+    digest = place(b"a blob")["placed"][0]
+    assert place.storage.content(digest) == b"a blob"
+
+
+def test_what_a_killed_restoration_left_goes_with_the_next_one_and_with_the_next_backup(place, back_up):
+    for storage, again in ((place.storage, lambda: place(b"another")), (back_up.storage, lambda: back_up("true"))):
+        state = pathlib.Path(storage.path, "keeper")
+        state.mkdir()
+        (state / "restored.123").write_bytes(b"half")
+        (state / "restored.json").write_bytes(b"something else")
+        again()
+        assert not (state / "restored.123").exists()
+        assert (state / "restored.json").exists()
 
 
 def test_batches_are_neither_too_large_nor_too_many_patterns(monkeypatch):

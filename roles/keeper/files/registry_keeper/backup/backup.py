@@ -18,6 +18,7 @@ import os
 import time
 import typing as t
 
+from registry_keeper.backup.fetch import remove_left
 from registry_keeper.backup.host_lock import host_lock, storage_lock
 from registry_keeper.backup.restic import TAG, Ended, Failed, Restic
 from registry_keeper.backup.settings import DIRECTORY, BackupSettings, Source, load
@@ -122,6 +123,7 @@ def _back_up(restic: Restic, report: Report) -> int:
     with contextlib.ExitStack() as locks:
         for source in settings.included:
             locks.enter_context(storage_lock(source.storage, source.user, settings.wait_seconds, lambda: report.progress("waiting for a collection to end")))
+            as_owner(source.storage, source.user, functools.partial(remove_left, Layout(source.storage)))
         report.progress("listing the links")
         listed = {source.name: _listed(settings, source) for source in settings.included}
         write_whole(contents_path(settings), json.dumps(_contents(settings, began)) + "\n", 0o600)

@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import os
 import pwd
+import re
 import shutil
 import typing as t
 
@@ -144,6 +145,7 @@ def _take(directory: str, files: t.Mapping[str, str], target: Target) -> dict[st
 
 
 def _place(handle: int, files: t.Mapping[str, str], layout: Layout) -> dict[str, list[str]]:
+    remove_left(layout)
     result: dict[str, list[str]] = {"placed": [], "wrong": []}
     for path, digest in files.items():
         try:
@@ -183,13 +185,29 @@ def _move(handle: int, path: str, layout: Layout, digest: str) -> None:
         # Beside docker/, where no registry looks, until it is whole.
         temporary = os.path.join(layout.storage, "keeper", f"restored.{os.getpid()}")
         os.makedirs(os.path.dirname(temporary), mode=0o750, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_RDONLY, dir_fd=handle), "rb") as source, open(temporary, "wb") as copy:
-            shutil.copyfileobj(source, copy, _CHUNK)
-            copy.flush()
-            os.fsync(copy.fileno())
-        os.chmod(temporary, 0o640)
-        os.rename(temporary, layout.data(digest))
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY, dir_fd=handle), "rb") as source, open(temporary, "wb") as copy:
+                shutil.copyfileobj(source, copy, _CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.chmod(temporary, 0o640)
+            os.rename(temporary, layout.data(digest))
+        except OSError:
+            # such as a full disk, which it would keep full
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
         os.unlink(path, dir_fd=handle)
+
+
+def remove_left(layout: Layout) -> None:
+    """Remove what a restoration left that was killed. Whoever calls this has the host's lock, so none runs now."""
+    state = os.path.join(layout.storage, "keeper")
+    # No backup and no restoration fails for it.
+    with contextlib.suppress(OSError):
+        for name in os.listdir(state):
+            if re.fullmatch(r"restored\.[0-9]+", name):
+                os.unlink(os.path.join(state, name))
 
 
 def link(links: t.Iterable[Link], target: Target) -> int:
