@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 
 import pytest
 from registry_keeper.errors import ATTENTION, DONE
@@ -78,6 +79,70 @@ def test_a_damaged_blob_that_is_back_is_no_longer_reported(storage):
     status, facts, _warnings = run(storage, full=False, run_seconds=1)
     assert (status, facts["damaged"], facts["mended"], facts["incomplete"]) == (DONE, [], [digest], [])
     assert now_damaged(os.path.join(storage.path, "keeper")) == []
+
+
+def remove_links(storage, kind):
+    for link in pathlib.Path(storage.tree.repository("app"), kind).rglob("link"):
+        link.unlink()
+
+
+@pytest.mark.parametrize("part", ["layer", "manifest"])
+def test_a_damaged_blob_that_no_link_leads_to_any_more_goes_at_the_end_of_a_pass(storage, part, monkeypatch):
+    manifest = pathlib.Path(storage.tree.tag("app", "two"), "current/link").read_text()
+    digest = layer_of(storage, "two") if part == "layer" else manifest
+    storage.age(OLD)
+    damage(storage, digest)
+    assert run(storage)[0] == ATTENTION
+    storage.untag("app", "two")
+    if part == "layer":
+        # Its image has gone, but not yet its own link.
+        os.unlink(storage.tree.revision("app", manifest) + "/link")
+        assert (run(storage)[1]["damaged"], now_damaged(f"{storage.path}/keeper")) == ([digest], [digest])
+        remove_links(storage, "_layers")
+    else:
+        assert (run(storage)[1]["damaged"], now_damaged(f"{storage.path}/keeper")) == ([digest], [digest])
+        remove_links(storage, "_manifests")
+    with monkeypatch.context() as short:
+        short.setattr(scrub.Pace, "over", True)
+        run(storage, full=False)
+    assert now_damaged(f"{storage.path}/keeper") == [digest], "before the end of a pass"
+    _status, facts, warnings = run(storage)
+    assert (facts["damaged"], facts["unneeded"], now_damaged(f"{storage.path}/keeper")) == ([], [digest], [])
+    assert not any(digest in line for line in warnings)
+
+
+@pytest.mark.parametrize("link", ["", "no digest"])
+def test_a_damaged_blob_stays_while_any_repository_has_a_link_with_its_name(storage, link):
+    """Whatever is in the link, somebody may still mend it."""
+    digest = storage.layer("other", b"two layer 0")
+    storage.age(OLD)
+    damage(storage, digest)
+    shutil.rmtree(storage.tree.repository("app"))
+    pathlib.Path(storage.tree.layer("other", digest), "link").write_text(link)
+    run(storage)
+    assert now_damaged(f"{storage.path}/keeper") == [digest]
+
+
+def test_a_damaged_blob_stays_while_a_manifest_names_it(storage):
+    digest = layer_of(storage, "two")
+    storage.age(OLD)
+    damage(storage, digest)
+    os.unlink(storage.tree.layer("app", digest) + "/link")
+    run(storage)
+    assert now_damaged(f"{storage.path}/keeper") == [digest]
+
+
+def test_a_damaged_blob_that_redis_could_not_be_told_of_stays(storage):
+    from registry_keeper.settings import Redis
+
+    digest = storage.blob(b"of nobody")
+    storage.age(OLD)
+    damage(storage, digest)
+    report = Report(err=io.StringIO(), out=io.StringIO())
+    settings = Settings("registry", storage.path, redis=Redis("127.0.0.1", 1, 0))
+    assert scrub.run(settings, argparse.Namespace(full=True), report) == ATTENTION
+    assert now_damaged(f"{storage.path}/keeper") == [digest]
+    assert run(storage)[1]["unneeded"] == [digest]
 
 
 def test_a_mirror_drops_it_since_the_next_pull_fetches_it_again(storage):

@@ -20,7 +20,7 @@ from registry_keeper.errors import ATTENTION, DONE
 from registry_keeper.report import Report, counted, human_bytes, human_seconds, write_whole
 from registry_keeper.settings import Settings, number, section
 from registry_keeper.storage.complete import Incomplete, look
-from registry_keeper.storage.damaged import drop, move_away, now_damaged, sound_again
+from registry_keeper.storage.damaged import drop, drop_unneeded, move_away, now_damaged, sound_again
 from registry_keeper.storage.layout import ALGORITHMS, Layout, is_digest, subdirectories
 from registry_keeper.storage.redis_cache import CacheError, RedisCache
 
@@ -68,9 +68,12 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
 
     gone = sound_again(layout, settings.state)
     incomplete = position.incomplete
+    unneeded: list[str] = []
     if position.complete and not chosen["mirror"]:
         report.progress("looking whether images are complete")
         incomplete = look(layout)
+        # What Redis was not told of has to be there for the next run to tell it.
+        unneeded = drop_unneeded(layout, settings.state, incomplete.missing) if told else []
     position.save(incomplete)
     damaged = [] if chosen["mirror"] else now_damaged(settings.state)
     if chosen["mirror"]:
@@ -78,6 +81,9 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             # The upstream has it: the next pull fetches it.
             drop(settings.state, digest)
     incomplete = incomplete.still()
+    for digest in unneeded:
+        report.say(f"{digest} was damaged, no image needs it any more, and its copy was removed")
+    report.add(unneeded=unneeded)
     _tell(report, position, incomplete, damaged, gone)
     return ATTENTION if damaged or unreadable or incomplete.any or not told else DONE
 

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import typing as t
 
 from registry_keeper.report import sync_directory
 from registry_keeper.storage.layout import Layout, walk_digests
@@ -43,3 +45,19 @@ def sound_again(layout: Layout, state: str) -> list[str]:
     for digest in back:
         drop(state, digest)
     return back
+
+
+def drop_unneeded(layout: Layout, state: str, missing: t.AbstractSet[str]) -> list[str]:
+    """Remove the damaged copies of blobs that no repository has a link to, and that are not missing in an image. Returns their digests. Raises OSError."""
+    unneeded = {digest for digest in now_damaged(state) if digest not in missing}
+    if unneeded:
+        for repository in layout.walk_repositories():
+            named = unneeded.intersection(itertools.chain(layout.walk_layers(repository), layout.walk_revisions(repository)))
+            unneeded -= {digest for digest in named if _linked(layout, repository, digest)}
+    for digest in unneeded:
+        drop(state, digest)
+    return sorted(unneeded)
+
+
+def _linked(layout: Layout, repository: str, digest: str) -> bool:
+    return any(os.path.lexists(f"{directory}/link") for directory in (layout.layer(repository, digest), layout.revision(repository, digest)))
