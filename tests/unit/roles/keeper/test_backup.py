@@ -450,6 +450,18 @@ def test_a_host_with_images_or_another_ca_is_not_restored_over(tmp_path):
         restore_host._refuse_files(str(staged), [str(key)])
 
 
+@pytest.mark.parametrize("over", [pytest.param(True, id="over"), pytest.param(False, id="onto an empty host")])
+def test_a_whole_restoration_brings_back_what_is_damaged_as_well_as_what_is_missing(backed_up, monkeypatch, over):
+    storage, made, entry = backed_up
+    damaged, missing, *sound = sorted({one.digest for one in made.links(entry)})
+    pathlib.Path(storage.tree.data(damaged)).write_bytes(b"rotten")
+    os.unlink(storage.tree.data(missing))
+    fetched = []
+    monkeypatch.setattr(restore_host, "fetch", lambda _restic, _snapshot, _blobs, digests, *_more: fetched.extend(digests) or fetch.Fetched())
+    restore_host._restore_instance(made, Source("registry", storage.path), entry, over, Report(out=io.StringIO(), err=io.StringIO()))
+    assert sorted(fetched) == [damaged, missing, *([] if over else sound)]
+
+
 def test_a_restored_file_is_for_nobody_of_a_group_that_may_be_another_one_here(tmp_path):
     status = os.stat_result((0o100640, 0, 0, 0, 0, 998, 0, 0, 0, 0))
     assert restore_host._mode(status) == 0o600

@@ -12,7 +12,7 @@ import typing as t
 
 from registry_keeper.backup.fetch import Fetched, Target, fetch, link, staging
 from registry_keeper.backup.host_lock import storage_lock
-from registry_keeper.backup.restore import Backup, warn_of
+from registry_keeper.backup.restore import Backup, is_sound, warn_of
 from registry_keeper.backup.settings import Source
 from registry_keeper.errors import DONE, KeeperError
 from registry_keeper.report import Report, counted, human_bytes
@@ -69,7 +69,8 @@ def _restore_instance(backup: Backup, source: Source, entry: t.Mapping[str, t.An
     with storage_lock(source.storage, source.user, backup.restic.settings.wait_seconds):
         keys = {key_of(one.digest) for one in backup.links(entry)}
         if over:
-            keys = {key for key in keys if not os.path.exists(target.layout.data(digest_of(key)))}
+            report.progress(f"{source.name}: reading the blobs that are there")
+            keys = {key for key in keys if not is_sound(target.layout, digest_of(key))}
         fetched = fetch(backup.restic, backup.snapshot, entry["blobs"], [digest_of(key) for key in keys], target, report)
         lacking = {*fetched.absent, *fetched.wrong}
         count = link((one for one in backup.links(entry) if one.digest not in lacking), target)
