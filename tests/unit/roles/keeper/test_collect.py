@@ -414,3 +414,20 @@ def _configs(keeper, digest):
     relative = os.path.relpath(keeper.storage.tree.data(digest), keeper.storage.path)
     content = pathlib.Path(keeper.storage.path, "keeper/runs", keeper.document["run"], "tree", relative).read_text()
     return [json.loads(content)["config"]["digest"]]
+
+
+@pytest.mark.parametrize("more", ['"x":' + "[" * 2000 + "]" * 2000, '"x":' + "1" * 5000, '"annotations":{"author":"J\xfcrgen"}', '"Layers":[{"Digest":"%s"}]'])
+def test_an_odd_manifest_that_the_registry_accepts_holds_up_nobody_and_keeps_its_layers(keeper, more):
+    storage = keeper.storage
+    config, layer = storage.layer("a", b"config"), storage.layer("a", b"layer")
+    content = f'{{"schemaVersion":2,"config":{{"digest":"{config}"}},"layers":[{{"digest":"{layer}"}}],{more}}}'
+    if "Layers" in more:
+        content = f'{{"schemaVersion":2,"Config":{{"Digest":"{config}"}},{more % layer}}}'
+    digest = storage.blob(content.encode("latin-1"))
+    os.makedirs(storage.tree.revision("a", digest))
+    pathlib.Path(storage.tree.revision("a", digest), "link").write_text(digest)
+    storage.tag("a", "1", digest)
+    gone = old(keeper)
+    assert keeper("collect") == DONE and keeper.document["warnings"] == []
+    assert storage.content(config) and storage.content(layer) and not storage.content(gone)
+    assert keeper("scrub", "--full") == DONE

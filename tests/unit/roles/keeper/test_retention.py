@@ -268,6 +268,14 @@ def test_images_of_a_kept_index_and_subjects_keep_their_tags(storage):
     assert storage.tags() == {"app:1", "app:1-amd64", "app:signed", "app:sbom"}
 
 
+@pytest.mark.parametrize("more", [b"[" * 9000 + b"]" * 9000, b'"J\xfcrgen"', b"1" * 5000])
+def test_an_odd_index_that_the_registry_accepts_keeps_its_images_too(more):
+    image, subject = "sha256:" + "ab" * 32, "sha256:" + "cd" * 32
+    content = b'{"Manifests":[{"Digest":"%s"}],"Subject":{"Digest":"%s"},"layers":[{"digest":"sha256:%s"}],"more":%s}'
+    needs = retention.Manifests(lambda _digest: content % (image.encode(), subject.encode(), b"ef" * 32, more)).needs
+    assert needs("sha256:" + "01" * 32) == (image, subject)
+
+
 def test_fallback_tags_go_with_their_subject_and_without_one_like_any_other(storage):
     name = storage.push("app", "signed", 99).replace(":", "-")
     for tag in (name, f"{name}.sig", "sha256-" + "ab" * 32):

@@ -25,7 +25,8 @@ from registry_keeper.report import Report, counted
 from registry_keeper.retain import policy, pulled
 from registry_keeper.retain.verdicts import Tag, Verdict, subject_of, verdicts
 from registry_keeper.settings import Settings
-from registry_keeper.storage.layout import Layout, read_link, refuse_mirror
+from registry_keeper.storage import manifest
+from registry_keeper.storage.layout import Layout, digest_of, read_link, refuse_mirror
 
 # The registry has written a link long before this.
 SETTLING_SECONDS = 2.0
@@ -148,15 +149,13 @@ class Manifests:
 
     def _read(self, digest: str) -> t.Iterator[str]:
         try:
-            document = json.loads(self._content(digest) or b"")
-        except ValueError:
+            references = manifest.parse(self._content(digest) or b"")
+        except manifest.NotAManifest:
             return
-        if not isinstance(document, dict):
-            return
-        listed = document.get("manifests")
-        for entry in [*(listed if isinstance(listed, list) else []), document.get("subject")]:
-            if isinstance(entry, dict) and isinstance(entry.get("digest"), str):
-                yield entry["digest"]
+        # Not its layers, which are no images.
+        yield from (digest_of(key) for key in references.needed if key in references.elsewhere)
+        if references.subject is not None:
+            yield digest_of(references.subject)
 
 
 def _read_file(path: str) -> bytes | None:

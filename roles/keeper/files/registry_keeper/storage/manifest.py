@@ -5,9 +5,15 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 from registry_keeper.storage.layout import is_digest, key_of
+
+# As the registry's Go reads JSON: integers are of any length, and a key may be there twice. So an object is a tuple of pairs.
+_DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float)
+_DEEPEST = 100  # no registry knows a descriptor that is nested deeper
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
 
 
 class References(t.NamedTuple):
@@ -28,29 +34,70 @@ def parse(content: bytes) -> References:
     All descriptors count, wherever they are: a type that is not known yet must not lose what it needs. Annotations do not: they are
     text that people and builders write. Layers with URLs are fetched from there,
     and an index may list platforms that nobody has pushed.
+
+    Go takes a key in any case, so the registry accepts "Layers" as well, and so does this.
     """
-    try:
-        document = json.loads(content)
-    except ValueError as error:  # also where it is not UTF-8
-        raise NotAManifest(str(error)) from error
-    if not isinstance(document, dict):
-        raise NotAManifest("not an object")
     needed: dict[bytes, None] = {}
-    elsewhere = set()
-    pending: list[tuple[t.Any, bool]] = [(value, name == "manifests") for name, value in document.items() if name not in ("subject", "annotations")]
+    elsewhere: set[bytes] = set()
+    subject: bytes | None = None
+    pending: list[tuple[t.Any, bool]] = []
+    for name, value in _read(content):
+        field = name.casefold()
+        if field == "subject":
+            subject = next((key_of(inner) for name, inner in _fields(value) if name.casefold() == "digest" and is_digest(inner)), subject)
+        elif field != "annotations":
+            pending.append((value, field == "manifests"))
     while pending:
         value, optional = pending.pop()
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                if name in ("digest", "blobSum") and is_digest(inner):
-                    key = key_of(inner)
-                    needed[key] = None
-                    if optional or value.get("urls"):
-                        elsewhere.add(key)
-                elif name != "annotations" and isinstance(inner, (dict, list)):
-                    pending.append((inner, optional))
-        elif isinstance(value, list):
+        if isinstance(value, list):
             pending.extend((inner, optional) for inner in value)
-    subject = document.get("subject")
-    about = subject.get("digest") if isinstance(subject, dict) else None
-    return References(tuple(needed), key_of(str(about)) if is_digest(about) else None, frozenset(elsewhere))
+            continue
+        digests, urls = [], optional
+        for name, inner in _fields(value):
+            field = name.casefold()
+            if field in ("digest", "blobsum") and is_digest(inner):
+                digests.append(key_of(inner))
+            elif field != "annotations" and isinstance(inner, (tuple, list)):
+                pending.append((inner, optional))
+                urls = urls or (field == "urls" and bool(inner))
+        needed.update(dict.fromkeys(digests))
+        if urls:
+            elsewhere.update(digests)
+    return References(tuple(needed), subject, frozenset(elsewhere))
+
+
+def _fields(value: t.Any) -> tuple[tuple[str, t.Any], ...]:
+    """The keys and values of an object; none of anything else."""
+    return value if isinstance(value, tuple) else ()
+
+
+def _read(content: bytes) -> tuple[tuple[str, t.Any], ...]:
+    text = content.decode("utf-8", "replace")  # as Go does, too
+    try:
+        try:
+            document = _DECODER.decode(text)
+        except RecursionError:
+            document = _DECODER.decode(_shallow(text))
+    except ValueError as error:
+        raise NotAManifest(str(error)) from error
+    if not isinstance(document, tuple):
+        raise NotAManifest("not an object")
+    return document
+
+
+def _shallow(text: str) -> str:
+    """JSON with null in place of what is nested so deeply that Python cannot read it. The registry accepts 10,000 levels. Raises ValueError."""
+    kept: list[str] = []
+    depth = begin = 0
+    for found in _BRACKET.finditer(text):
+        if found[0] in ("[", "{"):
+            depth += 1
+            if depth == _DEEPEST:
+                kept += (text[begin : found.start()], "null")
+        elif found[0] in ("]", "}"):
+            if depth == _DEEPEST:
+                begin = found.end()
+            depth -= 1
+    if depth:
+        raise ValueError("brackets are open at the end")
+    return "".join(kept) + text[begin:]
