@@ -431,3 +431,13 @@ def test_an_odd_manifest_that_the_registry_accepts_holds_up_nobody_and_keeps_its
     assert keeper("collect") == DONE and keeper.document["warnings"] == []
     assert storage.content(config) and storage.content(layer) and not storage.content(gone)
     assert keeper("scrub", "--full") == DONE
+
+
+@pytest.mark.parametrize("name", ["sha256-" + "0" * 65, "sha256-" + "0" * 96 + ".sig", "sha512-" + "0" * 127])
+def test_a_tag_that_is_nearly_a_fallback_tag_is_one_like_any_other(keeper, name):
+    old(keeper, "1")
+    old(keeper, name, "another")
+    assert keeper("retain", retention=[{"repositories": ["**"], "keep_matching": ["1"]}]) == DONE and keeper.document["removed"] == 1
+    run = keeper.document["run"]
+    assert keeper("collect") == keeper("purge") == DONE and keeper.document["purged_runs"] == []
+    assert keeper("undo", run) == DONE and ("a", name) in keeper.storage.tags()

@@ -58,6 +58,26 @@ def test_the_image_of_a_removed_tag_goes_later_and_comes_back_as_one(keeper):
     assert keeper.storage.pull("a", "1") is None
 
 
+def test_a_tag_that_is_nearly_a_fallback_tag_is_one_like_any_other(keeper):
+    name = "sha256-" + "0" * 65
+    keeper.storage.image("a", "another", name)
+    keeper.later(1000)
+    assert keeper("retain", retention=[{"repositories": ["**"], "keep_matching": ["1", "2"]}]) == DONE and keeper.document["removed"] == 1
+    run = keeper.document["run"]
+    assert keeper("collect") == keeper("purge") == DONE
+    # A repository is looked at again where something of it goes.
+    keeper.later()
+    assert keeper("collect") == DONE and keeper("undo", run) == DONE
+
+
+def test_a_tag_that_an_undo_brings_back_is_young_again(keeper):
+    rules = [{"repositories": ["**"], "keep_younger_than": "7d"}]
+    keeper.later(30 * 24)
+    assert keeper("retain", retention=rules) == DONE and keeper.document["removed"] == 2
+    assert keeper("undo", keeper.document["run"]) == DONE
+    assert keeper("retain", retention=rules) == DONE and keeper.document["removed"] == 0
+
+
 def test_a_dry_run_changes_nothing(keeper):
     before = dict(keeper.store.objects)
     assert keeper("retain", "--dry-run", retention=RULES) == DONE

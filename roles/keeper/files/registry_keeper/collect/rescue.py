@@ -10,7 +10,7 @@ import typing as t
 from registry_keeper.collect.mark import Index, Mark
 from registry_keeper.collect.quarantine import Run
 from registry_keeper.storage.layout import Layout, digest_of, key_of, read_link
-from registry_keeper.storage.survey import FALLBACK, Cache, Rules, Survey, survey
+from registry_keeper.storage.survey import Cache, Rules, Survey, subject_of, survey
 
 
 class Rescue:
@@ -32,7 +32,7 @@ class Rescue:
         """Bring back what a mark has found to be needed, whichever run has it."""
         names = {name for name, one in self.mark.surveys.items() if one.wanted or one.wanted_revisions}
         # A subject that was pushed again brings back what it is signed with.
-        names.update(name for name, tags in self.index.tags.items() if any(self._subject_is_among(tag, self.mark.needed) for tag in tags))
+        names.update(name for name, tags in self.index.tags.items() if any(subject_of(tag) in self.mark.needed for tag in tags))
         for (kind, name, key), _moment in list(self.index.newest.items()):
             # The registry had this link open when it was moved away, and wrote into it: it is a new one.
             if self.link(kind, name, key):
@@ -52,7 +52,7 @@ class Rescue:
             one = survey(self.tree, name, self.rules, self.index.quarantined(name), self.read)
             back = [self.link("revisions", name, key) for key in one.wanted_revisions]
             back += [self.link("layers", name, key) for key in one.wanted]
-            back += [self.tag(name, tag) for tag in list(self.index.tags.get(name, {})) if self._subject_is_among(tag, one.needed)]
+            back += [self.tag(name, tag) for tag in list(self.index.tags.get(name, {})) if subject_of(tag) in one.needed]
             self.mark.needed |= one.needed
             self.mark.linked |= one.linked
             for key in one.needed:
@@ -60,11 +60,6 @@ class Rescue:
                     self.blob(key)
             if not any(back):
                 return one
-
-    @staticmethod
-    def _subject_is_among(tag: str, needed: t.AbstractSet[bytes]) -> bool:
-        match = FALLBACK.fullmatch(tag)
-        return match is not None and bytes.fromhex(match.group(2)) in needed
 
     def link(self, kind: str, name: str, key: bytes) -> bool:
         """Bring back a link: kind is "layers" or "revisions". False where it is not in the quarantine, or one is in its place."""

@@ -17,7 +17,7 @@ from registry_keeper.report import Report
 from registry_keeper.settings import Settings
 from registry_keeper.storage import manifest
 from registry_keeper.storage.layout import TAG, Layout, digest_of, is_digest, key_of, read_link
-from registry_keeper.storage.survey import FALLBACK
+from registry_keeper.storage.survey import subject_of
 
 # What a thing needs comes back before it.
 _ORDER = {"blobs": 0, "_layers": 1, "_manifests": 2, "_uploads": 4}
@@ -127,9 +127,8 @@ class _Image:
             if self._subject(key) == key_of(digest):
                 count += self.bring_back(digest_of(key)) + self.bring_back_referrers(digest_of(key))
         for tag, run in list(self.index.tags.get(self.name, {}).items()):
-            match = FALLBACK.fullmatch(tag)
-            named = read_link(run.place(self.tag_path(tag)) + "/current/link") if match else None
-            if match and named and match.group(2) == digest.partition(":")[2]:
+            named = read_link(run.place(self.tag_path(tag)) + "/current/link") if subject_of(tag) == key_of(digest) else None
+            if named:
                 del self.index.tags[self.name][tag]
                 count += self.bring_back(named) + self.bring_back_referrers(named) + put_back_tag(run, self.tag_path(tag))
         return count

@@ -13,7 +13,7 @@ from registry_keeper.s3.mark import Marking, Taken
 from registry_keeper.s3.objects import Objects
 from registry_keeper.s3.quarantine import Run
 from registry_keeper.storage.layout import digest_of
-from registry_keeper.storage.survey import FALLBACK, Survey
+from registry_keeper.storage.survey import Survey, subject_of
 
 TAG_AT_REST = 60.0  # a tag that was set within so many seconds before a run began is not taken
 
@@ -124,7 +124,7 @@ class Rescue(Return):
             one = self.marking.look(listing, name, self.protected)
             back = [self.link("revisions", name, key) for key in one.wanted_revisions]
             back += [self.link("layers", name, key) for key in one.wanted]
-            back += [self.tag(name, tag) for tag in list(self.taken.tags.get(name, {})) if self._subject_is_kept(tag, one)]
+            back += [self.tag(name, tag) for tag in list(self.taken.tags.get(name, {})) if subject_of(tag) in one.needed]
             self.mark.needed |= one.needed
             self.mark.linked |= one.linked
             # A link that is there needs its blob, whether anybody needs the link or not.
@@ -132,10 +132,6 @@ class Rescue(Return):
             back += [self.blob(key) for key in linked & self.taken.blobs.keys()]
             if not any(back):
                 return listing, one
-
-    def _subject_is_kept(self, tag: str, one: Survey) -> bool:
-        match = FALLBACK.fullmatch(tag)
-        return match is not None and bytes.fromhex(match.group(2)) in one.needed
 
     def asked_for(self, keys: t.Iterable[bytes]) -> None:
         """Clients have asked for these: whatever has been taken of them comes back. Raises StoreError."""

@@ -24,7 +24,14 @@ from registry_keeper.storage.layout import Layout, digest_of, is_digest, key_of
 from registry_keeper.storage.reading import Files, Reader, Written
 
 REMEMBERED = 20_000  # manifests
-FALLBACK = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64,128})(\.sig|\.att|\.sbom)?")
+_FALLBACK = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64,128})(\.sig|\.att|\.sbom)?")
+
+
+def subject_of(tag: str) -> bytes | None:
+    """The digest that a fallback tag is named after, in its compact form; None for other tags."""
+    match = _FALLBACK.fullmatch(tag)
+    digest = f"{match[1]}:{match[2]}" if match else ""
+    return key_of(digest) if is_digest(digest) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,12 +189,10 @@ class _Repository:
                 if not self._is_unlisted(key):
                     self.survey.dangling += 1
                     continue
-            match = FALLBACK.fullmatch(tag)
-            if match and is_digest(f"{match.group(1)}:{match.group(2)}"):
-                subject = bytes.fromhex(match.group(2))
-                if (subject in self.present or subject in self.deleted) and not self.rules.young(since):
-                    self.fallback[tag] = (subject, key, since)
-                    continue
+            subject = subject_of(tag)
+            if subject is not None and (subject in self.present or subject in self.deleted) and not self.rules.young(since):
+                self.fallback[tag] = (subject, key, since)
+                continue
             self._keep(key)
 
     def _keep_for_now(self) -> None:
