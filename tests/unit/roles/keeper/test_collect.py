@@ -434,10 +434,40 @@ def test_an_odd_manifest_that_the_registry_accepts_holds_up_nobody_and_keeps_its
 
 
 @pytest.mark.parametrize("name", ["sha256-" + "0" * 65, "sha256-" + "0" * 96 + ".sig", "sha512-" + "0" * 127])
-def test_a_tag_that_is_nearly_a_fallback_tag_is_one_like_any_other(keeper, name):
+def test_a_tag_that_is_nearly_a_fallback_tag_is_one_like_any_other(keeper, monkeypatch, name):
+    monkeypatch.setattr("registry_keeper.retain.retention.SETTLING_SECONDS", 0)
     old(keeper, "1")
     old(keeper, name, "another")
     assert keeper("retain", retention=[{"repositories": ["**"], "keep_matching": ["1"]}]) == DONE and keeper.document["removed"] == 1
     run = keeper.document["run"]
     assert keeper("collect") == keeper("purge") == DONE and keeper.document["purged_runs"] == []
     assert keeper("undo", run) == DONE and ("a", name) in keeper.storage.tags()
+
+
+def test_what_belongs_to_another_user_comes_back_too(keeper, monkeypatch):
+    """As where root has copied files into the storage: only their owner may set their times, or make hard links to them."""
+    gone = old(keeper)
+    assert keeper("collect") == DONE
+    run = keeper.document["run"]
+    with monkeypatch.context() as context:
+        for name in ("utime", "link"):
+
+            def refused(*_arguments, **_options):
+                raise PermissionError(errno.EPERM, "Operation not permitted")
+
+            context.setattr(os, name, refused)
+        assert keeper("undo", run) == DONE and keeper.document["brought_back"] == 8
+    assert keeper.storage.pull("a", gone) is None
+    assert keeper("collect") == DONE and keeper.document["links"] == 0  # it is young
+
+
+def test_what_cannot_come_back_is_named(keeper, monkeypatch):
+    old(keeper)
+    assert keeper("collect") == DONE
+
+    def refused(*_arguments, **_options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refused)
+    assert keeper("undo", keeper.document["run"]) == FAILED
+    assert keeper.document["error"].startswith(f"{keeper.storage.path}/keeper/runs/") and keeper.document["error"].endswith("/data: Read-only file system")

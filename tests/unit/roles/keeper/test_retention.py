@@ -101,6 +101,15 @@ def test_what_has_gone_is_in_the_quarantine_of_a_finished_run(storage):
     assert read_link(storage.link("team/app", "old")) == digest
 
 
+def test_a_tag_that_an_undo_brings_back_is_young_again(storage):
+    storage.push("app", "old", 30)
+    for again in (lambda run: (run,), lambda _run: ("--image", "app:old")):
+        assert retain(storage) == DONE and storage.tags() == set()
+        assert main.main(["--settings", str(storage.settings), "undo", *again(storage.runs()[-1].name)]) == DONE
+        assert retain(storage) == DONE and storage.tags() == {"app:old"}
+        storage.age("app", "old", 30)
+
+
 def test_a_run_without_work_leaves_no_run(storage):
     storage.push("app", "new")
     assert retain(storage) == DONE

@@ -20,6 +20,7 @@ import typing as t
 
 from registry_keeper.errors import USAGE, KeeperError
 from registry_keeper.report import write_whole
+from registry_keeper.storage.layout import read_link
 
 Info = dict[str, t.Any]
 
@@ -104,7 +105,8 @@ class Run:
             return False
         try:
             if touch:
-                os.utime(source)
+                link = f"{source}/current/link"  # of a tag whose whole directory was taken
+                _touch(link if os.path.exists(link) else source)
             os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
             if os.path.isdir(source):
                 os.rename(source, target)
@@ -146,6 +148,20 @@ class Run:
                             yield entry.path[begin:], entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+
+
+def _touch(path: str) -> None:
+    """Make a file young. Raises OSError."""
+    try:
+        os.utime(path)
+    except PermissionError:
+        # Another user's, such as what root has copied into the storage. Its age matters only for a link, which can be written anew.
+        with contextlib.suppress(OSError):
+            digest = read_link(path) if os.path.basename(path) == "link" else None
+            if digest:
+                write_whole(path, digest, mode=0o644)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error  # os.utime names no path
 
 
 def runs(storage: str, state: str) -> list[Run]:
