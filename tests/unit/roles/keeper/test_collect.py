@@ -168,6 +168,43 @@ def test_nothing_is_taken_from_a_repository_with_a_tagged_manifest_that_cannot_b
     assert keeper.storage.files() == before and keeper.document["unreadable"] == {"a": 1}
 
 
+@pytest.mark.parametrize("moved", ["team", "team/app", "team/app/_manifests", "team/app/_manifests/tags/1"])
+@pytest.mark.parametrize("mounted", [True, False])
+def test_behind_a_symbolic_link_nothing_is_overlooked(keeper, tmp_path, moved, mounted):
+    """The registry serves what is behind it. Where its disk is not mounted, what it leads to is not there."""
+    old(keeper, "1", repository="team/app")
+    place = f"{keeper.storage.tree.repositories}/{moved}"
+    os.rename(place, tmp_path / "other disk")
+    os.symlink(tmp_path / ("other disk" if mounted else "not mounted"), place)
+    before = keeper.storage.files()
+    for command in ("collect",), ("collect", "--dry-run"), ("purge",), ("scrub", "--full"), ("retain",):
+        assert keeper(*command, retention=[{"repositories": ["**"], "keep_newest": 1}]) == FAILED
+        assert keeper.document["error"].startswith(f"{place}: is a symbolic link") and "move what it leads to into its place" in keeper.document["error"]
+    assert keeper("status") == ATTENTION and any("is a symbolic link" in reason for reason in keeper.document["needs_a_hand"])
+    assert keeper.storage.files() == before
+    os.unlink(place)
+    os.rename(tmp_path / "other disk", place)
+    assert keeper("collect") == DONE and keeper.storage.pull("team/app", "1") is None
+
+
+@pytest.mark.parametrize("moved", ["", "/a/_manifests/tags", "/a/_manifests/revisions", "/a/_manifests/revisions/sha256", "/a/_manifests/revisions/sha256/IT"])
+def test_what_is_on_a_disk_that_is_not_mounted_is_not_taken_for_removed(keeper, tmp_path, moved):
+    place = keeper.storage.tree.repositories + moved.replace("IT", old(keeper, "1").partition(":")[2])
+    os.rename(place, tmp_path / "other disk")
+    os.symlink(tmp_path / "not mounted", place)
+    before = keeper.storage.files()
+    assert keeper("collect") == FAILED and keeper.document["error"].startswith(f"{place}: is a symbolic link")
+    assert keeper.storage.files() == before
+
+
+def test_a_storage_may_be_a_symbolic_link(keeper, tmp_path):
+    kept, gone = old(keeper, "1"), old(keeper, name="another")
+    os.rename(keeper.storage.path, tmp_path / "disk")
+    os.symlink(tmp_path / "disk", keeper.storage.path)
+    assert keeper("collect") == DONE
+    assert keeper.storage.pull("a", kept) is None and keeper.storage.content(gone) is None
+
+
 def test_a_broken_tag_keeps_what_it_may_have_named_and_is_mended(keeper):
     digest = old(keeper, "1")
     link = pathlib.Path(keeper.storage.tree.tag("a", "1"), "current/link")

@@ -11,7 +11,7 @@ import os
 import time
 import typing as t
 
-from registry_keeper.errors import ATTENTION, BUSY, DONE
+from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.report import Report, counted, human_bytes, human_seconds
 from registry_keeper.s3 import status
 from registry_keeper.settings import Settings, number, section, texts
@@ -78,14 +78,19 @@ def gather(settings: Settings, limits: Limits, progress: t.Callable[[str], None]
         "registry": {"up": registry.up, "version": registry.version, "replaced": registry.replaced},
         "vulnerabilities": known_in(numbers, limits.mirror) if numbers else [],
         "space": None if store else _space(settings, int(now)),
-        "stored": store["stored"] if store else inventory.inventory(settings.storage, settings.state, 0 if refresh else limits.inventory_seconds, progress),
+        "stored": store["stored"] if store else None,
         "traffic": traffic.of_the_log([path for path in settings.access_logs if os.path.isfile(path)], settings.server_names),
         "redis": _redis(settings),
         "certificates": [{"path": one.path, "ends": one.ends} for one in running.endings(limits.certificates)],
         # Of a mirror nothing is collected, so no first time of that is to come.
         "commands": {name: outcome for name, outcome in outcomes.items() if outcome or not limits.mirror},
     }
-    if store:
+    if store is None:
+        try:
+            facts["stored"] = inventory.inventory(settings.storage, settings.state, 0 if refresh else limits.inventory_seconds, progress)
+        except KeeperError as error:
+            facts["storage_error"] = str(error)
+    else:
         facts["store"] = {name: store[name] for name in store if name not in ("stored", "outcomes")}
     facts["collectable_bytes"] = _collectable(settings.state)
     facts["needs_a_hand"] = reasons(facts, limits)
@@ -152,6 +157,8 @@ def reasons(facts: Facts, limits: Limits) -> list[str]:
         found.append("the registry's program has been replaced since it was started; restart it")
     if not facts.get("store", {}).get("up", True):
         found.append(f"the store does not do what it is asked for: {facts['store']['error']}")
+    if "storage_error" in facts:
+        found.append(facts["storage_error"])
     if space and space["uploads_refused"]:
         found.append(f"uploads are refused: {human_bytes(space['free'])} are free, less than the reserve of {human_bytes(space['reserve'])}")
     elif space and space["seconds_until_full"] is not None and space["seconds_until_full"] < limits.full_seconds:

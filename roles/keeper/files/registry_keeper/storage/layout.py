@@ -150,12 +150,31 @@ def walk_digests(directory: str) -> t.Iterator[str]:
 
 
 def subdirectories(path: str) -> list[str]:
-    """The names of the directories in a directory; none where it does not exist (any more)."""
+    """The names of the directories in a directory; none where it does not exist (any more). Raises KeeperError for a symbolic link in it."""
+    names = []
     try:
         with os.scandir(path) as entries:
-            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name)
+                elif entry.is_symlink() and not entry.is_file():
+                    refuse_symbolic_link(entry.path)
     except (FileNotFoundError, NotADirectoryError):
+        refuse_symbolic_link(path)
         return []
+    return names
+
+
+def refuse_symbolic_link(path: str) -> None:
+    """Raise KeeperError for a symbolic link in place of a directory.
+
+    The registry serves what is behind it, and a collection that did not see it, or saw nothing since its disk is not mounted, would take its layers.
+    """
+    if os.path.islink(path):
+        raise KeeperError(
+            f"{path}: is a symbolic link, which the registry follows and the keeper does not, since it moves things within one file system; "
+            "move what it leads to into its place, or the whole storage to where it leads"
+        )
 
 
 def read_link(path: str) -> str | None:

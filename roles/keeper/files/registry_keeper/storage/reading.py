@@ -9,7 +9,7 @@ import stat
 import time
 import typing as t
 
-from registry_keeper.storage.layout import ALGORITHMS, Layout, read_link, subdirectories
+from registry_keeper.storage.layout import ALGORITHMS, Layout, read_link, refuse_symbolic_link, subdirectories
 
 REWRITTEN_SECONDS = 0.2  # 2.8 rewrites a link in place: for an instant it is empty
 
@@ -63,6 +63,8 @@ class Files:
             try:
                 handle = os.open(f"{directory}/{algorithm}", os.O_RDONLY | os.O_DIRECTORY)
             except (FileNotFoundError, NotADirectoryError):
+                refuse_symbolic_link(directory)
+                refuse_symbolic_link(f"{directory}/{algorithm}")
                 continue
             try:
                 for name in os.listdir(handle):
@@ -76,6 +78,7 @@ class Files:
                     try:
                         status = os.stat(f"{name}/link", dir_fd=handle)  # the kernel need not walk the whole path each time
                     except (FileNotFoundError, NotADirectoryError):
+                        refuse_symbolic_link(f"{directory}/{algorithm}/{name}")
                         yield key, path, None
                         continue
                     yield key, path, Written(status.st_mtime_ns, status.st_size) if stat.S_ISREG(status.st_mode) else None
