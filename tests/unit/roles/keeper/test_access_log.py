@@ -84,6 +84,33 @@ def test_compressed_logs_are_read_unless_they_are_older_than_the_window(log):
     assert AccessLog([f"{log}.*"], time.time() - 3600).read() == {KEYS[0]}
 
 
+def test_what_is_being_compressed_is_read_where_it_comes_from(log):
+    log.write_text("".join(line(KEYS[number % 4]) for number in range(4000)))
+    whole = gzip.compress(log.read_bytes())
+    packed = log.with_name("access.log.gz")
+    packed.write_bytes(whole[: len(whole) // 2])
+    reader = AccessLog([str(packed)], 0)
+    assert reader.read() == set(KEYS[:4])
+    packed.write_bytes(whole)
+    log.unlink()
+    assert reader.follow() == set(KEYS[:4])
+
+
+@pytest.mark.parametrize("age", [0, 9 * 3600])
+def test_a_damaged_log_is_named_unless_it_is_older_than_the_window(log, age):
+    packed = log.with_name("access.log.gz")
+    content = bytearray(gzip.compress(b"".join(os.urandom(20).hex().encode() + b"\n" for _number in range(2000))))
+    content[5000:5100] = b"\xff" * 100  # in the middle, where zlib finds it
+    packed.write_bytes(content)
+    os.utime(packed, (time.time() - age,) * 2)
+    reader = AccessLog([str(packed)], time.time() - 3600)
+    if age:
+        assert reader.read() == set()
+    else:
+        with pytest.raises(KeeperError, match=r"access.log.gz: cannot be read, .*move it away if it is damaged"):
+            reader.read()
+
+
 def test_a_log_that_cannot_be_read_is_an_error_and_one_that_is_not_there_yet_is_none(log):
     assert AccessLog([str(log)], 0).read() == set()
     log.mkdir()

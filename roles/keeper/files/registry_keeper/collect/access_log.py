@@ -15,6 +15,7 @@ import os
 import re
 import time
 import typing as t
+import zlib
 
 from registry_keeper.errors import KeeperError
 
@@ -25,6 +26,7 @@ _DELETES = b'"method":"DELETE"'
 _PUSHES = re.compile(rb'"method":"PUT","path":"/v2/([a-z0-9._/-]+)/manifests/(\w[\w.-]{0,127})"')
 _BLOCK = 1 << 18  # bytes that are read rather than searched
 _DISORDER = 60  # seconds by which a line may come after a later one
+UNREADABLE = (OSError, EOFError, zlib.error)
 
 
 class AccessLog:
@@ -73,8 +75,14 @@ class AccessLog:
                 self._position[name] = begin + self._lines(file, found)
         except FileNotFoundError:
             return  # not written yet, or being rotated: the next look finds it under its other name
-        except (OSError, EOFError) as error:
-            raise KeeperError(f"{path}: cannot be read, so nothing is known about what clients have found recently: {error}") from error
+        except UNREADABLE as error:
+            source = being_compressed(path)
+            if source is None:
+                raise KeeperError(
+                    f"{path}: cannot be read, so nothing is known about what clients have found recently: {error}; "
+                    "make it readable, or move it away if it is damaged"
+                ) from error
+            self._read(source, found)
 
     def _beginning(self, file: t.BinaryIO, size: int) -> int:
         """Where lines of the wanted time begin, or before that: a log of gigabytes is not read from its start to see the last minutes of it."""
@@ -113,6 +121,12 @@ class AccessLog:
         if match.group() != self._second[0]:
             self._second = (match.group(), _moment(match) >= self._since)
         return self._second[1]
+
+
+def being_compressed(path: str) -> str | None:
+    """The file from which logrotate makes a compressed one just now; None where this is no such file."""
+    source = path[: -len(".gz")]
+    return source if path.endswith(".gz") and os.path.exists(source) else None
 
 
 def _moment(match: re.Match[bytes]) -> int:

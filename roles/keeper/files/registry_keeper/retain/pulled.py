@@ -18,8 +18,8 @@ import json
 import os
 import typing as t
 import urllib.parse
-import zlib
 
+from registry_keeper.collect.access_log import UNREADABLE, being_compressed
 from registry_keeper.errors import KeeperError
 from registry_keeper.report import write_whole
 
@@ -94,9 +94,9 @@ def update(record: Record, logs: t.Sequence[str], names: t.Collection[str], warn
             _read_file(path, record, present, began, names)
         except FileNotFoundError:
             continue  # rotated a moment ago: the next run reads it under its new name
-        except (OSError, EOFError, zlib.error) as error:
-            if path.endswith(".gz") and os.path.exists(path[: -len(".gz")]):
-                continue  # it is being compressed
+        except UNREADABLE as error:
+            if being_compressed(path):
+                continue  # it has the same lines, and is read as well
             raise KeeperError(f"{path}: cannot be read, so it is not known what was pulled: {getattr(error, 'strerror', None) or error}") from error
     if not began:
         if logs:
