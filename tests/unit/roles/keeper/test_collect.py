@@ -453,6 +453,54 @@ def _configs(keeper, digest):
     return [json.loads(content)["config"]["digest"]]
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_on_a_full_disk_what_is_due_is_removed_first(keeper, monkeypatch, killed):
+    old(keeper, "1")
+    gone = old(keeper, name="another")
+    keeper("collect")
+    due = pathlib.Path(keeper.storage.path, "keeper/runs", keeper.document["run"])
+    due = due.rename(due.with_name("20260102T000000Z-collect"))
+    if killed:
+        other = due.with_name("20260101T000000Z-collect")
+        (other / "tree").mkdir(parents=True)
+        (other / "tree/something").touch()
+    old(keeper, name="a third")
+    keeper.collect_settings["undo_seconds"] = 0
+    open_file = os.open
+
+    def full(path, flags, *arguments, **more):
+        if flags & os.O_CREAT and ".new." in str(path) and due.exists():
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return open_file(path, flags, *arguments, **more)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "open", full)
+        assert keeper("collect") == DONE
+    assert keeper.document["purged_blobs"] == keeper.document["swept_blobs"] == 4 and not due.exists()
+    assert not os.path.exists(keeper.storage.tree.blob(gone)) and keeper.storage.pull("a", "1") is None
+
+
+def test_what_cannot_be_remembered_of_manifests_without_a_tag_is_forgotten(keeper, monkeypatch):
+    """Or a manifest that has a tag by now would count as one that has had none for long, once the tag is removed."""
+    digest = old(keeper, "1")
+    keeper.storage.untag("a", "1")
+    keeper("collect")
+    state = pathlib.Path(keeper.storage.path, "keeper/untagged.json")
+    assert digest in state.read_text()
+    keeper.storage.tag("a", "1", digest)
+    open_file = os.open
+
+    def full(path, *arguments, **more):
+        if "untagged" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return open_file(path, *arguments, **more)
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "open", full)
+        assert keeper("collect") == DONE and not state.exists()
+    assert keeper("collect") == DONE and state.exists()
+
+
 @pytest.mark.parametrize("more", ['"x":' + "[" * 2000 + "]" * 2000, '"x":' + "1" * 5000, '"annotations":{"author":"J\xfcrgen"}', '"Layers":[{"Digest":"%s"}]'])
 def test_an_odd_manifest_that_the_registry_accepts_holds_up_nobody_and_keeps_its_layers(keeper, more):
     storage = keeper.storage

@@ -7,8 +7,8 @@ In this order, under the storage's lock; each step leaves the storage right, wha
 1. Redis and the access log are asked. Without them nothing is taken.
 2. Runs that were killed: Redis is told again of what they have taken.
 3. Mark. What is needed, and in the quarantine, comes back.
-4. Broken links and abandoned uploads are mended.
-5. Runs older than undo_seconds are removed for good.
+4. Runs older than undo_seconds are removed for good. Until here nothing is written but what can be done without: the disk may be full.
+5. Broken links and abandoned uploads are mended.
 6. Sweep: links, then blobs.
 """
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import time
@@ -38,6 +39,7 @@ from registry_keeper.storage.redis_cache import CacheError, RedisCache
 from registry_keeper.storage.survey import Rules
 
 DAY = 86400
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,12 @@ class Collection:
             if not run.finished:
                 if self.cache is not None:
                     removal.tell(self.tree, run, self.cache)
-                run.finish(interrupted=True)
+                try:
+                    run.finish(interrupted=True)
+                except OSError as error:
+                    if error.errno in _FULL:
+                        continue  # another run does it, once there is space
+                    raise
                 self.report.say(f"finished run {run.name}, which was interrupted")
 
     def mark(self) -> tuple[Index, Mark, Rescue]:
@@ -124,8 +131,16 @@ class Collection:
         """Keep since when manifests are known to be without a tag, where the storage itself does not say."""
         known = marked.rules.untagged
         now = {name: {digest: known.get(name, {}).get(digest, self.now) for digest in digests} for name, digests in marked.lately.items()}
-        # Where it is lost, what has no tag only stays for another grace period.
-        write_whole(os.path.join(self.settings.state, "untagged.json"), json.dumps(now) + "\n", sync=False)
+        path = os.path.join(self.settings.state, "untagged.json")
+        try:
+            # Where it is lost, what has no tag only stays for another grace period.
+            write_whole(path, json.dumps(now) + "\n", sync=False)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            # An old one would have what a tag has named since.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
     def problems(self, marked: Mark) -> None:
         """Say what is damaged."""
@@ -170,13 +185,16 @@ def _collect(work: Collection) -> int:
     index, marked, rescue = work.mark()
     rescue.all()
     work.problems(marked)
+    try:
+        work.purge_due(rescue, removal.due(runs(settings.storage, settings.state), options.undo_seconds, work.now))
+    except CacheError as failure:
+        raise KeeperError(f"{failure}: nothing was collected, since a push could then succeed into a hole") from failure
     work.remember_untagged(marked)
     this = Run.begin(settings.storage, settings.state, "collect")
     sweep = Sweep(work.tree, this, index, rescue, work.log, work.cache, options.settle_seconds, report)
     error: Exception | None = None
     try:
         _mend(work, this, marked)
-        work.purge_due(rescue, removal.due(runs(settings.storage, settings.state), options.undo_seconds, work.now))
         sweep.sweep_links()
         sweep.sweep_blobs()
     except (OSError, CacheError, KeeperError) as failure:
