@@ -9,11 +9,14 @@ raises KeeperError. What run() puts into the report is printed as JSON by --json
 from __future__ import annotations
 
 import argparse
+import contextlib
 import grp
 import importlib
 import os
 import pwd
+import signal
 import sys
+import time
 import typing as t
 
 from registry_keeper import settings as settings_file
@@ -121,6 +124,34 @@ def become_owner(storage: str, logs: t.Sequence[str]) -> None:
     os.umask(0o027)
 
 
+@contextlib.contextmanager
+def _sigterm(record: t.Callable[[], None]) -> t.Iterator[None]:
+    """Record that systemd ends this run, at the end of its time or by `stop`, before the signal ends it as it always did.
+
+    So nothing is left but what a run leaves that is killed. An exception would run through whatever is being done, and wait for processes that
+    the same signal has ended.
+    """
+    process = os.getpid()
+
+    def ended(number: int, _frame: t.Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() == process:
+            with contextlib.suppress(Exception):
+                record()
+        else:
+            # One that was forked. systemd signals all at once, and if this one ended first, another would be made in its place.
+            until = time.monotonic() + 1
+            while os.getppid() == process and time.monotonic() < until:
+                time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(arguments: t.Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -132,18 +163,35 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     state: str | None = None
     in_store: settings_file.Settings | None = None
     status, error = FAILED, None
+
+    def end(status: int, error: str | None) -> None:
+        """Say what came of it, and keep that for `status`."""
+        if error is not None:
+            print(f"registry-keeper: {error}", file=sys.stderr)
+        keep = status not in (USAGE, BUSY) and not report.did_nothing
+        document = report.finish(options.command, status, state if keep else None, error)
+        if whole_host and kept and keep:
+            command.publish(options, document)
+        if in_store is not None and kept and state and keep and status in (DONE, ATTENTION):
+            _module("s3.status").publish(in_store, document)
+
+    def end_by_signal() -> None:
+        report.as_json = False  # it may be in the middle of a line
+        end(FAILED, "ended by SIGTERM; nothing is lost, the next run does the work")
+
     try:
-        if whole_host:
-            # It reads what only root may read, and says itself which settings it has.
-            status = command.run_host(options, report)
-        else:
-            settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
-            if settings.s3:
-                command, in_store = _on_s3(options.command, settings), settings
-            if os.geteuid() == 0:
-                become_owner(settings.storage, settings.access_logs)
-            state = settings.state if kept and not getattr(options, "dry_run", False) else None
-            status = command.run(settings, options, report)
+        with _sigterm(end_by_signal) if kept else contextlib.nullcontext():
+            if whole_host:
+                # It reads what only root may read, and says itself which settings it has.
+                status = command.run_host(options, report)
+            else:
+                settings = settings_file.load(options.settings or settings_file.path_of(options.instance))
+                if settings.s3:
+                    command, in_store = _on_s3(options.command, settings), settings
+                if os.geteuid() == 0:
+                    become_owner(settings.storage, settings.access_logs)
+                state = settings.state if kept and not getattr(options, "dry_run", False) else None
+                status = command.run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
     except BrokenPipeError:
@@ -152,12 +200,10 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         error = f"{failure.filename or options.command}: {failure.strerror or failure}"
     except KeyboardInterrupt:
         error = "interrupted; nothing is lost, the next run does the work"
-    if error is not None:
-        print(f"registry-keeper: {error}", file=sys.stderr)
-    keep = status not in (USAGE, BUSY) and not report.did_nothing
-    document = report.finish(options.command, status, state if keep else None, error)
-    if whole_host and kept and keep:
-        command.publish(options, document)
-    if in_store is not None and kept and state and keep and status in (DONE, ATTENTION):
-        _module("s3.status").publish(in_store, document)
+    except Exception as failure:  # noqa: BLE001 - or `status` would go on telling of the run before
+        import traceback
+
+        traceback.print_exc()
+        error = f"{type(failure).__name__}: {failure}"
+    end(status, error)
     return status

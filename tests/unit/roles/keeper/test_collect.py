@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
@@ -16,6 +18,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from keeping import HOUR, old
+from trees import PROGRAM
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import lock
@@ -556,3 +559,42 @@ def test_what_cannot_come_back_is_named(keeper, monkeypatch):
     monkeypatch.setattr(os, "utime", refused)
     assert keeper("undo", keeper.document["run"]) == FAILED
     assert keeper.document["error"].startswith(f"{keeper.storage.path}/keeper/runs/") and keeper.document["error"].endswith("/data: Read-only file system")
+
+
+SLOW = "from registry_keeper.collect import mark; mark.ALONE = 0; mark.survey = lambda *_arguments: time.sleep(30)\n"
+
+
+@pytest.mark.parametrize("first", [pytest.param("", id="while it settles"), pytest.param(SLOW, id="while others mark")])
+def test_a_run_that_systemd_ends_is_recorded_and_the_next_one_finishes_it(keeper, first):
+    old(keeper, "1")
+    old(keeper, name="another", repository="b")
+    keeper.collect_settings["settle_seconds"] = 30
+    keeper("collect", "--dry-run")  # writes the settings
+    program = f"import sys, time; sys.path.insert(0, {str(PROGRAM)!r})\nfrom registry_keeper import main\n{first}sys.exit(main.main(sys.argv[1:]))"
+    state = pathlib.Path(keeper.storage.path, "keeper")
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "--settings", str(keeper.settings), "collect"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            while process.poll() is None and not ((state / "lock").exists() if first else list(state.glob("runs/*/tree/**/link"))):
+                time.sleep(0.01)
+            time.sleep(0.3)
+            os.killpg(process.pid, signal.SIGTERM)  # as systemd does: to all processes of the service
+            said = process.communicate(timeout=20)[1]  # to its end: none of them lives on
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGTERM and "ended by SIGTERM" in said
+    kept = json.loads((state / "status/collect.json").read_text())
+    assert kept["exit_status"] == FAILED and kept["error"].startswith("ended by SIGTERM; nothing is lost")
+    keeper.collect_settings["settle_seconds"] = 0
+    assert keeper("collect") == DONE and keeper.storage.pull("a", "1") is None
+
+
+def test_a_defect_of_the_program_is_recorded_too(keeper, monkeypatch, capsys):
+    old(keeper, "1")
+    assert keeper("collect") == DONE
+    monkeypatch.setattr("registry_keeper.collect.collect.mark", lambda *_arguments: {}[0])
+    assert keeper("collect") == FAILED and keeper.document["error"] == "KeyError: 0"
+    assert json.loads(pathlib.Path(keeper.storage.path, "keeper/status/collect.json").read_text())["exit_status"] == FAILED
+    assert "Traceback" in capsys.readouterr().err

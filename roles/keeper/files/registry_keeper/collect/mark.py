@@ -176,6 +176,9 @@ def _by_others(names: list[str], processes: int) -> t.Iterator[Survey]:
         for needed, linked, unlinked, revisions, one in pool.imap_unordered(_survey_one, names, chunksize=4):
             one.needed, one.linked, one.unlinked, one.unlinked_revisions = _unpack(needed), _unpack(linked), _unpack(unlinked), _unpack(revisions)
             yield one
+        # They end by themselves. To be ended takes them a second (main.py).
+        pool.close()
+        pool.join()
 
 
 def _look_at_blobs(tree: Layout, result: Mark, progress: t.Callable[[str], None]) -> None:
