@@ -134,7 +134,7 @@ def _sigterm(record: t.Callable[[], None]) -> t.Iterator[None]:
     process = os.getpid()
 
     def ended(number: int, _frame: t.Any) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN)  # timeout sends it twice
         if os.getpid() == process:
             with contextlib.suppress(Exception):
                 record()
@@ -143,6 +143,7 @@ def _sigterm(record: t.Callable[[], None]) -> t.Iterator[None]:
             until = time.monotonic() + 1
             while os.getppid() == process and time.monotonic() < until:
                 time.sleep(0.01)
+        signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     before = signal.signal(signal.SIGTERM, ended)
