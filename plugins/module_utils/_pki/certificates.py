@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import secrets
 import typing as t
@@ -18,9 +19,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.times impor
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, SignatureAlgorithmOID
 
     Extension = t.TypeVar("Extension", bound=x509.ExtensionType)
     _NOT_SIGNED: tuple[type[Exception], ...] = (InvalidSignature, AttributeError, *library.UNREADABLE)
@@ -186,18 +187,36 @@ def signed_with_key_of(signed: x509.Certificate | x509.CertificateRevocationList
     key = issuer.public_key()
     content = signed.tbs_certlist_bytes if isinstance(signed, x509.CertificateRevocationList) else signed.tbs_certificate_bytes
     try:
-        algorithm = signed.signature_hash_algorithm
-        if isinstance(key, ed25519.Ed25519PublicKey):
+        if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
             key.verify(signed.signature, content)
-        elif isinstance(key, rsa.RSAPublicKey) and algorithm:
-            key.verify(signed.signature, content, padding.PKCS1v15(), algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm:
-            key.verify(signed.signature, content, ec.ECDSA(algorithm))
+        elif isinstance(key, rsa.RSAPublicKey) and signed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+            _verify_pss(key, signed, content)
+        elif isinstance(key, rsa.RSAPublicKey) and signed.signature_hash_algorithm:
+            key.verify(signed.signature, content, padding.PKCS1v15(), signed.signature_hash_algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and signed.signature_hash_algorithm:
+            key.verify(signed.signature, content, ec.ECDSA(signed.signature_hash_algorithm))
         else:
             return False
     except _NOT_SIGNED:
         return False
     return True
+
+
+def _verify_pss(key: rsa.RSAPublicKey, signed: x509.Certificate | x509.CertificateRevocationList, content: bytes) -> None:
+    """Raise InvalidSignature, or another of _NOT_SIGNED, unless key made this signature by RSASSA-PSS (RFC 8017, 8.1)."""
+    if hasattr(signed, "signature_algorithm_parameters"):
+        way, algorithm = signed.signature_algorithm_parameters, signed.signature_hash_algorithm
+        if not isinstance(way, padding.PSS) or algorithm is None:
+            raise InvalidSignature
+        key.verify(signed.signature, content, way, algorithm)
+        return
+    # Older releases of the library, below 41 for certificates and below 42 for CRLs, do not tell the hash and the length of the salt.
+    for guess in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512()):
+        for length in (guess.digest_size, padding.PSS.MAX_LENGTH):
+            with contextlib.suppress(InvalidSignature):
+                key.verify(signed.signature, content, padding.PSS(padding.MGF1(guess), length), guess)
+                return
+    raise InvalidSignature
 
 
 def describe(certificate: x509.Certificate) -> str:
