@@ -69,6 +69,8 @@ options:
     description:
       - The CA's own certificate as the parent signed it for RV(csr), in PEM form. M(holdfast.registry.ca_sign) makes one.
       - One that is for another key is ignored. One that is for this key but cannot be used is refused.
+      - If O(permitted_dns_domains) or O(permitted_ip_ranges) is set, it has to be limited to exactly these. Otherwise the parent may limit it or not.
+      - One that is in use already is no answer to a new request, so it can stay in the parameter when it is due.
     type: str
   lifetime_days:
     description: Days for which a new CA certificate is valid. Must be greater than O(renew_before_days).

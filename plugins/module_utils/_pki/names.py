@@ -83,6 +83,10 @@ class Constraints(t.NamedTuple):
     domains: tuple[str, ...] = ()
     ranges: tuple[str, ...] = ()
 
+    @property
+    def are_set(self) -> bool:
+        return bool(self.domains or self.ranges)
+
     def permit(self, name: str) -> bool:
         """Whether a name that parse_name() has seen lies within. Domains say nothing about addresses, and ranges nothing about domains."""
         if is_address(name):

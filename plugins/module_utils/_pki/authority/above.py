@@ -10,6 +10,7 @@ from datetime import datetime
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.limits import constraints_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     ca_from_pem,
     cas_from_pem,
@@ -22,8 +23,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, crls_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import key_bits, signing_hash
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import Constraints
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat, not_after
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat, not_after, not_before
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -78,7 +80,7 @@ class Above:
         """What a server sends behind its own certificate: this CA and those above it, without the root, which clients have."""
         return [certificate, *self.cas[:-1]]
 
-    def check_signed(self, key: PrivateKey, subject: str, now: datetime) -> x509.Certificate | None:
+    def check_signed(self, key: PrivateKey, subject: str, constraints: Constraints, now: datetime) -> x509.Certificate | None:
         """The certificate that the parent signed, if there is one and it is for this key. Raises HoldfastError where it cannot do."""
         if self.signed is None:
             return None
@@ -87,11 +89,16 @@ class Above:
         wrong = self.needs(self.signed)
         if common_name(self.signed.subject) != subject:
             wrong.append(f"its common name is {common_name(self.signed.subject)}, not {subject}")
+        if not_before(self.signed) > now:
+            wrong.append(f"is not valid before {isoformat(not_before(self.signed))}")
         if not_after(self.signed) <= now:
             wrong.append(f"expired on {isoformat(not_after(self.signed))}")
         usage = extension(self.signed, x509.KeyUsage)
         if usage is None or not (usage.key_cert_sign and usage.crl_sign):
             wrong.append("its key usage lacks keyCertSign or cRLSign")
+        # Where none are wanted, the parent may limit names on its own account.
+        if constraints.are_set and constraints_of(self.signed) != constraints:
+            wrong.append(f"its name constraints are {constraints_of(self.signed)}, not {constraints}")
         if wrong:
             raise HoldfastError(f"signed_certificate: {'; '.join(wrong)}; have ca.csr signed again")
         return self.signed

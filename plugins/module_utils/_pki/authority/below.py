@@ -20,7 +20,8 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.d
     CaFiles,
     Signer,
 )
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings, constraints_of, generation_of
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.limits import constraints_of
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import CaSettings, generation_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import common_name, extension, signed_by
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, start_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_bits, key_from_pem, key_to_pem, key_type_of
@@ -51,13 +52,14 @@ def settle(directory: str, wanted: CaSettings, above: Above, there: CaFiles, now
     if not needs:
         return Settled(there.signer, [], "", Remove.plan(os.path.join(directory, REQUEST_FILE), why="request answered"))
     key, changes = _key(directory, wanted, there)
-    signed = above.check_signed(key, wanted.subject, now)
+    # A certificate that is in use was the answer to a former request.
+    signed = None if above.signed == there.certificate else above.check_signed(key, wanted.subject, wanted.constraints, now)
     if signed is not None:
         return Settled(Signer(key, signed), needs, "", Remove.plan(os.path.join(directory, REQUEST_FILE), why="request answered"))
     csr = _request_there(directory, key, wanted.subject)
     if csr is None:
         csr = build_ca_csr(key, wanted.subject)
-        changes += Write.plan(os.path.join(directory, REQUEST_FILE), csr.encode(), _PUBLIC, why="request for the parent")
+        changes += Write.plan(os.path.join(directory, REQUEST_FILE), csr.encode(), _PUBLIC, why=f"request for the parent: {', '.join(needs)}")
     return Settled(there.signer, needs, csr, changes)
 
 
@@ -74,7 +76,7 @@ def _needs(wanted: CaSettings, above: Above, certificate: x509.Certificate | Non
     if common_name(certificate.subject) != wanted.subject:
         needs.append(f"common name changed from {common_name(certificate.subject)} to {wanted.subject}")
     # Where the parent limits names on its own account, that is its decision.
-    if (wanted.constraints.domains or wanted.constraints.ranges) and constraints_of(certificate) != wanted.constraints:
+    if wanted.constraints.are_set and constraints_of(certificate) != wanted.constraints:
         needs.append(f"name constraints changed from {constraints_of(certificate)} to {wanted.constraints}")
     usage = extension(certificate, x509.KeyUsage)
     if usage is None or not (usage.key_cert_sign and usage.crl_sign):

@@ -39,6 +39,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.d
     read_files,
     read_previous,
 )
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.limits import constraints_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.record import (
     Entry,
     is_in_use,
@@ -48,7 +49,6 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.r
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import (
     CaSettings,
-    constraints_of,
     generation_of,
     identity,
     issue_ca,

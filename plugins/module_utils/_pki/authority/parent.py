@@ -12,7 +12,8 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files.whole imp
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.crl import issue_crl
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.directory import Signer
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import key_usage, limited
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.limits import limited
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import key_usage
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     authority_key_identifier_of,
     ca_from_pem,

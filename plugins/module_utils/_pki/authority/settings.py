@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.above import Above
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.limits import limited
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import common_name, extension, serial_number, subject_name
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import key_bits, signing_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import Constraints, constraints_of_parameters
@@ -86,15 +86,6 @@ def identity(ca: x509.Certificate) -> tuple[bytes, bytes]:
     return ca.subject.public_bytes(), key_bits(ca.public_key())
 
 
-def constraints_of(certificate: x509.Certificate) -> Constraints:
-    """The names a CA's certificate is limited to."""
-    found = extension(certificate, x509.NameConstraints)
-    subtrees = (found.permitted_subtrees if found else None) or []
-    domains = sorted(name.value for name in subtrees if isinstance(name, x509.DNSName))
-    ranges = sorted(str(name.value) for name in subtrees if isinstance(name, x509.IPAddress))
-    return Constraints(tuple(domains), tuple(ranges))
-
-
 def shortcomings(certificate: x509.Certificate) -> list[str]:
     """The differences between a CA's certificate and one that this collection issues."""
     found = []
@@ -123,15 +114,6 @@ def issue_ca(key: PrivateKey, wanted: CaSettings, now: datetime) -> x509.Certifi
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     return limited(builder, wanted.constraints).sign(key, signing_hash(key))
-
-
-def limited(builder: x509.CertificateBuilder, constraints: Constraints) -> x509.CertificateBuilder:
-    """Limit a CA to names, where it is to be limited (RFC 5280, 4.2.1.10)."""
-    permitted: list[x509.GeneralName] = [x509.DNSName(domain) for domain in constraints.domains]
-    permitted += [x509.IPAddress(ipaddress.ip_network(network)) for network in constraints.ranges]
-    if not permitted:
-        return builder
-    return builder.add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
 
 
 def key_usage(*used: str) -> x509.KeyUsage:

@@ -18,9 +18,10 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.d
     open_key_warnings,
     read_files,
 )
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.limits import constraints_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.policy import Policy, Request, parse_request
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.record import entry_of, to_lines, with_lines
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import constraints_of, key_usage
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.settings import key_usage
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import (
     alternative_names_extension,
     authority_key_identifier_of,

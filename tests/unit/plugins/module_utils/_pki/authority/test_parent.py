@@ -156,6 +156,11 @@ def test_near_its_end_it_asks_and_goes_on(tmp_path, root):
     assert made["certificate"]
 
 
+LIMITS = {"permitted_dns_domains": ["example.org"], "permitted_ip_ranges": ["192.0.2.0/24"]}
+NOT_LIMITED = r"signed_certificate: its name constraints are none, not example\.org, 192\.0\.2\.0/24; have ca\.csr signed again"
+LIMITED_OTHERWISE = r"its name constraints are a\.example\.org, not example\.org, 192"
+
+
 def of_root(tmp_path, text, **changed):
     return answer(tmp_path, (tmp_path / "root.crt").read_text(), text, **changed)["certificate"]
 
@@ -168,12 +173,15 @@ def no_chain(tmp_path):
     ("wrong", "message"),
     [
         (lambda path, text: {"signed_certificate": of_root(path, text, now=NOW - 9 * DAY, lifetime_days=3)}, "expired on"),
+        (lambda path, text: {"signed_certificate": of_root(path, text, now=NOW + 9 * DAY)}, "is not valid before"),
+        (lambda path, text: {"signed_certificate": of_root(path, text), **LIMITS}, NOT_LIMITED),
+        (lambda path, text: {"signed_certificate": of_root(path, text, constraints=Constraints(("a.example.org",))), **LIMITS}, LIMITED_OTHERWISE),
         (lambda path, text: {"signed_certificate": "rubbish"}, "signed_certificate"),
         (lambda path, text: {"signed_certificate": of_root(path, text), "common_name": "Another CA"}, "common name is Test CA, not Another CA"),
         (lambda path, text: {"parent_crl": ca(path / "other")["crl"]}, "parent_crl: holds a CRL that none of the CAs"),
         (lambda path, text: {"parent_certificate": no_chain(path)}, r"parent_certificate: certificate 1 .* is not signed by the one after it"),
     ],
-    ids=["expired", "rubbish", "another name", "foreign CRL", "no chain"],
+    ids=["expired", "not yet valid", "not limited", "limited otherwise", "rubbish", "another name", "foreign CRL", "no chain"],
 )
 def test_a_wrong_answer_is_named_and_changes_nothing(tmp_path, root, wrong, message):
     text = ca(tmp_path / "ca", parent_certificate=root)["csr"]
@@ -181,6 +189,27 @@ def test_a_wrong_answer_is_named_and_changes_nothing(tmp_path, root, wrong, mess
     with pytest.raises(HoldfastError, match=message):
         ca(tmp_path / "ca", **{"parent_certificate": root, **wrong(tmp_path, text)})
     assert tree(tmp_path / "ca") == before
+
+
+def test_an_answer_within_the_limits_that_are_wanted_is_used(tmp_path, root):
+    signed = of_root(tmp_path, ca(tmp_path / "ca", parent_certificate=root, **LIMITS)["csr"], constraints=Constraints(("example.org",), ("192.0.2.0/24",)))
+    made = ca(tmp_path / "ca", parent_certificate=root, signed_certificate=signed, **LIMITS)
+    assert made["needs"] == ["missing"]
+    assert not ca(tmp_path / "ca", parent_certificate=root, signed_certificate=signed, **LIMITS)["changed"]
+
+
+def test_limits_of_the_parents_own_are_its_decision(tmp_path, root):
+    signed = of_root(tmp_path, ca(tmp_path / "ca", parent_certificate=root)["csr"], constraints=Constraints(("example.org",)))
+    assert ca(tmp_path / "ca", parent_certificate=root, signed_certificate=signed)["needs"] == ["missing"]
+
+
+@pytest.mark.parametrize("due", [LIMITS, {"now": NOW + 3600 * DAY}], ids=["limits", "near its end"])
+def test_an_answer_that_is_in_use_does_not_answer_the_next_request(tmp_path, root, due):
+    signed = of_root(tmp_path, ca(tmp_path / "ca", parent_certificate=root)["csr"])
+    ca(tmp_path / "ca", parent_certificate=root, signed_certificate=signed)
+    for changed in (True, False):
+        made = ca(tmp_path / "ca", parent_certificate=root, signed_certificate=signed, **due)
+        assert (made["changed"], bool(made["csr"]), made["certificate"]) == (changed, True, signed)
 
 
 def test_an_answer_for_another_key_is_no_answer(tmp_path, root):
