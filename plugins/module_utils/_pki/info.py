@@ -27,6 +27,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crls_from_pem, end_of, number_of, serials_in, start_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import is_encrypted, key_bits, key_from_pem, key_type_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import covers, parse_name
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_path
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import days_left, expiry, isoformat, not_after, not_before
 
@@ -54,8 +55,8 @@ def _parse(entries: list[dict[str, t.Any]]) -> list[Look]:
 
 def _parse_one(entry: dict[str, t.Any], where: str) -> Look:
     for word in ("path", "key"):
-        if entry[word] is not None and not os.path.isabs(entry[word]):
-            raise HoldfastError(f"{where}.{word}: {entry[word]!r} must be an absolute path")
+        if entry[word] is not None:
+            check_path(entry[word], where=f"{where}.{word}")
     checks = [word for word in ("key", "server_names", "ca_certificates") if entry[word]]
     if checks and os.path.isdir(entry["path"]):
         raise HoldfastError(f"{where}.{checks[0]}: goes with the path of one certificate, and {entry['path']} is a directory")

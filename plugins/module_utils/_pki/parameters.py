@@ -25,8 +25,15 @@ def check_crl_url(url: str, *, where: str) -> None:
 
 def check_directory(directory: str) -> None:
     """Refuse a relative path: what it means would depend on where Ansible happens to run the module."""
-    if not os.path.isabs(directory):
-        raise HoldfastError(f"directory: {directory!r} must be an absolute path such as /etc/holdfast/pki")
+    check_path(directory, where="directory", example="/etc/holdfast/pki")
+
+
+def check_path(path: str, *, where: str, example: str = "") -> None:
+    """Refuse a relative path, and one that no file can have. where names the parameter."""
+    if not os.path.isabs(path):
+        raise HoldfastError(f"{where}: {path!r} must be an absolute path{f' such as {example}' if example else ''}")
+    if "\0" in path:
+        raise HoldfastError(f"{where}: {path!r} holds a null character, which no path can hold")
 
 
 def check_lifetime(lifetime_days: int, renew_before_days: int, *, where: str = "") -> None:

@@ -150,7 +150,7 @@ def _find(wanted: Revocation, entries: list[Entry], ca_certificate: x509.Certifi
         return found
     if wanted.name is not None:
         name = wanted.name.lower()
-        named = [line for line in entries if name in [str(known).lower() for known in (line["subject"], *line["names"])]]
+        named = [line for line in entries if name in [str(known).lower() for known in (line["subject"], *line["names"]) if known is not None]]
         if not named:
             raise HoldfastError(f"{wanted.where}.name: this CA's record holds no certificate for {wanted.name!r}")
         return [line for line in named if from_isoformat(line["not_after"]) > now]

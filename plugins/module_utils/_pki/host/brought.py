@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import tempfile
 import typing as t
@@ -23,7 +22,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files 
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.info import Look, problems_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import is_encrypted, key_bits, key_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import parse_name
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory, check_path
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import days_left, isoformat, not_after
 
@@ -104,8 +103,7 @@ def _content(params: dict[str, t.Any], parameter: str) -> tuple[bytes, str]:
     if source is None:
         return params[parameter].encode(), parameter
     place = f"{parameter}_source ({source})"
-    if not os.path.isabs(source):
-        raise HoldfastError(f"{parameter}_source: {source!r} must be an absolute path")
+    check_path(source, where=f"{parameter}_source")
     content = read_bytes(source)
     if content is None:
         raise HoldfastError(f"{place}: there is no such file on the host")

@@ -101,9 +101,23 @@ def test_a_certificate_the_record_lacks_is_revoked_by_itself(tmp_path):
     assert record(tmp_path)[0]["subject"] == "bob"
 
 
+def test_the_name_none_is_not_that_of_every_certificate_without_a_common_name(tmp_path):
+    ca(tmp_path)
+    long = ".".join(["label" * 12] * 2)  # too long for a common name
+    sign(tmp_path, [asked(name=name, names=[f"{name}.{long}"]) for name in ("alice", "bob")])
+    assert [line["subject"] for line in record(tmp_path)] == [None, None]
+    before = tree(tmp_path)
+    with pytest.raises(HoldfastError, match=r"certificates\[0\]\.name: this CA's record holds no certificate for 'None'"):
+        revoke(tmp_path, {"name": "None"})
+    assert tree(tmp_path) == before
+    sign(tmp_path, [asked(name="none", names=["none"])])
+    assert len(revoke(tmp_path, {"name": "None"})["revoked"]) == 1
+
+
 @pytest.mark.parametrize(
     ("named", "message"),
     [
+        ({"serial": ""}, r"certificates\[1\]\.serial: '' must be hexadecimal"),
         ({"serial": "77"}, r"certificates\[1\]\.serial: this CA's record holds no certificate with the serial 0+77"),
         ({"serial": "xyz"}, r"certificates\[1\]\.serial: 'xyz' must be hexadecimal"),
         ({"name": "carl"}, r"certificates\[1\]\.name: this CA's record holds no certificate for 'carl'"),
