@@ -4,13 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.machinery
-import importlib.util
 import json
 import os
 import pathlib
-import shutil
 import ssl
 import subprocess
 import sys
@@ -18,121 +14,7 @@ import time
 import unittest.mock
 
 import pytest
-
-SCRIPT = pathlib.Path(__file__).parents[4] / "roles/acme/files/registry-acme"
-NAME = "registry.example.org"
-CA = "-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
-EC = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-LEAF = "extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-
-
-@pytest.fixture(scope="module")
-def program():
-    loader = importlib.machinery.SourceFileLoader("registry_acme", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("registry_acme", loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["registry_acme"] = module
-    loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    """A CA, and another one."""
-    path = tmp_path_factory.mktemp("authority")
-    for name in ("ca", "other"):
-        shell(path, f"openssl req -x509 {EC} -keyout {name}.key -out {name}.crt -days 30 -subj /CN={name} {CA}")
-    return path
-
-
-def configured(path, authority):
-    """The configuration of a host whose files are below path."""
-    return {
-        "names": [NAME],
-        "certificate": str(path / "registry.crt"),
-        "key": str(path / "registry.key"),
-        "csr": str(path / "registry.csr"),
-        "key_type": "ec-p256",
-        "state": str(path / "state"),
-        "server": "https://acme.example.org/dir",
-        "server_ca": "",
-        "issuer_ca": str(authority / "ca.crt"),
-        "options": ["--register-unsafely-without-email"],
-        "eab": "",
-        "challenge": "http-01",
-        "webroot": "",
-        "renew_percent": 33,
-        "services": [],
-    }
-
-
-@contextlib.contextmanager
-def umask(mask):
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-@pytest.fixture
-def host(tmp_path, authority, program, monkeypatch):
-    """A configuration, and nothing that runs."""
-    (tmp_path / "state").mkdir()
-    monkeypatch.setattr(program, "fetch", lambda *_arguments: {})
-    # The permissions of those who run it in turn are tested in molecule/acme.
-    with umask(0o022):
-        yield configured(tmp_path, authority)
-
-
-def shell(path, command):
-    subprocess.run(["sh", "-ec", command], cwd=path, check=True, capture_output=True)
-
-
-def issued(host, authority, names=(NAME,), *, ca="ca", days=30, csr=None):
-    """What an ACME server returns for the request."""
-    alternatives = ",".join(f"DNS:{name}" for name in names)
-    extensions = pathlib.Path(host["state"], "extensions")
-    extensions.write_text(f"subjectAltName=critical,{alternatives}\n{LEAF}")
-    made = pathlib.Path(host["state"], "made.crt")
-    sign = f"openssl x509 -req -in {csr or host['csr']} -CA {ca}.crt -CAkey {ca}.key -set_serial $(date +%s%N) -days {days} -extfile {extensions} -out {made}"
-    shell(authority, sign)
-    return made.read_text() + (authority / f"{ca}.crt").read_text()
-
-
-def bring(host, chain):
-    pathlib.Path(host["state"], "issued.pem").write_text(chain)
-
-
-@pytest.fixture(scope="module")
-def in_use(tmp_path_factory, authority, program):
-    """The files of a host with a certificate in use, which none of them names. Each test has a copy: to make them takes many runs of openssl."""
-    path = tmp_path_factory.mktemp("in-use")
-    (path / "state").mkdir()
-    host = configured(path, authority)
-    with umask(0o022):
-        program.prepare(host)
-        bring(host, issued(host, authority))
-        program.install(host)
-    return path
-
-
-@pytest.fixture
-def running(host, in_use, tmp_path):
-    """A certificate in use."""
-    shutil.copytree(in_use, tmp_path, dirs_exist_ok=True)
-    os.umask(0o077)  # as the program leaves it
-    return host
-
-
-def read(host, what):
-    return pathlib.Path(host[what]).read_text()
-
-
-def status(host):
-    return json.loads(pathlib.Path(host["state"], "status.json").read_text())
+from acme_hosts import EC, NAME, bring, issued, read, shell, status
 
 
 def test_what_was_issued_is_put_in_place_with_its_key(running, program):
@@ -321,90 +203,6 @@ def test_how_the_names_are_proven(host, program, monkeypatch):
 def test_no_secret_is_on_a_command_line(host, program):
     command = program.certbot({**host, "eab": "/etc/holdfast-acme/eab.ini"}, "/tmp")
     assert command[command.index("--config") + 1] == "/etc/holdfast-acme/eab.ini"
-
-
-class Systemd:
-    """What the program runs of systemctl."""
-
-    def __init__(self, program, *, active=True, reload=0):
-        self.real, self.active, self.code, self.reloads = program.run, active, reload, 0
-
-    def __call__(self, *command, **more):
-        if command[0] != "systemctl":
-            return self.real(*command, **more)
-        if command[1] == "reload":
-            self.reloads += 1
-            return subprocess.CompletedProcess(command, self.code, "", "job failed")
-        return subprocess.CompletedProcess(command, 0 if self.active else 3, "", "")
-
-
-GATEWAY = {"name": "holdfast-gateway.service", "port": 0, "server_name": NAME}
-
-
-@pytest.fixture
-def stamps(program, tmp_path, monkeypatch):
-    monkeypatch.setattr(program, "STAMPS", str(tmp_path))
-    return tmp_path / "holdfast-gateway.service.json"
-
-
-def test_a_service_reads_a_new_certificate_and_what_it_has_read_is_known(running, authority, program, stamps, monkeypatch):
-    systemd = Systemd(program)
-    monkeypatch.setattr(program, "run", systemd)
-    known = {"restart": {"/usr/sbin/nginx": "1"}, "reload": {running["certificate"]: "old", "/etc/other": "2"}}
-    stamps.write_text(json.dumps(known))
-    bring(running, issued(running, authority))
-    program.install({**running, "services": [GATEWAY]})
-    assert systemd.reloads == 1
-    found = json.loads(stamps.read_text())
-    assert found["reload"] == {running["certificate"]: program._digest(running["certificate"]), "/etc/other": "2"}
-    assert found["restart"] == known["restart"]
-    program.install({**running, "services": [GATEWAY]})
-    assert systemd.reloads == 1
-
-
-def test_a_service_that_uses_a_certificate_from_elsewhere_is_left_alone(running, authority, program, stamps, monkeypatch):
-    systemd = Systemd(program)
-    monkeypatch.setattr(program, "run", systemd)
-    stamps.write_text(json.dumps({"restart": {}, "reload": {"/etc/ssl/holdfast/registry.crt": "1"}}))
-    bring(running, issued(running, authority))
-    program.install({**running, "services": [GATEWAY]})
-    assert systemd.reloads == 0
-
-
-def test_a_service_of_which_nothing_is_known_reads_a_new_certificate_once(running, authority, program, stamps, monkeypatch):
-    systemd = Systemd(program)
-    monkeypatch.setattr(program, "run", systemd)
-    bring(running, issued(running, authority))
-    program.install({**running, "services": [GATEWAY]})
-    program.install({**running, "services": [GATEWAY]})
-    assert systemd.reloads == 1
-    assert not stamps.exists()
-
-
-def test_a_reload_that_failed_is_tried_again_by_the_next_run(running, authority, program, stamps, monkeypatch):
-    systemd = Systemd(program, reload=1)
-    monkeypatch.setattr(program, "run", systemd)
-    stamps.write_text(json.dumps({"restart": {}, "reload": {running["certificate"]: program._digest(running["certificate"])}}))
-    bring(running, issued(running, authority))
-    with pytest.raises(program.Failure, match="cannot be reloaded: job failed"):
-        program.install({**running, "services": [GATEWAY]})
-    systemd.code = 0
-    program.install({**running, "services": [GATEWAY]})
-    assert systemd.reloads == 2
-
-
-def test_a_service_that_does_not_run_is_left_alone(running, authority, program, stamps, monkeypatch):
-    systemd = Systemd(program, active=False)
-    monkeypatch.setattr(program, "run", systemd)
-    bring(running, issued(running, authority))
-    program.install({**running, "services": [GATEWAY]})
-    assert systemd.reloads == 0
-
-
-def test_a_service_that_presents_another_certificate_is_an_error(running, program, monkeypatch):
-    monkeypatch.setattr(program, "RELOAD_SECONDS", 0.1)
-    with pytest.raises(program.Failure, match="does not present the new certificate on port 1"):
-        program.await_certificate(running, {**GATEWAY, "port": 1})
 
 
 def test_a_failure_is_told_with_what_stays_in_use(running, program, monkeypatch, capsys, tmp_path):
