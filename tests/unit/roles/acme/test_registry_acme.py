@@ -205,12 +205,53 @@ def test_no_secret_is_on_a_command_line(host, program):
     assert command[command.index("--config") + 1] == "/etc/holdfast-acme/eab.ini"
 
 
-def test_a_failure_is_told_with_what_stays_in_use(running, program, monkeypatch, capsys, tmp_path):
-    configuration = tmp_path / "config.json"
-    configuration.write_text(json.dumps({**running, "renew_percent": "100"}))
+def called(program, monkeypatch, host, step):
+    """The exit code of the program for a step."""
+    configuration = pathlib.Path(host["csr"]).with_name("config.json")
+    configuration.write_text(json.dumps(host))
+    monkeypatch.setattr(sys, "argv", ["registry-acme", str(configuration), step])
+    return program.main()
+
+
+def test_a_failure_is_told_with_what_stays_in_use(running, program, monkeypatch, capsys):
+    running["renew_percent"] = "100"
+    program.prepare(running)
     monkeypatch.setattr(program, "run_certbot", unittest.mock.Mock(side_effect=program.Failure("the server is away")))
-    monkeypatch.setattr(sys, "argv", ["registry-acme", str(configuration), "ask"])
-    assert program.main() == 1
+    assert called(program, monkeypatch, running, "ask") == 1
     assert capsys.readouterr().err.startswith("<4>the server is away; the certificate that is there stays in use, it is valid until 20")
     assert status(running)["state"] == "failed"
     assert status(running)["problem"] == "the server is away"
+
+
+def test_a_certificate_where_only_root_can_look_is_seen_by_who_asks(running, program, monkeypatch, tmp_path, capsys):
+    asked = unittest.mock.Mock(side_effect=program.Failure("the server is away"))
+    monkeypatch.setattr(program, "run_certbot", asked)
+    assert called(program, monkeypatch, running, "prepare") == 0
+    copy = pathlib.Path(running["csr"]).with_name("in-use.crt")
+    assert (copy.read_text(), copy.stat().st_mode & 0o777) == (read(running, "certificate"), 0o644)
+    pathlib.Path(running["certificate"]).rename(tmp_path / "hidden")
+    assert called(program, monkeypatch, running, "ask") == 0
+    assert asked.call_count == 0
+    running["renew_percent"] = 100
+    assert called(program, monkeypatch, running, "ask") == 1
+    assert "the server is away; the certificate that is there stays in use" in capsys.readouterr().err
+    assert (status(running)["names"], status(running)["certificate"]) == ([NAME], running["certificate"])
+    # gone for root too
+    assert called(program, monkeypatch, running, "prepare") == 0
+    assert not copy.exists()
+
+
+@pytest.mark.parametrize("step", ["prepare", "ask", "ensure", "predict"])
+def test_a_file_that_cannot_be_read_is_named_and_no_certificate_is_asked_for(running, program, monkeypatch, capsys, step):
+    asked = unittest.mock.Mock()
+    monkeypatch.setattr(program, "run_certbot", asked)
+    path = pathlib.Path(running["certificate"])
+    if step == "ask":
+        path = path.with_name("in-use.crt")
+    path.unlink(missing_ok=True)
+    path.mkdir()  # not even root can read that
+    assert called(program, monkeypatch, running, step) == 1
+    assert asked.call_count == 0
+    assert f"{path}: Is a directory" in capsys.readouterr().err
+    if step in ("prepare", "ask"):
+        assert (status(running)["state"], status(running)["problem"]) == ("failed", f"{path}: Is a directory")
