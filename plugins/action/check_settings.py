@@ -17,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import kinds
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import UNSET, Host
 from jinja2.exceptions import UndefinedError
 
@@ -65,6 +66,8 @@ class ActionModule(ActionBase):
                     given[name] = _plain(self._templar.template(variables[name]))
                 except AnsibleError as error:
                     found.append(f"{name}: {error}")
+        # Of what the validation below converts, the role reads what was written.
+        found = found or list(kinds.problems(spec, given))
         if found:
             return found
         validated = ArgumentSpecValidator(spec).validate(given, validate_role_argument_spec=True)

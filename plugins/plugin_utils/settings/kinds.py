@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, holdfast.registry contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings that are a single value where a role reads a list, text where it reads a dictionary, and the like.
+
+Ansible's own validation converts them, but only for the check: the role reads what was written.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.holdfast.registry.plugins.module_utils._names import kind_of
+
+_WANTED = {"int": "a number", "float": "a number", "bool": "true or false", "str": "a string", "path": "a string"}
+# What a message may repeat: it is no secret and no certificate.
+_SHOWN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@*+-]{0,79}")
+
+Option = t.Mapping[str, t.Any]
+
+
+def problems(options: t.Mapping[str, Option], given: t.Mapping[str, t.Any], place: str = "") -> t.Iterator[str]:
+    """What is of another kind than the argument spec's options say, each with its place. Without a value, a key says nothing."""
+    for name, option in options.items():
+        if given.get(name) is not None:
+            yield from _of(option.get("type", "str"), f"{place}{name}", option, given[name])
+
+
+def _of(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str]:
+    if wanted == "list" and isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _of_member(option.get("elements", "raw"), f"{place}[{index}]", option, member)
+    elif wanted == "dict" and isinstance(value, dict):
+        yield from problems(option.get("options") or {}, value, f"{place}.")
+    elif wanted == "list":
+        yield f"{place}: must be {_a_list(option, value)}, not {kind_of(value)}"
+    elif wanted == "dict":
+        yield f"{place}: must be {_a_dictionary(option)}, not {kind_of(value)}"
+    elif wanted in _WANTED and isinstance(value, (list, dict)):
+        yield f"{place}: must be {_WANTED[wanted]}, not {kind_of(value)}"
+
+
+def _of_member(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str]:
+    # YAML takes unquoted 1.10 for 1.1 and 2026 for a number, which is the name of nobody.
+    if wanted == "str" and not isinstance(value, (str, list, dict)):
+        yield f"{place}: must be a string, not {kind_of(value)}; put it in quotes"
+    else:
+        yield from _of(wanted, place, option, value)
+
+
+def _a_list(option: Option, value: t.Any) -> str:
+    if option.get("elements") == "dict":
+        example = _example(option)
+        return f"a list, such as [{example}]" if example else "a list of dictionaries"
+    members = [member.strip() for member in str(value).split(",")] if isinstance(value, (str, int)) else []
+    shown = members and not option.get("no_log") and all(_SHOWN.fullmatch(member) for member in members)
+    return f"a list, such as [{', '.join(members)}]" if shown else "a list"
+
+
+def _a_dictionary(option: Option) -> str:
+    example = _example(option)
+    return f"a dictionary, such as {example}" if example else "a dictionary"
+
+
+def _example(option: Option) -> str:
+    return "".join(f"{{{key}: ...}}" for key in list(option.get("options") or {})[:1])
