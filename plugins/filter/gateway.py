@@ -12,7 +12,7 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Turns the variables of the role P(holdfast.registry.nginx_auth#role) into what its templates read.
-  - If there is any problem, no registry allows anything.
+  - It fails if anything is wrong with them, and says what. Otherwise a registry would be configured that nobody can use.
 options:
   _input:
     description: The variables of the role, without the prefix C(nginx_auth_).
@@ -32,14 +32,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The registries and what is wrong with them.
+  description: The registries.
   type: dict
   contains:
-    problems:
-      description: The problems, each with its place. Empty when there are none.
-      type: list
-      elements: str
-      sample: ['nginx_auth_rules[2].users[0]: there is no user "bobb" in nginx_auth_users or nginx_auth_certificate_users']
     registries:
       description:
         - The registries, with the settings of each and those inherited from the role's variables.
@@ -68,19 +63,22 @@ _value:
 
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 
 def gateway(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
     from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
 
     found, problems = registries(settings)
+    if problems:
+        raise AnsibleFilterError("; ".join(problems))
     ports = {registry["port"]: f"{registry['place']}port" for registry in reversed(found)}
     groups = [registry.get("storage_group") for registry in found if registry.get("storage_directory") or str(registry.get("upstream")).startswith("unix:")]
     names: dict[tuple[str, str], list[str]] = {}
     for registry in (registry for registry in found if registry["tls"]):
         names.setdefault((registry["certificate"], registry["certificate_key"]), []).extend(registry["server_names"])
     return {
-        "problems": problems,
         "registries": found,
         "groups": list(dict.fromkeys(group for group in groups if group)),
         "ports": [{"port": int(port), "setting": setting} for port, setting in reversed(ports.items()) if str(port).isdecimal()],

@@ -13,6 +13,7 @@ author: holdfast.registry contributors (@holdfast)
 description:
   - Turns the variables of the role P(holdfast.registry.registry#role) into what its tasks and templates read. The role's own variables describe the first
     instance.
+  - It fails if anything is wrong with them, and says what. Otherwise a registry would be left without its configuration.
 options:
   _input:
     description: The variables of the role, with their prefix C(registry_).
@@ -49,14 +50,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The instances and what is wrong with them.
+  description: The instances.
   type: dict
   contains:
-    problems:
-      description: The problems, each with its place. Empty when there are none.
-      type: list
-      elements: str
-      sample: ["registry_instances[1].port: 5001 is used by instance 'team' as well; each instance needs its own"]
     instances:
       description: The instances that are to run, each with its settings, unit, user, configuration and program.
       type: list
@@ -115,6 +111,8 @@ _value:
 
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 
 def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     # Here and not above: Ansible imports all filters of a collection for one of them, in each process that uses it.
@@ -122,9 +120,10 @@ def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
 
     found, problems = resolver.instances(settings)
+    if problems:
+        raise AnsibleFilterError("; ".join(problems))
     present = [instance for instance in found if instance["state"] == "present"]
     return {
-        "problems": problems,
         "instances": present,
         "unwanted": [instance for instance in found if instance["state"] == "absent"],
         "ports": [
@@ -132,12 +131,12 @@ def instances(settings: dict[str, t.Any]) -> dict[str, t.Any]:
             for instance in present
             if not instance["socket"]
         ],
-        "files": resolver.files(present, keep_secret=not settings["registry_http_secret"]) if not problems else [],
+        "files": resolver.files(present, keep_secret=not settings["registry_http_secret"]),
         "directories": resolver.directories(present),
-        "absent": resolver.absent(present) if not problems else [],
-        "stores": object_stores.probes((instance["name"], instance["store"]) for instance in present if instance["store"]) if not problems else [],
+        "absent": resolver.absent(present),
+        "stores": object_stores.probes((instance["name"], instance["store"]) for instance in present if instance["store"]),
         "services": resolver.services(present, "/etc/docker/registry/secrets.env"),
-        "mirrors": resolver.mirrors(present) if not problems else {},
+        "mirrors": resolver.mirrors(present),
         "releases": resolver.releases(present),
         "links": [{"name": instance["name"], "version": instance["version"]} for instance in present if instance["version"] != resolver.PACKAGED],
     }

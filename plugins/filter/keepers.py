@@ -12,6 +12,7 @@ version_added: 1.0.0
 author: holdfast.registry contributors (@holdfast)
 description:
   - Turns the variables of the role P(holdfast.registry.keeper#role) into what its tasks and templates read.
+  - It fails if anything is wrong with them, and says what, unless the keeper is to be removed.
 options:
   _input:
     description: The variables of the role, with their prefix C(keeper_).
@@ -50,11 +51,6 @@ _value:
   description: What the role writes and runs.
   type: dict
   contains:
-    problems:
-      description: What is wrong with the instances and the rules, each with its place. Empty when nothing is.
-      type: list
-      elements: str
-      sample: ["keeper_retention[0]: keeps nothing; give at least one of keep_newest, keep_younger_than, keep_matching, keep_pulled_within"]
     instances:
       description: The instances.
       type: list
@@ -84,6 +80,8 @@ _value:
 
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 
 def keepers(
     settings: dict[str, t.Any], commands: list[dict[str, t.Any]], sections: dict[str, t.Any], backup: dict[str, t.Any] | None = None
@@ -93,7 +91,14 @@ def keepers(
     from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as resolving
 
     kept, problems = resolving.instances(settings)
-    present = settings["keeper_state"] == "present" and not problems
+    present = settings["keeper_state"] == "present"
+    # The images of a store have a backup of their own, with the same rules about which backups stay.
+    bucket = settings.get("keeper_bucket_backup") or {}
+    if not present or not backup:
+        backup, bucket = {"repository": ""}, {}
+    problems += [*backups.problems(backup), *bucket_backups.problems(bucket, backup, kept)]
+    if present and problems:
+        raise AnsibleFilterError("; ".join(problems))
     units = {"path": "/etc/systemd/system", "purge": "registry-keeper-*@*.service"}
     directories = [
         {"path": resolving.CONFIGURATION, "purge": "*.json"},
@@ -102,17 +107,11 @@ def keepers(
     ]
     # restic has the files of the host, and no images that are in a store.
     in_files, in_stores = [one for one in kept if not one["store"]], [one for one in kept if one["store"]]
-    # The images of a store have a backup of their own, with the same rules about which backups stay.
-    bucket = settings.get("keeper_bucket_backup") or {}
-    bucket = bucket if bucket and backup and present and not bucket_backups.problems(bucket, backup, kept) else {}
-    rules = backup or {}
 
     def sections_of(name: str) -> dict[str, t.Any]:
-        return {"bucket_backup": bucket_backups.section_of(bucket, rules, name)} if bucket else {}
+        return {"bucket_backup": bucket_backups.section_of(bucket, backup, name)} if bucket else {}
 
-    backup = backup if backup and present and not backups.problems(backup) else {"repository": ""}
     return {
-        "problems": problems,
         "instances": kept,
         "directories": [units, *directories, *resolving.state_directories(kept), *backups.directories(backup, in_files, in_stores)] if present else [units],
         "files": resolving.files(settings, kept, commands, sections, sections_of) + backups.files(backup, in_files, in_stores) + bucket_backups.files(bucket)

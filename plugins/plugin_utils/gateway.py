@@ -121,6 +121,10 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
     if entry["mirror"]:
         access = access.only_pull()
     store = _store(entry, place, problems)
+    aliases = entry.get("server_aliases") or []
+    if not isinstance(aliases, (list, tuple)):
+        problems.append(f"{place}server_aliases: must be a list of names")
+        aliases = []
     anonymous = any(rule.subjects.anonymous for rule in access.rules)
     if entry["networks"] and not anonymous and not wrong:
         problems.append(f"{place}networks: limits rules with anonymous: true, and there is none for this registry; add one, or leave networks out")
@@ -131,7 +135,7 @@ def _resolved(entry: dict[str, t.Any], place: str, variables: Variables, setting
         "tls": boolean(entry["tls"], strict=False),
         "delete_enabled": boolean(entry.get("delete_enabled", True), strict=False),
         "place": place,
-        "server_names": [entry["server_name"], *(entry.get("server_aliases") or [])],
+        "server_names": [entry["server_name"], *aliases],
         "decisions": [decision._asdict() for decision in nginx_map(access, entry["name"], variables)],
         # A mirror has but what somebody happened to pull, which is no answer to a search.
         "search": search_rules(NOTHING if entry["mirror"] else access),

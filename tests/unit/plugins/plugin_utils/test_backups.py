@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import backups
 
@@ -90,6 +91,12 @@ def test_without_a_repository_there_is_no_backup_and_its_secrets_go():
     assert "/etc/systemd/system/registry-keeper-backup.service" in found["absent"]
     # It is stopped first, by the module services.
     assert "/etc/systemd/system/registry-keeper-backup.timer" not in found["absent"]
+
+
+def test_the_role_fails_where_its_check_has_let_through_what_is_wrong():
+    """Otherwise it would remove the backup, and everything would seem right."""
+    with pytest.raises(AnsibleFilterError, match=r"^keeper_backup_paths\[0\]: "):
+        resolved(paths=["relative"])
 
 
 def test_with_one_it_has_a_timer_and_units():

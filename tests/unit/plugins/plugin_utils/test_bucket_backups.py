@@ -7,9 +7,11 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import re
 import sys
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import bucket_backups
 
@@ -111,4 +113,5 @@ def test_what_cannot_work_is_named_and_no_secret_shown(bucket, instances, rules,
     kept = [{"name": one["name"], "store": one.get("storage", {}).get("s3")} for one in instances]
     (problem,) = bucket_backups.problems(bucket, {**RULES, **rules}, kept)
     assert problem.startswith(message) and "hidden" not in problem
-    assert file(resolve(bucket, instances, **rules), bucket_backups.ENVIRONMENT) is None
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        resolve(bucket, instances, **rules)

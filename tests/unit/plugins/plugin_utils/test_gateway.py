@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.holdfast.registry.plugins.filter.gateway import gateway
 from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
 
@@ -131,6 +132,25 @@ def test_ports_and_certificates_are_listed_once_each():
     assert found["certificates"] == [
         {"path": "/etc/ssl/r.crt", "key": "/etc/ssl/r.key", "server_names": ["127.0.0.1", "mirror.example.org", "registry.example.org"]}
     ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"administrators": "alice"}, "nginx_auth_administrators: must be a list of names of users"),
+        ({"certificate_users": "robot"}, "nginx_auth_certificate_users: must be a list of names"),
+        ({"server_aliases": "a.example.org"}, "nginx_auth_server_aliases: must be a list of names"),
+        (
+            {"further_registries": [{**MIRROR, "server_aliases": "a.example.org"}]},
+            r"nginx_auth_further_registries\[0\].server_aliases: must be a list of names",
+        ),
+        ({"further_registries": [{**MIRROR, "store": '{"url": "x"}'}]}, r"nginx_auth_further_registries\[0\].store: must be a dictionary"),
+    ],
+)
+def test_the_role_fails_where_its_check_has_let_through_what_is_wrong(wrong, said):
+    """Otherwise it would allow nobody anything, and everything would seem right."""
+    with pytest.raises(AnsibleFilterError, match=said):
+        gateway({**SETTINGS, **wrong})
 
 
 @pytest.mark.parametrize("off", [False, "False", "off"])

@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible_collections.holdfast.registry.plugins.filter.instances import instances as filtered
 from ansible_collections.holdfast.registry.plugins.plugin_utils import instances as module
 from ansible_collections.holdfast.registry.plugins.plugin_utils.upstreams import parse_upstream
@@ -165,7 +166,6 @@ def test_passwords_of_upstreams_are_in_the_mirrors_and_nowhere_else():
 
 def test_an_absent_instance_neither_runs_nor_stands_in_the_way():
     found = filtered({**DEFAULTS, "registry_instances": [{"name": "old", "state": "absent", "port": 5000}]})
-    assert found["problems"] == []
     assert [one["name"] for one in found["services"]] == ["docker-registry.service"]
 
 
@@ -181,10 +181,15 @@ def test_numbers_and_booleans_may_come_as_text():
     """As from the command line, or from an INI inventory."""
     further = {"name": "a", "state": "absent", "remove_images": "false", "port": "5001"}
     found = filtered({**DEFAULTS, "registry_port": "5002", "registry_drain_timeout": "30", "registry_instances": [further]})
-    assert found["problems"] == []
     assert (found["instances"][0]["port"], found["instances"][0]["drain_timeout"]) == (5002, 30)
     assert found["unwanted"][0]["remove_images"] is False
-    assert filtered({**DEFAULTS, "registry_instances": [{"name": "a", "port": "x"}]})["problems"] == ["registry_instances[0].port: 'x' is not a number"]
+    assert problems({"name": "a", "port": "x"}) == ["registry_instances[0].port: 'x' is not a number"]
+
+
+def test_the_role_fails_where_its_check_has_let_through_what_is_wrong():
+    """Otherwise it would write no configuration, and everything would seem right."""
+    with pytest.raises(AnsibleFilterError, match=r"registry_storage: is neither .*; registry_instances\[0\].port: 'x' is not a number"):
+        filtered({**DEFAULTS, "registry_storage": '{"s3": {}}', "registry_instances": [{"name": "a", "port": "x"}]})
 
 
 @pytest.mark.parametrize("directory", ["/etc", "/home", "/var/lib", "/srv/../etc", "/var/lib//docker-registry", "../x", "/"])

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 
 import pytest
+from ansible.errors import AnsibleFilterError
 from ansible_collections.holdfast.registry.plugins.filter.keepers import keepers
 from ansible_collections.holdfast.registry.plugins.plugin_utils import keepers as module
 
@@ -82,7 +84,6 @@ STORE = {"s3": {"endpoint": "https://store.example.org", "bucket": "images", "ac
 
 def test_an_instance_in_a_store_gets_the_commands_that_have_a_form_for_it_and_no_secret():
     found = resolve(keeper_instances=[{"name": "registry", "storage": STORE}, {"name": "team", "storage": {"s3": {**STORE["s3"], "prefix": "team"}}}])
-    assert found["problems"] == []
     assert [one["name"] for one in found["services"]] == ["registry-keeper-collect@registry.timer", "registry-keeper-collect@team.timer"]
     parsed = program.parse(content(found, "team"))
     assert parsed.storage == "/var/lib/registry-keeper/team"
@@ -102,15 +103,14 @@ def test_an_instance_in_a_store_gets_the_commands_that_have_a_form_for_it_and_no
     ],
 )
 def test_what_cannot_be_kept_in_a_store_is_named(instance, said):
-    found = resolve(keeper_instances=[{"name": "registry", "storage": STORE, **instance}], keeper_access_log="/var/log/g/access.log")
-    assert [problem for problem in found["problems"] if problem.startswith(said)]
-    assert found["files"] == []
+    with pytest.raises(AnsibleFilterError, match=re.escape(said)):
+        resolve(keeper_instances=[{"name": "registry", "storage": STORE, **instance}], keeper_access_log="/var/log/g/access.log")
 
 
 def test_a_common_rule_about_pulls_is_refused_for_a_store():
     rules = [{"repositories": ["**"], "keep_pulled_within": "30d"}]
-    found = resolve(keeper_instances=[{"name": "registry", "storage": STORE}], keeper_access_log="/var/log/g/access.log", keeper_retention=rules)
-    assert found["problems"][0].startswith("keeper_retention[0].keep_pulled_within: needs images in files")
+    with pytest.raises(AnsibleFilterError, match=r"^keeper_retention\[0\].keep_pulled_within: needs images in files"):
+        resolve(keeper_instances=[{"name": "registry", "storage": STORE}], keeper_access_log="/var/log/g/access.log", keeper_retention=rules)
 
 
 def test_rules_are_inherited_unless_an_instance_has_its_own():
@@ -150,9 +150,12 @@ def test_absent_removes_what_present_has_written():
     assert gone["directories"] == [{"path": "/etc/systemd/system", "purge": "registry-keeper-*@*.service"}]
 
 
-def test_settings_that_are_refused_write_nothing():
-    found = resolve(keeper_retention=[{"repositories": ["**"]}])
-    assert found["problems"] and found["files"] == [] and found["services"] == []
+def test_the_role_fails_where_its_check_has_let_through_what_is_wrong():
+    """Otherwise it would remove the keeper, and everything would seem right."""
+    wrong = [{"repositories": ["**"]}]
+    with pytest.raises(AnsibleFilterError, match=r"^keeper_retention\[0\]: keeps nothing"):
+        resolve(keeper_retention=wrong)
+    assert resolve(keeper_retention=wrong, keeper_state="absent")["files"] == []
 
 
 @pytest.mark.parametrize(

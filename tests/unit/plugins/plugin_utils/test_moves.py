@@ -25,7 +25,6 @@ IN_FILES = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /var/lib/d
 
 def resolved(first: dict[str, t.Any] | None = None, *further: dict[str, t.Any], **settings: t.Any) -> list[dict[str, t.Any]]:
     found = filtered({**DEFAULTS, **settings, "registry_storage": {"s3": {**STORE, **first}} if first is not None else {}, "registry_instances": [*further]})
-    assert found["problems"] == []
     present: list[dict[str, t.Any]] = found["instances"]
     return present
 

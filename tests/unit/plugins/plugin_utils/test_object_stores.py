@@ -10,6 +10,7 @@ import pytest
 import yaml
 from ansible_collections.holdfast.registry.plugins.filter.instances import instances as filtered
 from ansible_collections.holdfast.registry.plugins.plugin_utils import object_stores
+from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import instances
 
 ROLE = pathlib.Path(__file__).parents[4] / "roles/registry"
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
@@ -22,12 +23,20 @@ def storage(**more):
     return {"s3": {**STORE, **more}}
 
 
-def found(*further, first=None, **settings):
-    return filtered({**DEFAULTS, **settings, "registry_storage": storage() if first is None else first, "registry_instances": list(further)})
+def written(*further, first=None, **settings):
+    return {**DEFAULTS, **settings, "registry_storage": storage() if first is None else first, "registry_instances": list(further)}
+
+
+def found(*further, **settings):
+    return filtered(written(*further, **settings))
+
+
+def problems(*further, **settings):
+    return instances(written(*further, **settings))[1]
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("storing", "said"),
     [
         ("s3", ": is neither {}, for files, nor a dictionary with the key s3"),
         ({"S3": {}}, ".S3: is no key of it; the only one is s3"),
@@ -55,11 +64,11 @@ def found(*further, first=None, **settings):
         (storage(path_style=False), ".s3.path_style: must be true with registry_version distribution, which knows no other style"),
     ],
 )
-def test_a_setting_that_cannot_work_is_named_with_its_place(written, said):
-    of_first = found(first=written)["problems"]
+def test_a_setting_that_cannot_work_is_named_with_its_place(storing, said):
+    of_first = problems(first=storing)
     assert any(problem.startswith(f"registry_storage{said}") for problem in of_first), of_first
-    further = {"name": "team", "version": "3.1.1" if "registry_version" not in said else None, "storage": written}
-    of_further = found(further, first={})["problems"]
+    further = {"name": "team", "version": "3.1.1" if "registry_version" not in said else None, "storage": storing}
+    of_further = problems(further, first={})
     place = said.replace("registry_version", "registry_instances[0].version")
     assert any(problem.startswith(f"registry_instances[0].storage{place}") for problem in of_further), of_further
     assert SECRET not in str(of_first + of_further)
@@ -67,7 +76,7 @@ def test_a_setting_that_cannot_work_is_named_with_its_place(written, said):
 
 @pytest.mark.parametrize("more", [{}, {"prefix": "/team/images/", "chunk_mb": "25", "redirect": "no"}, {"encrypt": True, "key_id": "alias/registry"}])
 def test_a_setting_that_can_work_has_no_problem(more):
-    assert found(first=storage(**more))["problems"] == []
+    assert problems(first=storage(**more)) == []
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,6 @@ def test_the_url_of_all_objects(more, url):
 def test_the_secrets_are_in_the_environment_file_and_the_probe_alone():
     further = {"name": "team", "version": "3.1.1", "storage": storage(prefix="team")}
     resolved = found(further)
-    assert resolved["problems"] == []
     having = [file for file in resolved["files"] if SECRET in str(file)]
     assert [(file["path"], file["mode"], file["secret"]) for file in having] == [
         ("/etc/docker/registry/store.env", "0600", True),
@@ -115,7 +123,7 @@ def test_what_is_left_of_a_store_is_removed():
 @pytest.mark.parametrize(("version", "database"), [("distribution", None), ("2.8.3", None), ("3.0.0", None), ("3.1.0", 0), ("3.12.0", 0), ("4.0.0", 0)])
 def test_descriptors_of_a_store_are_cached_only_by_versions_that_forget_deleted_blobs(version, database):
     assert found(registry_version=version, **REDIS)["instances"][0]["redis_database"] == database
-    wrong = found({"name": "a", "version": version, "redis_database": 1, "storage": storage(prefix="a")}, first={}, **REDIS)["problems"]
+    wrong = problems({"name": "a", "version": version, "redis_database": 1, "storage": storage(prefix="a")}, first={}, **REDIS)
     assert [problem.split(":")[0] for problem in wrong] == ([] if database == 0 else ["registry_instances[0].redis_database"])
 
 
@@ -124,7 +132,7 @@ def test_descriptors_of_a_store_are_cached_only_by_versions_that_forget_deleted_
     [("", "", True), ("a", "a", True), ("", "docker/registry", True), ("", "a", False), ("a", "a/b", False), ("a", "ab", False)],
 )
 def test_two_instances_need_different_places_in_a_store(one, other, overlap):
-    wrong = found({"name": "team", "storage": storage(prefix=other)}, first=storage(prefix=one))["problems"]
+    wrong = problems({"name": "team", "storage": storage(prefix=other)}, first=storage(prefix=one))
     assert [problem.split(":")[0] for problem in wrong] == (["registry_instances[0].storage.s3.prefix"] if overlap else [])
 
 
@@ -137,7 +145,7 @@ def test_two_instances_need_different_places_in_a_store(one, other, overlap):
     ],
 )
 def test_what_does_not_go_with_a_store_is_refused(entry, said):
-    wrong = found({"name": "a", "storage": storage(prefix="a"), **entry})["problems"]
+    wrong = problems({"name": "a", "storage": storage(prefix="a"), **entry})
     assert any(problem.startswith(said) for problem in wrong), wrong
 
 
