@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import typing as t
 
@@ -15,7 +14,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     Settings,
     as_number,
     duration_problem,
-    path_problem,
+    own_directory_problem,
     port_problem,
     range_problem,
 )
@@ -46,10 +45,6 @@ _CONFIGURATION = "/etc/docker/registry"
 # The name is part of a user's name, of which Linux allows 32 characters.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,15}")
 _SOCKET = re.compile(r"/run/[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-# Directories that hold more than images. Their owner and mode are not for an instance to have.
-_TOP = ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")
-_BELOW = ("/usr/local", "/usr/lib", "/usr/share", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp", "/etc/docker", "/var/lib/docker")
-_SYSTEM = {"/", *(f"/{name}" for name in _TOP), *_BELOW}
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+(?:-[a-z0-9.]+)?")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}")
 _URL = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%{}\[\]-]+")
@@ -203,9 +198,7 @@ def _problems(instance: dict[str, t.Any], settings: Settings) -> t.Iterator[str]
     if instance["store"]:
         yield from _store_problems(instance, place == _PREFIX)
     elif instance["state"] == "present" or instance["remove_images"]:
-        yield from path_problem(f"{place}storage_directory", instance["storage_directory"])
-        if place != _PREFIX and os.path.normpath(instance["storage_directory"]) in _SYSTEM:
-            yield f"{place}storage_directory: {instance['storage_directory']} belongs to the system; give a directory of its own, such as /srv/images"
+        yield from own_directory_problem(f"{place}storage_directory", instance["storage_directory"], "/srv/images")
     if instance["state"] == "absent":
         return
     if instance["metrics_port"]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import typing as t
 
@@ -19,6 +20,12 @@ Settings = dict[str, t.Any]
 # A Go duration, without fractions.
 DURATION = re.compile(r"([0-9]+[hms])+")
 SECRET_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
+
+
+# Directories that hold more than one program's files. Their owner and mode are not for a role to have.
+_TOP = ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")
+_BELOW = ("/usr/local", "/usr/lib", "/usr/share", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp", "/etc/docker", "/var/lib/docker")
+_SYSTEM = {"/", *(f"/{name}" for name in _TOP), *_BELOW}
 
 
 class _Unset:
@@ -88,6 +95,13 @@ def path_problem(setting: str, path: str, *, may_be_empty: bool = False) -> list
         return []
     empty = "neither empty nor " if may_be_empty else "not "
     return [f'{setting}: "{path}" is {empty}an absolute path below / of letters, digits and any of ._@+-']
+
+
+def own_directory_problem(setting: str, path: str, example: str, *, may_be_empty: bool = False) -> list[str]:
+    """The problem with a directory that gets another owner and mode."""
+    if os.path.normpath(path) in _SYSTEM:
+        return [f"{setting}: {path} belongs to the system; give a directory of its own, such as {example}"]
+    return path_problem(setting, path, may_be_empty=may_be_empty)
 
 
 def pem_problem(setting: str, text: str) -> list[str]:

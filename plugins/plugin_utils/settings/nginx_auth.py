@@ -16,6 +16,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     Host,
     Settings,
     name_problem,
+    own_directory_problem,
     path_problem,
     pem_problem,
     port_problem,
@@ -52,7 +53,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
         wrong.append("nginx_auth_realm: may have letters, digits, spaces and any of ._:/@()- only, and begins with a letter or digit")
     wrong += path_problem("nginx_auth_client_ca", settings["nginx_auth_client_ca"], may_be_empty=True)
     wrong += path_problem("nginx_auth_client_crl", settings["nginx_auth_client_crl"], may_be_empty=True)
-    wrong += path_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"])
+    wrong += own_directory_problem("nginx_auth_log_directory", settings["nginx_auth_log_directory"], "/var/log/holdfast-gateway")
     wrong += path_problem("nginx_auth_challenge_directory", settings["nginx_auth_challenge_directory"], may_be_empty=True)
     wrong += path_problem("nginx_auth_crl_file", settings["nginx_auth_crl_file"], may_be_empty=True)
     wrong += said(check_crl_url, settings["nginx_auth_crl_url"], where="nginx_auth_crl_url")

@@ -12,7 +12,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
-    path_problem,
+    own_directory_problem,
     port_problem,
     range_problem,
     secret_problem,
@@ -22,7 +22,7 @@ RESULTS = ("registry_moves",)  # set by tasks/move_find.yml for those who come a
 
 
 def problems(settings: Settings, _host: Host) -> list[str]:
-    found = path_problem("registry_log_directory", settings["registry_log_directory"], may_be_empty=True)
+    found = own_directory_problem("registry_log_directory", settings["registry_log_directory"], "/var/log/docker-registry", may_be_empty=True)
     found += secret_problem("registry_http_secret", settings["registry_http_secret"])
     found += secret_problem("registry_redis_password", settings["registry_redis_password"])
     address = settings["registry_redis_address"]

@@ -192,6 +192,13 @@ def test_the_role_fails_where_its_check_has_let_through_what_is_wrong():
         filtered({**DEFAULTS, "registry_storage": '{"s3": {}}', "registry_instances": [{"name": "a", "port": "x"}]})
 
 
+@pytest.mark.parametrize("directory", ["/srv", "/mnt", "/home", "/var/lib", "/var/lib/", "/"])
+def test_the_first_instance_has_none_either(directory):
+    (found,) = problems(registry_storage_directory=directory)
+    assert found.startswith("registry_storage_directory: ")
+    assert directory == "/" or "belongs to the system; give a directory of its own, such as /srv/images" in found
+
+
 @pytest.mark.parametrize("directory", ["/etc", "/home", "/var/lib", "/srv/../etc", "/var/lib//docker-registry", "../x", "/"])
 @pytest.mark.parametrize("more", [{}, {"state": "absent", "remove_images": True}])
 def test_no_instance_has_a_directory_of_the_system(directory, more):

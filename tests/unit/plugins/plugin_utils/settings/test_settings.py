@@ -144,6 +144,15 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("registry", {"registry_storage_directory": "/srv/a b"}, "registry_storage_directory"),
         ("registry", {"registry_storage_directory": "/srv/images\n"}, "registry_storage_directory"),
         ("registry", {"registry_log_directory": "log"}, 'registry_log_directory: "log" is neither empty nor an absolute path'),
+        *(
+            (
+                role,
+                {f"{role}_log_directory": directory},
+                f"{role}_log_directory: {directory} belongs to the system; give a directory of its own, such as /var/log/",
+            )
+            for role in ("registry", "nginx_auth")
+            for directory in ("/var/log", "/var/log/", "/srv", "/var")
+        ),
         ("registry", {"registry_http_secret": "short"}, "registry_http_secret: needs at least 16 characters"),
         ("registry", {"registry_redis_address": "localhost"}, 'registry_redis_address: "localhost" is not ADDRESS:PORT'),
         ("registry", {"registry_upload_purge_age": "a week"}, 'registry_upload_purge_age: "a week" is not a duration such as 168h'),
