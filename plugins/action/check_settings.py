@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         found = self._problems(spec, checks, variables)
         # A play that sets variables of roles defines once, for all roles, their names for the user.
         known_by = {**_plain(self._templar.template(variables.get("holdfast_called", {}))), **arguments["called"]}
-        called = {name: known for name, known in known_by.items() if name not in named}
+        called = _called(known_by, named)
         for warning in _unknown(prefix, spec, own, _results(checks, own)):
             display.warning(f"{variables.get('inventory_hostname')}: {warning}")
         result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
@@ -135,6 +135,11 @@ def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iter
             close = difflib.get_close_matches(words, [known[len(prefix) + 1 :] for known in spec if known.startswith(prefix)], n=1, cutoff=0)
             found.append(f"{name}: is no variable of holdfast.registry and has no effect; the closest is {prefix}_{close[0]}")
     return found
+
+
+def _called(known_by: dict[str, str], own: set[str]) -> dict[str, str]:
+    """The user's names for what roles name, without the variables that the inventory has itself, and keys of theirs."""
+    return {name: known for name, known in known_by.items() if name.partition(".")[0] not in own}
 
 
 def _renamed(problem: str, called: dict[str, str]) -> str:

@@ -15,6 +15,8 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.instances import
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, endpoint_problem
 
 REGISTRIES, MIRRORS = "holdfast_registries", "holdfast_mirrors"
+# Of the first registry. The inventory may have it instead of holdfast_storage, so the playbook has the last word about its name.
+STORAGE = "registry_storage"
 
 # Keys of an entry, by the role that reads them. Those of a mirror's upstream are in upstreams.KEYS.
 _OF_THE_INSTANCE = ("storage_directory", "storage", "redis_database", *(key for key in INHERITED if key != "storage"))
@@ -28,6 +30,9 @@ _MIRROR_SETTINGS = {
     "networks": "holdfast_mirror_networks",
     "client_certificates": "holdfast_mirror_client_certificates",
 }
+# Where keys of a store in role nginx_auth come from: what they are called in the registry's storage, and settings of their own.
+_OF_A_STORE = {"url": "s3.endpoint", "ca_certificate": "s3.ca_certificate"}
+_OF_A_CACHE = {"cache_directory": "holdfast_cache_directory", "cache_size": "holdfast_cache_size"}
 _KEPT = ("name", "state", "storage_directory", "redis_database")
 _ALWAYS = ("name", "state", "remove_images")
 _OF_A_MIRROR = (*upstreams.KEYS, "namespace")
@@ -102,11 +107,15 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
     site = site_of(settings)
     store = site_store.store_of(site.storage, site.cache_directory, site.cache_size)
     found = Further([], [], _kept_already(settings, site.keeps_stores), [], [], [], {}, store)
+    if site.storage:
+        # The registry that the role's own variables describe comes first.
+        found.places.update({**_places_of_store("nginx_auth_store", STORAGE), **({"keeper_instances[0].storage": STORAGE} if site.keeps_stores else {})})
     for setting, is_mirror in ((REGISTRIES, False), (MIRRORS, True)):
         for number, entry in enumerate(_entries(settings, setting)):
             if not entry.get("name") or (is_mirror and list(_upstream(entry, "", site))):
                 continue
             place = f"{setting}[{number}]"
+            stored_at = f"{place}.storage" if entry.get("storage") is not None or is_mirror or not site.storage else STORAGE
             kept = {key: value for key, value in entry.items() if value is not None}
             if site.storage:
                 # A mirror is a cache: each host has its own, in files.
@@ -114,11 +123,13 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             instance_place = f"registry_instances[{instances_before + len(found.instances)}]"
             if is_mirror:
                 found.places[f"{instance_place}.mirror"] = place
+            found.places[f"{instance_place}.storage"] = stored_at
             found.places[instance_place] = place
             found.instances.append(_instance(kept, is_mirror))
             if site.keeps_stores or not site_store.s3_of(kept.get("storage")):
                 # The registry that the role's own variables describe comes first, unless its images are in an object store that is not kept.
-                found.places[f"keeper_instances[{(0 if site.storage and not site.keeps_stores else 1) + len(found.kept)}]"] = place
+                keeper_place = f"keeper_instances[{(0 if site.storage and not site.keeps_stores else 1) + len(found.kept)}]"
+                found.places.update({f"{keeper_place}.storage": stored_at, keeper_place: place})
                 found.kept.append({"mirror": is_mirror, **{key: kept[key] for key in (*_KEPT, *_OF_THE_KEEPER) if key in kept}, **_stored(kept)})
             if kept.get("state") == "absent":
                 continue
@@ -126,6 +137,10 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             if is_mirror:
                 for key, known in _MIRROR_SETTINGS.items():
                     found.places[f"{registry_place}.{key}"] = known
+                upstream = f"{place}.{'namespace' if entry.get('namespace') else 'upstream'}"
+                found.places.update({f"{registry_place}.namespaces[0]": upstream, f"{registry_place}.namespaces": upstream})
+            else:
+                found.places.update(_places_of_store(f"{registry_place}.store", stored_at))
             found.places[registry_place] = place
             registry = _registry(kept, site, is_mirror)
             found.registries.append(registry)
@@ -136,6 +151,12 @@ def further(settings: t.Mapping[str, t.Any], instances_before: int = 0, registri
             if is_mirror:
                 found.mirrors.extend({"upstream": upstream, "mirror": endpoints[0]} for upstream in registry["namespaces"] if endpoints)
     return found
+
+
+def _places_of_store(place: str, stored_at: str) -> dict[str, str]:
+    """How the user knows the keys of a store of role nginx_auth, and that store."""
+    keys = {**{key: f"{stored_at}.{name}" for key, name in _OF_A_STORE.items()}, **_OF_A_CACHE}
+    return {**{f"{place}.{key}": known for key, known in keys.items()}, place: stored_at}
 
 
 def _kept_already(settings: t.Mapping[str, t.Any], keeps_stores: bool) -> list[dict[str, t.Any]]:

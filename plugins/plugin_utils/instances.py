@@ -182,6 +182,7 @@ def _store_problems(instance: dict[str, t.Any], first: bool) -> t.Iterator[str]:
         if instance["remove_images"]:
             yield f"{place}remove_images: is not for images in a store; remove the objects below {instance['images']} with a program for S3"
         return
+    yield from object_stores.redirect_problems(store, f"{place}storage.s3")
     if instance["mirror"]:
         yield f"{place}storage: is not for a mirror, which keeps what it can fetch again in files"
     if instance["redis_database"] is not None and not first and not _may_cache(instance):

@@ -11,7 +11,7 @@ import typing as t
 import urllib.parse
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
+from ansible_collections.holdfast.registry.plugins.module_utils._names import dns_problem, parse_endpoint
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import as_number, pem_problem, said
 
 # The keys of s3 and their defaults. None is a key that has to be given.
@@ -110,6 +110,16 @@ def _endpoint_problems(endpoint: str, place: str) -> list[str]:
     if not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", rest):
         return [f'{place}: "{endpoint}" is not https://HOST or https://HOST:PORT; the bucket and the prefix have keys of their own']
     return said(parse_endpoint, rest, parameter=place)
+
+
+def redirect_problems(store: t.Mapping[str, t.Any], place: str) -> t.Iterator[str]:
+    """What is wrong with a store that clients, or the gateway for them, are redirected to. place is that of its keys."""
+    host = parse_endpoint(store["endpoint"].partition("://")[2], parameter=place).host
+    if store["redirect"] and (dns_problem(host) or host != host.lower()):
+        yield (
+            f'{place}.endpoint: "{store["endpoint"]}" must have a DNS name in lower case, since nginx fetches images there and verifies no addresses in '
+            f"certificates; or set {place}.redirect to false, and the registry passes them on"
+        )
 
 
 def url(store: t.Mapping[str, t.Any]) -> str:
