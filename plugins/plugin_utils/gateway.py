@@ -37,8 +37,9 @@ INHERITED = (
 OWN = ("name", "server_aliases", "upstream", "storage_directory", "storage_group", "store", "delete_enabled")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+MAP_WORDS = ("default", "hostnames", "include", "volatile")
 # Upstreams of nginx that are not registries, and words of its maps.
-_RESERVED = ("passwords", "search", "default", "hostnames", "include", "volatile")
+_RESERVED = ("passwords", "search", *MAP_WORDS)
 
 
 def registries(settings: t.Mapping[str, t.Any]) -> tuple[list[dict[str, t.Any]], list[str]]:
@@ -157,14 +158,18 @@ def _store(entry: dict[str, t.Any], place: str, problems: list[str]) -> dict[str
 def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
     """Two registries of one name, or of one server name at one port: nginx would serve the first and ignore the other.
 
-    Mirrors may share both if their clients name the upstream.
+    Mirrors may share both if their clients name the upstream. What listens at a port has TLS for all names there or for none.
     """
     names: dict[str, str] = {}
+    ports: dict[str, dict[str, t.Any]] = {}
     servers: dict[tuple[str, str], list[dict[str, t.Any]]] = {}
     for registry in found:
         place = registry["place"]
         if names.setdefault(registry["name"], place) != place:
             yield f"{place}name: {registry['name']!r} is the name of another registry as well"
+        before = ports.setdefault(str(registry["port"]), registry)
+        if before["tls"] != registry["tls"]:
+            yield f"{place}tls: must be the same as {before['place']}tls, whose port it shares; set both alike, or choose another port"
         yield from own_name_problems(registry)
         for server_name in registry["server_names"]:
             here = servers.setdefault((str(server_name).lower(), str(registry["port"])), [])

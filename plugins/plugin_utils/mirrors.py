@@ -27,7 +27,7 @@ _MAX_LENGTH = 128
 # A request may have these as they are, or encoded.
 _ENCODED = {".": "[.]", ":": "(?::|%3[aA])", "[": r"(?:\[|%5[bB])", "]": r"(?:\]|%5[dD])"}
 # What the registries of one server have in common, since nginx reads it before it knows which of them is asked.
-_OF_THE_SERVER = ("tls", "certificate", "certificate_key", "client_certificates")
+_OF_THE_SERVER = ("certificate", "certificate_key", "client_certificates")
 
 Registry = dict[str, t.Any]
 

@@ -9,9 +9,11 @@ import ipaddress
 import re
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._passwords.users import problems as user_problems
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_crl_url
-from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import registries
+from ansible_collections.holdfast.registry.plugins.plugin_utils.gateway import MAP_WORDS, registries
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
     Host,
     Settings,
@@ -27,7 +29,10 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
 _PREFIX = "nginx_auth_"
 # What may stand in a quoted string of nginx and in a header.
 _REALM = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/@()-]*")
-_UPSTREAM = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})|unix:/[A-Za-z0-9/._-]+")
+_UNIX_SOCKET = re.compile(r"unix:/[A-Za-z0-9/._-]+")
+_STATUS_SOCKET = re.compile(r"/run/holdfast-gateway/[a-z]+(?:\.[a-z]+)+")
+# What nginx itself has in that directory.
+_OURS = ("memory.sock", "nginx.pid")
 _GROUP = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 # The unit hides these from nginx, they are no disk, or others need them as they are.
 _NO_CACHE = re.compile(r"/(?:dev|etc|home|proc|root|run|sys|tmp|var/tmp|usr)(?:/|\Z)|/(?:var|srv|opt|mnt|var/cache|var/lib)/?\Z")
@@ -67,15 +72,12 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     for index, name in enumerate(settings["nginx_auth_metrics_users"]):
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]*", name):
             wrong.append(f"nginx_auth_metrics_users[{index}]: {name!r} must be the name of a user, of letters, digits, '.', '_', '@' and '-'")
-    for index, source in enumerate(settings["nginx_auth_metrics_sources"]):
-        place = f"nginx_auth_metrics_sources[{index}]"
-        name, address = str(source.get("name")), str(source.get("address"))
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name) or name in [registry["name"] for registry in found]:
-            wrong.append(f"{place}.name: {name!r} must be a lower-case letter and then at most 30 lower-case letters, digits and _, and no registry's name")
-        if not re.fullmatch(r"127\.0\.0\.1:[0-9]{1,5}", address):
-            wrong.append(f"{place}.address: {address!r} is not 127.0.0.1:PORT")
-    if settings["nginx_auth_status_socket"] and not re.fullmatch(r"/run/holdfast-gateway/[a-z.]+", settings["nginx_auth_status_socket"]):
+    wrong += _sources(settings["nginx_auth_metrics_sources"], [registry["name"] for registry in found])
+    socket = settings["nginx_auth_status_socket"]
+    if socket and not _STATUS_SOCKET.fullmatch(socket):
         wrong.append("nginx_auth_status_socket: must be a socket in the gateway's own directory, such as /run/holdfast-gateway/status.sock")
+    elif socket.rpartition("/")[2] in _OURS:
+        wrong.append(f"nginx_auth_status_socket: {socket.rpartition('/')[2]} is the gateway's own; give another, such as /run/holdfast-gateway/status.sock")
     if (settings["nginx_auth_metrics_networks"] or settings["nginx_auth_metrics_users"]) and not settings["nginx_auth_keeper_directory"]:
         wrong.append("nginx_auth_keeper_directory: must be the directory that the role keeper writes the metrics to, /run/registry-keeper")
     for index, user in enumerate(settings["nginx_auth_users"]):
@@ -93,8 +95,7 @@ def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[s
     for index, alias in enumerate(registry["server_aliases"] or []):
         yield from name_problem(f"{place}server_aliases[{index}]", alias, wildcard=True)
     yield from _number(f"{place}port", registry["port"], port_problem)
-    upstream = _UPSTREAM.fullmatch(str(registry["upstream"]))
-    if not upstream or (upstream[2] and not 0 < int(upstream[2]) < 65536):
+    if not _is_upstream(str(registry["upstream"])):
         yield f'{place}upstream: "{registry["upstream"]}" is neither ADDRESS:PORT nor unix:/PATH'
     if not _GROUP.fullmatch(str(registry["storage_group"])):
         yield f'{place}storage_group: "{registry["storage_group"]}" is not the name of a group'
@@ -112,6 +113,31 @@ def _of_registry(registry: dict[str, t.Any], settings: Settings) -> t.Iterator[s
     yield from _of_client_certificates(place, registry, settings)
 
 
+def _is_upstream(text: str) -> bool:
+    if _UNIX_SOCKET.fullmatch(text):
+        return True
+    try:
+        return parse_endpoint(text, parameter="").port is not None
+    except HoldfastError:
+        return False
+
+
+def _sources(sources: list[dict[str, t.Any]], taken: list[str]) -> t.Iterator[str]:
+    places: dict[str, str] = {}
+    for index, source in enumerate(sources):
+        place = f"nginx_auth_metrics_sources[{index}]"
+        name, address = str(source.get("name")), str(source.get("address"))
+        port = re.fullmatch(r"127\.0\.0\.1:([0-9]{1,5})", address)
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,30}", name) or name in taken:
+            yield f"{place}.name: {name!r} must be a lower-case letter and then at most 30 lower-case letters, digits and _, and no registry's name"
+        elif name in MAP_WORDS:
+            yield f"{place}.name: {name!r} is taken; choose another"
+        elif places.setdefault(name, place) != place:
+            yield f"{place}.name: {name!r} is the name of another source as well; choose another"
+        if not port or not 0 < int(port[1]) < 65536:
+            yield f"{place}.address: {address!r} is not 127.0.0.1:PORT"
+
+
 def _of_client_certificates(place: str, registry: dict[str, t.Any], settings: Settings) -> t.Iterator[str]:
     setting, value = f"{place}client_certificates", registry["client_certificates"]
     if value not in ("off", "alternative", "required"):
@@ -125,8 +151,11 @@ def _number(setting: str, value: t.Any, check: t.Callable[[str, int], list[str]]
 
 
 def _network_problem(setting: str, network: t.Any) -> list[str]:
+    address, slash, length = str(network).partition("/")
     try:
-        ipaddress.ip_network(network, strict=False)
+        known = ipaddress.ip_network(network, strict=False)
     except ValueError:
+        known = None
+    if known is None or "%" in address:
         return [f'{setting}: "{network}" is not an address or a network such as 192.0.2.0/24']
-    return []
+    return [f'{setting}: "{network}" has a mask that nginx does not know; write {known}'] if slash and not length.isdecimal() else []

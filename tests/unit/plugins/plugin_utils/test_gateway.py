@@ -113,6 +113,15 @@ def test_an_alias_counts_as_a_name_at_its_port():
     assert found == ["nginx_auth_further_registries[0].server_name: 127.0.0.1 at port 443 leads to another registry as well; choose another name or port"]
 
 
+@pytest.mark.parametrize(("first", "other"), [(True, False), (False, True)])
+def test_registries_at_one_port_all_have_tls_or_none(first, other):
+    """nginx would ask for TLS from the clients of both."""
+    team = {**MIRROR, "name": "team", "port": "443", "server_name": "team.example.org", "tls": other}
+    (found,) = problems(MIRROR, team, tls=first)
+    assert found.startswith("nginx_auth_further_registries[1].tls: must be the same as nginx_auth_tls, whose port it shares")
+    assert problems(MIRROR, {**team, "port": 5445}, tls=first) == []
+
+
 def test_a_problem_that_registries_inherit_is_reported_once():
     assert problems(MIRROR, rules=[{"repositories": ["A"], "users": ["bob"]}]) == [
         'nginx_auth_rules[0].repositories[0]: "A" has characters other than lower-case letters, digits and any of . _ - / *'

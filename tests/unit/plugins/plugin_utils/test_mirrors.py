@@ -225,7 +225,7 @@ ELSEWHERE = "choose another name or port"
         (HUB, {**GITHUB, "certificate": "/etc/ssl/o.crt"}, "certificate: must be the same as nginx_auth_further_registries[0].certificate, whose server name"),
         (HUB, {**GITHUB, "certificate_key": "/etc/ssl/o.key"}, "certificate_key: must be the same as nginx_auth_further_registries[0].certificate_key, whose"),
         (HUB, {**GITHUB, "client_certificates": "required"}, "client_certificates: must be the same as nginx_auth_further_registries[0].client_certificates"),
-        (HUB, {**GITHUB, "tls": False}, "tls: must be the same as nginx_auth_further_registries[0].tls, whose server name and port it shares"),
+        (HUB, {**GITHUB, "tls": False}, "tls: must be the same as nginx_auth_further_registries[0].tls, whose port it shares"),
         (HUB, {**GITHUB, "server_aliases": ["m"]}, "server_aliases: must be the same as nginx_auth_further_registries[0].server_aliases, whose server name"),
         (HUB, {**HUB, "namespaces": ["ghcr.io"]}, "name: 'hub' is the name of another registry as well"),
     ],

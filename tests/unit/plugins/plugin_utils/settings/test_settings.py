@@ -275,6 +275,43 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("nginx_auth", {"nginx_auth_status_socket": "/run/other/status.sock"}, "nginx_auth_status_socket"),
         ("nginx_auth", {"nginx_auth_metrics_sources": [{"name": "registry", "address": "127.0.0.1:1"}]}, "nginx_auth_metrics_sources[0].name"),
         ("nginx_auth", {"nginx_auth_metrics_sources": [{"name": "redis", "address": "192.0.2.1:1"}]}, "nginx_auth_metrics_sources[0].address"),
+        *(
+            (
+                "nginx_auth",
+                {"nginx_auth_metrics_sources": [{"name": name, "address": "127.0.0.1:9113"}]},
+                f"nginx_auth_metrics_sources[0].name: '{name}' is taken; choose another",
+            )
+            for name in ("default", "hostnames", "include", "volatile")
+        ),
+        (
+            "nginx_auth",
+            {"nginx_auth_metrics_sources": [{"name": "a", "address": "127.0.0.1:9113"}, {"name": "a", "address": "127.0.0.1:9114"}]},
+            "nginx_auth_metrics_sources[1].name: 'a' is the name of another source as well",
+        ),
+        ("nginx_auth", {"nginx_auth_metrics_sources": [{"name": "a", "address": "127.0.0.1:65536"}]}, "nginx_auth_metrics_sources[0].address"),
+        *(
+            ("nginx_auth", {setting: [written], "nginx_auth_keeper_directory": "/run/a"}, f'{setting}[0]: "{written}" {said}')
+            for setting in ("nginx_auth_trusted_proxies", "nginx_auth_health_networks", "nginx_auth_metrics_networks")
+            for written, said in (
+                ("10.0.0.0/255.0.0.0", "has a mask that nginx does not know; write 10.0.0.0/8"),
+                ("10.0.0.0/0.255.255.255", "has a mask that nginx does not know; write 10.0.0.0/8"),
+                ("fe80::1%eth0", "is not an address or a network such as"),
+                ("fe80::%eth0/64", "is not an address or a network such as"),
+            )
+        ),
+        *(
+            ("nginx_auth", {"nginx_auth_upstream": upstream}, f'nginx_auth_upstream: "{upstream}" is neither ADDRESS:PORT nor unix:/PATH')
+            for upstream in ("[::::]:5000", "[127.0.0.1]:5000", "127.0.0.256:5000", "a..b:5000", "127.0.0.1:0", "user@host:5000", "http://127.0.0.1:5000")
+        ),
+        *(
+            ("nginx_auth", {"nginx_auth_status_socket": f"/run/holdfast-gateway/{name}"}, f"nginx_auth_status_socket: {said}")
+            for name, said in (
+                ("memory.sock", "memory.sock is the gateway's own"),
+                ("nginx.pid", "nginx.pid is the gateway's own"),
+                ("..", "must be a socket in the gateway's own directory"),
+                ("body", "must be a socket in the gateway's own directory"),
+            )
+        ),
         ("registry", {"registry_metrics_port": 5000}, "registry_metrics_port: 5000 is registry_port as well"),
         ("nginx_auth", {"nginx_auth_attempts_per_minute": 0}, "nginx_auth_attempts_per_minute: 0 is not between"),
         ("nginx_auth", {"nginx_auth_users": [{"name": "alice"}]}, "nginx_auth_users[0]: needs a password or a password_hash"),
@@ -368,6 +405,11 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
         ("acme", {"acme_names": [], "acme_state": "absent"}),
         ("acme", {"acme_eab_kid": "kid-1", "acme_eab_hmac_key": "zWND_-Q", "acme_services": [{"name": "nginx.service", "port": 443}]}),
         ("nginx_auth", {"nginx_auth_challenge_directory": "/srv/webroot"}),
+        *(
+            ("nginx_auth", {"nginx_auth_upstream": upstream})
+            for upstream in ("registry:5000", "[2001:db8::1]:5000", "192.0.2.1:1", "unix:/run/r/registry.sock")
+        ),
+        ("nginx_auth", {"nginx_auth_health_networks": ["192.0.2.7/24", "::1", "0.0.0.0/0"], "nginx_auth_status_socket": "/run/holdfast-gateway/status.sock"}),
         ("site", FILES),
         ("site", {**FILES, "holdfast_certificate_key_file": "", "holdfast_certificate_key": KEY, "holdfast_certificate_ca": CERTIFICATE}),
         ("site", {**FILES, "holdfast_certificate_files_on_server": True}),
