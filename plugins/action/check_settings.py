@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
         called = _called(known_by, named)
         for warning in _unknown(prefix, spec, own, _results(checks, own)):
             display.warning(f"{variables.get('inventory_hostname')}: {warning}")
-        result.update({"changed": False, "problems": [_renamed(problem, called) for problem in found]})
+        result.update({"changed": False, "problems": _as_known(found, called)})
         if found:
             result.update({"failed": True, "msg": "; ".join(result["problems"])})
         else:
@@ -140,6 +140,11 @@ def _unknown(prefix: str, spec: dict[str, t.Any], own: set[str], results: t.Iter
 def _called(known_by: dict[str, str], own: set[str]) -> dict[str, str]:
     """The user's names for what roles name, without the variables that the inventory has itself, and keys of theirs."""
     return {name: known for name, known in known_by.items() if name.partition(".")[0] not in own}
+
+
+def _as_known(problems: list[str], called: dict[str, str]) -> list[str]:
+    """The problems under the user's names. Several registries may have the same one from one setting."""
+    return list(dict.fromkeys(_renamed(problem, called) for problem in problems))
 
 
 def _renamed(problem: str, called: dict[str, str]) -> str:

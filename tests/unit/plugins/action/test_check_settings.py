@@ -33,6 +33,12 @@ def test_messages_use_the_name_that_the_user_knows():
     assert check_settings._renamed("nginx_auth_users[2].name: x; nginx_auth_users_exclusive", called) == "holdfast_users[2].name: x; nginx_auth_users_exclusive"
 
 
+def test_what_several_registries_have_from_one_setting_is_said_once():
+    called = {"nginx_auth_store.url": "holdfast_storage.s3.endpoint", "nginx_auth_further_registries[0].store.url": "holdfast_storage.s3.endpoint"}
+    problems = ["nginx_auth_store.url: x", "nginx_auth_port: y", "nginx_auth_further_registries[0].store.url: x"]
+    assert check_settings._as_known(problems, called) == ["holdfast_storage.s3.endpoint: x", "nginx_auth_port: y"]
+
+
 @pytest.mark.parametrize("role", ["nginx_auth", "redis", "registry"])
 def test_a_taken_port_is_refused_under_that_name_too(role):
     tasks = yaml.safe_load((pathlib.Path(check_settings.ROLES) / role / "tasks/validate.yml").read_text())
