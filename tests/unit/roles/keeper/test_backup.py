@@ -425,7 +425,7 @@ def test_a_restoration_without_the_program_needs_what_the_manual_says_and_no_mor
         ("/var/lib/docker-registry/docker/registry/v2", str(storage.tree.root)),
         ("/var/lib/registry-keeper-backup", str(tmp_path / "state")),
         ("restic dump --host HOST --tag holdfast-registry latest", "cat"),
-        ("docker-registry:", f"{os.getuid()}:"),
+        ("docker-registry:", str(os.getuid())),
     ):
         assert there in manual
         manual = manual.replace(there, here)
