@@ -60,6 +60,33 @@ def no_proxy(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
+@pytest.fixture
+def clock(script, monkeypatch):
+    """The program's clock: skip(seconds) puts it forward, and after stop() it only goes so."""
+
+    class Clock:
+        skipped, stopped = 0.0, None
+        time = staticmethod(time.time)
+
+        def monotonic(self):
+            return (time.monotonic() if self.stopped is None else self.stopped) + self.skipped
+
+        def sleep(self, seconds):
+            until = self.monotonic() + seconds
+            while self.monotonic() < until:
+                time.sleep(0.002)
+
+        def skip(self, seconds):
+            self.skipped += seconds
+
+        def stop(self):
+            self.stopped = time.monotonic()
+
+    made = Clock()
+    monkeypatch.setattr(script, "time", made)
+    return made
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory):
     return make_tls(tmp_path_factory.mktemp("tls"))
@@ -466,47 +493,51 @@ def test_the_content_of_a_tag_is_what_its_digest_was_said_to_be(start, upstream)
     assert ask().status == 502
 
 
-def test_a_tag_that_changes_waits_until_all_have_fetched_what_they_heard_of(script, start, upstream, monkeypatch):
-    monkeypatch.setattr(script, "SETTLE_SECONDS", 0.5)
-    tag, ask = [BODY], start(upstream)
+def test_a_tag_that_changes_waits_until_all_have_fetched_what_they_heard_of(script, start, upstream, clock):
+    tag, ask, heard = [BODY], start(upstream), []
     upstream.has(
         {
             "HEAD /v2/app/manifests/latest": lambda _asked: manifest(b"", length=9, Docker_Content_Digest=digest(tag[0])),
             **{f"GET /v2/app/manifests/{digest(body)}": manifest(body) for body in (BODY, OTHER)},
         }
     )
-    heard = []
 
     def hear():
-        heard.append((ask(method="HEAD").headers["Docker-Content-Digest"], time.monotonic()))
+        heard.append(ask(method="HEAD").headers["Docker-Content-Digest"])
 
+    clock.stop()
     hear()
     tag[0] = OTHER
     thread = threading.Thread(target=hear)
     thread.start()
-    time.sleep(0.2)
+    wait_for(lambda: len(upstream.requests) == 2)
+    clock.skip(script.SETTLE_SECONDS - 0.1)
     assert ask().body == BODY
+    clock.skip(script.SETTLE_SECONDS - 0.1)
+    time.sleep(0.05)
+    assert heard == [digest(BODY)], "who fetched it last has not had the time"
+    clock.skip(0.2)
     thread.join()
-    assert heard[1][0] == digest(OTHER)
-    assert heard[1][1] - heard[0][1] > 0.6
+    assert heard == [digest(BODY), digest(OTHER)]
     assert ask().body == OTHER
 
 
-def test_a_tag_that_never_settles_is_refused(script, start, upstream, monkeypatch):
-    monkeypatch.setattr(script, "SETTLE_SECONDS", 0.2)
+def test_a_tag_that_never_settles_is_refused(script, start, upstream, clock):
     tag, ask = [OTHER], start(upstream)
     upstream.answer = lambda _asked: manifest(b"", length=9, Docker_Content_Digest=digest(tag[0]))
+    clock.stop()
     ask(method="HEAD")
     server = ask.server.mirrors["hub"]
     stop = threading.Event()
 
     def tell():
-        while not stop.wait(0.02):
+        while not stop.wait(0.005):
             server._tell(("app", "latest"), digest(OTHER))
+            clock.skip(script.SETTLE_SECONDS / 4)
 
+    tag[0] = BODY
     thread = threading.Thread(target=tell)
     thread.start()
-    tag[0] = BODY
     assert ask(method="HEAD").status == 503
     stop.set()
     thread.join()
@@ -1132,13 +1163,13 @@ def test_retry_after_is_a_number_or_a_date(script, value, seconds):
     assert min(max(script.retry_seconds([value]), -1), 10) == seconds
 
 
-def test_after_a_pause_one_request_tries(start, upstream):
+def test_after_a_pause_one_request_tries(start, upstream, clock):
     upstream.answer = lambda _asked: response(503)
     ask = start(upstream)
     ask()
     gate = threading.Event()
     upstream.answer = lambda _asked: gate.wait(10) and manifest(BODY)
-    time.sleep(1.1)
+    clock.skip(1.1)
     tries = threading.Thread(target=ask)
     tries.start()
     wait_for(lambda: len(upstream.requests) >= 2)
@@ -1150,11 +1181,11 @@ def test_after_a_pause_one_request_tries(start, upstream):
 
 
 @pytest.mark.parametrize("answer", [response(404), response(401), manifest(OTHER, Docker_Content_Digest=NOTHING), challenge("http://evil.example/")], ids=repr)
-def test_a_try_that_is_refused_ends_the_pause(start, upstream, answer):
+def test_a_try_that_is_refused_ends_the_pause(start, upstream, clock, answer):
     upstream.answer = lambda _asked: response(503)
     ask = start(upstream)
     ask()
-    time.sleep(1.1)
+    clock.skip(1.1)
     upstream.answer = lambda _asked: answer
     ask()
     upstream.answer = lambda _asked: manifest(BODY)
@@ -1176,9 +1207,9 @@ def test_a_failing_upstream_does_not_concern_others(script, make_upstream):
 # Tags
 
 
-def test_a_tag_is_remembered_for_its_time(start, upstream):
+def test_a_tag_is_remembered_for_its_time(start, upstream, clock):
     upstream.answer = lambda _asked: manifest(b"", length=9, Docker_Content_Digest=digest(BODY))
-    ask = start(upstream, tag_seconds=0.6)
+    ask = start(upstream, tag_seconds=60)
     first = ask(method="HEAD")
     again = ask(method="HEAD")
     assert again.status == 200
@@ -1188,7 +1219,7 @@ def test_a_tag_is_remembered_for_its_time(start, upstream):
     ask("app/manifests/other", "HEAD")
     ask("else/manifests/latest", "HEAD")
     assert len(upstream.requests) == 3
-    time.sleep(0.7)
+    clock.skip(61)
     ask(method="HEAD")
     assert len(upstream.requests) == 4
 
@@ -1405,9 +1436,14 @@ def test_a_stopped_program_finishes_what_has_begun(run, upstream):
     client.start()
     wait_for(lambda: upstream.requests)
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.7)
-    with pytest.raises(OSError):
-        request(port, "/v2/")
+
+    def refused():
+        with contextlib.suppress(OSError):
+            request(port, "/v2/")
+            return False
+        return True
+
+    wait_for(refused)
     assert process.poll() is None
     gate.set()
     assert process.wait(10) == 0
@@ -1482,10 +1518,14 @@ def test_it_listens_on_loopback_only(run, upstream):
     ],
 )
 @pytest.mark.parametrize("options", [[], ["--check"]])
-def test_a_wrong_configuration_is_refused(run, configuration, said, options):
-    process = run(configuration, *options)
-    assert process.wait(10) == 2
-    assert said in process.stderr.read().splitlines()[-1]
+def test_a_wrong_configuration_is_refused(script, tmp_path, monkeypatch, capsys, configuration, said, options):
+    path = tmp_path / "upstream.json"
+    path.write_text(configuration if isinstance(configuration, str) else json.dumps(configuration))
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--configuration", str(path), *options])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_right_configuration_is_found_right_while_another_process_serves_it(run, upstream):
@@ -1494,7 +1534,7 @@ def test_a_right_configuration_is_found_right_while_another_process_serves_it(ru
     assert run(configuration, "--check").wait(10) == 0
 
 
-def test_no_secret_is_logged(start, make_upstream, capsys):
+def test_no_secret_is_logged(start, make_upstream, clock, capsys):
     upstream, storage = make_upstream(), make_upstream("127.0.0.2")
     upstream.has(
         {
@@ -1506,7 +1546,7 @@ def test_no_secret_is_logged(start, make_upstream, capsys):
     for answer in (response(403), response(206), blob(b"wrong"), response(500), b"t0ken\x1b[31m\r\n"):
         storage.answer = lambda _asked, answer=answer: answer
         ask(f"app/blobs/{digest(BLOB)}")
-        time.sleep(1.1 if answer.startswith(b"HTTP/1.1 500") else 0)
+        clock.skip(1.1)
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 5
     assert "\x1b" not in err
