@@ -762,6 +762,106 @@ def test_a_client_that_leaves_frees_its_place(script, start, upstream, monkeypat
     assert capsys.readouterr().err == ""
 
 
+@contextlib.contextmanager
+def stalled(port, content):
+    """A client that has begun to fetch a blob, and takes no more of it."""
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", port))
+        client.sendall(f"GET /hub/v2/app/blobs/{digest(content)} HTTP/1.1\r\n\r\n".encode())
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        yield client
+
+
+def rest(client):
+    """How much more a client gets, and whether that is the end of an answer."""
+    size = 0
+    try:
+        while piece := client.recv(1 << 16):
+            size += len(piece)
+    except ConnectionResetError:
+        return size, False
+    return size, True
+
+
+BIG = bytes(8_000_000)
+
+
+@pytest.fixture
+def two_places(script, start, upstream, monkeypatch):
+    monkeypatch.setattr(script, "MAX_TRANSFERS", 2)
+    monkeypatch.setattr(script, "SLOW_SECONDS", 0.2)
+    monkeypatch.setattr(script, "PATIENCE_SECONDS", 0.1)
+    upstream.answer = lambda asked: blob(BIG if digest(BIG) in asked.path else BLOB)
+    return start(upstream)
+
+
+def test_a_client_that_takes_next_to_nothing_makes_room_for_one_that_waits(two_places, capsys):
+    with stalled(two_places.port, BIG) as first, stalled(two_places.port, BIG) as second:
+        assert two_places(f"app/blobs/{digest(BLOB)}").body == BLOB
+        ended = [rest(client) for client in (first, second)]
+    (size, whole), (_size, other) = ended
+    assert (size < len(BIG), whole, other) == (True, False, True), "the one that has waited longest for its client, and no other"
+    assert capsys.readouterr().err == "mirror hub: a blob is taken slower than 1024 KB in 0.2 s, and other requests wait\n"
+
+
+@pytest.mark.parametrize(("rate", "longest"), [(42_000, 24), (14_000, 74)])
+def test_a_client_is_as_slow_as_it_takes_a_megabyte(script, clock, rate, longest):
+    """Whatever the upstream takes."""
+    clock.stop()
+    place, seen = script.Place(), []
+
+    class Client:
+        def sendall(self, piece):
+            clock.skip(len(piece) / rate)
+            seen.append(place.seconds())
+
+    for _piece in range(8):
+        place.send(Client(), bytes(256 * 1024))
+        assert place.seconds() == 0
+        clock.skip(1000)
+    assert int(max(seen)) == longest
+    assert seen[4:] == pytest.approx(seen[:4])
+
+
+def test_no_client_is_cut_off_while_there_is_room(two_places, capsys):
+    with stalled(two_places.port, BIG) as client:
+        for _time in range(3):
+            time.sleep(0.15)
+            assert two_places(f"app/blobs/{digest(BLOB)}").body == BLOB
+        assert rest(client)[1]
+    assert capsys.readouterr().err == ""
+
+
+def test_nobody_is_cut_off_for_a_place_that_is_soon_free(script, monkeypatch):
+    slots = script.Slots(1, 10)
+    waiting = threading.Thread(target=lambda: slots.taken().__enter__())
+    with slots.taken() as place:
+        monkeypatch.setattr(place, "seconds", lambda: 1000)
+        waiting.start()
+        time.sleep(0.1)
+        assert not place.ended
+    waiting.join()
+
+
+def test_requests_are_answered_in_the_order_in_which_they_came(script):
+    slots, served, waiting = script.Slots(2, 10), [], []
+
+    def request(number):
+        with slots.taken():
+            served.append(number)
+
+    with slots.taken():
+        for number in range(2):
+            waiting.append(threading.Thread(target=request, args=(number,)))
+            waiting[-1].start()
+            time.sleep(0.002)
+    for thread in waiting:
+        thread.join()
+    assert served == sorted(served)
+
+
 # Redirects
 
 
@@ -973,7 +1073,8 @@ def test_an_upstream_that_fails_gets_a_pause(start, upstream, status, method, ca
     assert [first.status, second.status] == [503, 503]
     assert first.headers["Retry-After"] == second.headers["Retry-After"] == "1"
     assert len(upstream.requests) == 1
-    assert capsys.readouterr().err == f"mirror hub: 127.0.0.1 answers with status {status}; no requests for 1 s\n"
+    to = "" if status == 429 else " to app"
+    assert capsys.readouterr().err == f"mirror hub: 127.0.0.1 answers with status {status}; no requests{to} for 1 s\n"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410])
@@ -985,12 +1086,89 @@ def test_a_refusal_is_no_failure(start, upstream, status):
     assert len(upstream.requests) == 3
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_repository_that_fails_does_not_concern_others(start, upstream, clock, status):
+    """Whether others have worked before or not, and however often it is asked for."""
+    upstream.answer = lambda asked: response(status) if "/bad" in asked.path else manifest(BODY)
+    ask = start(upstream)
+    statuses = []
+    clock.stop()
+    for number in range(21):
+        ask(f"bad{number % 3}/manifests/latest")
+        statuses.append(ask(f"good{number % 4}/manifests/latest").status)
+        clock.skip(1.01)
+    assert statuses == [200] * 21
+    assert len([line for line in upstream.asked if "/bad" in line]) == 12, "each after 1, 2, 4 seconds"
+
+
+def answers_and_then_fails(upstream, ask, repositories, status=503):
+    upstream.answer = lambda _asked: manifest(BODY)
+    assert [ask(f"{name}/manifests/latest").status for name in repositories] == [200] * len(repositories)
+    upstream.answer = lambda _asked: response(status)
+    assert [ask(f"{name}/manifests/latest").status for name in repositories] == [503] * len(repositories)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_upstream_that_fails_for_all_repositories_gets_a_pause(start, upstream, clock, status, capsys):
+    ask = start(upstream)
+    answers_and_then_fails(upstream, ask, ["one", "two", "three"], status)
+    said = [line.partition("; ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["no requests to one for 1 s", "no requests to two for 1 s", "no requests for 1 s"]
+    before = len(upstream.requests)
+    assert ask("four/manifests/latest").status == 503
+    assert len(upstream.requests) == before
+    upstream.answer = lambda _asked: manifest(BODY)
+    clock.skip(1.1)
+    assert ask("four/manifests/latest").status == 200
+    assert ask("five/manifests/latest").status == 200
+
+
+def test_repositories_that_never_worked_say_nothing_about_the_upstream(start, upstream, clock):
+    """Somebody could ask for many that the upstream cannot answer for."""
+    ask = start(upstream)
+    upstream.answer = lambda asked: manifest(BODY) if "/good/" in asked.path else response(500)
+    for number in range(20):
+        ask(f"bad{number}/manifests/latest")
+    assert ask("good/manifests/latest").status == 200
+
+
+def test_a_repository_that_is_answered_in_between_shows_that_the_upstream_works(start, upstream, clock):
+    ask = start(upstream)
+    answers_and_then_fails(upstream, ask, ["one", "two"])
+    upstream.answer = lambda asked: response(503) if "/three/" in asked.path else response(404)
+    assert ask("none/manifests/latest").status == 404
+    assert ask("three/manifests/latest").status == 503
+    assert ask("none/manifests/latest").status == 404
+
+
+def test_a_repository_that_fails_ends_the_pause_of_an_upstream_that_was_away(start, upstream, clock):
+    """It is there again. Otherwise whoever asks for such a repository first could keep the pause going."""
+    ask = start(upstream)
+    upstream.answer = lambda _asked: response(429)
+    assert ask("any/manifests/latest").status == 503
+    clock.skip(1.1)
+    upstream.answer = lambda asked: response(500) if "/bad/" in asked.path else manifest(BODY)
+    assert ask("bad/manifests/latest").status == 503
+    assert ask("good/manifests/latest").status == 200
+
+
+def test_only_so_many_repositories_have_a_pause(script, monkeypatch):
+    monkeypatch.setattr(script, "MAX_REMEMBERED", 3)
+    pauses = script.Pauses()
+    for number in range(5):
+        pauses.failed(f"app{number}", script.Failure("x", whole=False))
+    pauses.enter("app1")
+    for number in range(2, 5):
+        with pytest.raises(script.Refusal):
+            pauses.enter(f"app{number}")
+
+
 def test_an_upstream_that_is_not_there_gets_a_pause(start, upstream):
     upstream.stop()
     ask = start(upstream)
     assert ask().status == 503
     before = time.monotonic()
-    assert ask().status == 503
+    assert ask("other/manifests/latest").status == 503
     assert time.monotonic() - before < 0.2
 
 
@@ -1020,7 +1198,7 @@ def test_an_upstream_that_is_slow_to_begin_gets_a_pause(start, upstream, answer)
     before = time.monotonic()
     assert ask().status == 503
     assert 0.25 < time.monotonic() - before < 1.5
-    assert ask().status == 503
+    assert ask("other/manifests/latest").status == 503
     assert len(upstream.requests) == 1
 
 
@@ -1061,12 +1239,13 @@ def test_a_body_that_drips_ends(script, start, upstream, what, monkeypatch):
     before = time.monotonic()
     assert ask(what).status == 503
     assert time.monotonic() - before < 1.5
-    assert ask(what).status == 503
+    assert ask(f"other/{what}").status == 503
     assert len(upstream.requests) == 1
 
 
 def test_a_slow_blob_does_not_stop_questions(script, start, upstream, monkeypatch):
     monkeypatch.setattr(script, "MAX_TRANSFERS", 3)
+    monkeypatch.setattr(script, "SLOW_SECONDS", 0.05)  # nothing is the client's fault here
     gate = threading.Event()
 
     def slow(_asked):
@@ -1126,36 +1305,41 @@ def test_requests_that_wait_longer_than_allowed_are_refused(script, start, upstr
     assert ask().status == 200
 
 
-def test_a_pause_grows_and_ends_with_a_success(script, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(script.time, "monotonic", lambda: now[0])
-    pause = script.Pause()
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_pause_grows_and_ends_with_a_success(script, clock, whole):
+    pauses = script.Pauses()
+    clock.stop()
+
+    def fail(retry_after=0):
+        failure = script.Failure("x", retry_after, whole)
+        pauses.failed("app", failure)
+        return round(failure.retry_after, 3)
 
     def left():
         with pytest.raises(script.Refusal) as refused:
-            pause.enter()
-        return refused.value.retry_after
+            pauses.enter("app")
+        return round(refused.value.retry_after, 3)
 
     lengths = []
     for _time in range(7):
-        pause.enter()
-        lengths.append(pause.failed(0))
+        pauses.enter("app")
+        lengths.append(fail())
         assert left() == lengths[-1]
-        now[0] += lengths[-1]
+        clock.skip(lengths[-1])
     assert lengths == [1, 2, 4, 8, 16, 30, 30]
-    pause.enter()  # the one that tries
+    pauses.enter("app")  # the one that tries
     assert left() == 1
-    pause.worked()
-    pause.enter()
-    pause.enter()
-    assert pause.failed(0) == 1
-    assert pause.failed(0) == 1  # another at the same time
-    now[0] += 1
-    pause.enter()
-    assert pause.failed(45) == 45
-    now[0] += 45
-    pause.enter()
-    assert pause.failed(3600) == 60
+    pauses.answered("app", found=True)
+    pauses.enter("app")
+    pauses.enter("app")
+    assert fail() == 1
+    assert fail() == 1  # another at the same time
+    clock.skip(1)
+    pauses.enter("app")
+    assert fail(45) == 45
+    clock.skip(45)
+    pauses.enter("app")
+    assert fail(3600) == 60
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7), ("x", 0), ("", 0), ("-5", 0), ("Wed, 21 Oct 2015 07:28:00 GMT", -1), ("1" * 50, 0)])
