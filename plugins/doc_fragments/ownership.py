@@ -9,7 +9,9 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   mode:
-    description: The mode, in octal and in quotes, such as V("0640").
+    description:
+      - The mode, in octal and in quotes, such as V("0640").
+      - A file keeps its ACL. As with C(chmod), the digit of the group then limits all that the ACL names.
     type: raw
   owner:
     description: The owner, by name or number. Unchanged by default.

@@ -100,8 +100,8 @@ options:
   backup:
     description:
       - Whether to keep a copy of the old file when its content changes.
-      - The copy has the owner, group and mode of the file, except that it is never readable by others. It contains the hashes of changed passwords
-        and removed users, so delete it when it is no longer needed.
+      - The copy has the owner, group and mode of the file, except that it is never readable by others and has no ACL.
+      - It contains the hashes of changed passwords and removed users, so delete it when it is no longer needed.
       - In check mode no copy is made.
     type: bool
     default: false

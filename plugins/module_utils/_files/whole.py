@@ -14,6 +14,8 @@ import time
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._files import acl
+from ansible_collections.holdfast.registry.plugins.module_utils._files.acl import Acl
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.place import Place, opened
 
@@ -61,7 +63,8 @@ class File:
 
         A temporary file in the same directory gets its owner and mode before the first byte, is flushed to the disk and
         renamed over the target. Whoever reads sees the old file or the new one. For a target that exists, the parts of
-        ownership that are None, and SELinux's label, are taken from it; a new file is 0600 unless told otherwise.
+        ownership that are None, its ACL and SELinux's label are taken from it; a new file is 0600 unless told otherwise.
+        A mode changes an ACL as chmod does: the bits of the group are its mask, and limit all that it names.
 
         Raises HoldfastError when the directory is not writable or the disk is full; the target is then untouched.
         """
@@ -71,6 +74,8 @@ class File:
             temporary, descriptor = self._temporary()
             try:
                 with os.fdopen(descriptor, "wb") as handle:
+                    if current:
+                        self._keep_acl(handle.fileno())
                     ownership.apply(handle.fileno())
                     if current:
                         self._keep_label(handle.fileno())
@@ -130,15 +135,22 @@ class File:
                 os.close(descriptor)
         return True
 
+    def ownership_of_copy(self) -> Ownership:
+        """Owner, group and mode for a copy without an ACL, which gives nobody more than the file does. All None where there is no file."""
+        status, kept = self.status(), self._acl()
+        ownership = Ownership().or_of(status) if status else Ownership()
+        return ownership._replace(mode=kept.without(ownership.mode)) if kept and ownership.mode is not None else ownership
+
     def back_up(self, content: bytes) -> str:
         """Keep this content in a backup file, named like Ansible's own backups. The caller holds the lock.
 
-        The copy has the owner, group and mode of the file, without what the mode allows to others. Returns its path.
+        The copy has the owner, group and mode of the file, without what the mode allows to others and an ACL to those it names.
+        Returns its path.
         """
         suffix = f".{os.getpid()}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
         copy = File(Place(f"{self.real}{suffix}", f"{self.real}{suffix}", self._directory, f"{self._name}{suffix}"))
-        status = self.status()
-        copy.write(content, Ownership(stat.S_IMODE(status.st_mode) & 0o770, status.st_uid, status.st_gid) if status else Ownership())
+        ownership = self.ownership_of_copy()
+        copy.write(content, ownership._replace(mode=ownership.mode & 0o770) if ownership.mode is not None else ownership)
         return copy.path
 
     def remove_leftovers(self) -> None:
@@ -169,6 +181,24 @@ class File:
     def _temporary(self) -> tuple[str, int]:
         name = f".{self._name}.{secrets.token_hex(4)}{_TEMPORARY}"
         return name, os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self._directory)
+
+    def _acl(self) -> Acl | None:
+        try:
+            current = self._open()
+        except OSError:  # gone by now, or no plain file
+            return None
+        try:
+            return Acl.of(current)
+        finally:
+            os.close(current)
+
+    def _keep_acl(self, descriptor: int) -> None:
+        with self._failing("cannot be written with the ACL that it has"):
+            kept = self._acl()
+            if kept:
+                kept.give(descriptor)
+            else:
+                acl.remove(descriptor)
 
     def _keep_label(self, descriptor: int) -> None:
         with contextlib.suppress(OSError, AttributeError):  # no SELinux here, not even Linux, or no right to set a label
@@ -210,6 +240,11 @@ def read_bytes(path: str) -> bytes | None:
 def status_of(path: str) -> os.stat_result | None:
     """What a file is, or None where there is none."""
     return _if_there(path, "cannot be read", File.status)
+
+
+def ownership_of_copy(path: str) -> Ownership:
+    """Owner, group and mode for a copy of a file: see File.ownership_of_copy()."""
+    return _if_there(path, "cannot be read", File.ownership_of_copy) or Ownership()
 
 
 def link_target(path: str) -> str | None:

@@ -235,12 +235,12 @@ class _Planner:
 
 def _plan_copy(file: File) -> list[Change]:
     """What somebody else has written is kept once, before it is replaced."""
-    there, status = whole.read_bytes(file.path), whole.status_of(file.path)
-    if not file.original or not there or not status or os.path.lexists(file.original):
+    there = whole.read_bytes(file.path)
+    if not file.original or not there or os.path.lexists(file.original):
         return []
     if there.splitlines()[:2] == file.content.splitlines()[:2]:
         return []
-    return Write.plan(file.original, there, Ownership().or_of(status), show=_not_shown, why=f"a copy of the {file.path} that was there")
+    return Write.plan(file.original, there, whole.ownership_of_copy(file.path), show=_not_shown, why=f"a copy of the {file.path} that was there")
 
 
 def _matching(directory: str, pattern: str) -> list[str]:
