@@ -64,7 +64,7 @@ options:
     description: The key that the repository is signed with, as text in ASCII armor. One of O(key), O(key_url) and O(key_path) is needed with O(state=present).
     type: str
   key_url:
-    description: The URL to fetch the key from.
+    description: The URL to fetch the key from. A user name, password or query in it is not shown.
     type: str
   key_path:
     description: The key as a file on the host, in ASCII armor or binary.
@@ -131,6 +131,7 @@ import re
 import typing as t
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.holdfast.registry.plugins.module_utils import _urls
 from ansible_collections.holdfast.registry.plugins.module_utils._apt import openpgp, source
 from ansible_collections.holdfast.registry.plugins.module_utils._apt.sources import Repository
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
@@ -157,6 +158,8 @@ OPTIONS: Options = {
 _KEYS = ("key", "key_url", "key_path")
 _SECONDS = 30
 _SIZE_LIMIT = 1024 * 1024
+# With a host that ends where it seems to, so that no error about it has a part of a password.
+_URL = re.compile(r"https?://(?:[!-.0-~]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:[/?#][!-~]*)?", re.IGNORECASE)
 _FORMS = {
     "suites": (re.compile(r"[A-Za-z0-9._/~+-]+"), "a suite such as trixie"),
     "components": (re.compile(r"[A-Za-z0-9._/+-]+"), "a component such as stable"),
@@ -166,8 +169,7 @@ _FORMS = {
 
 def work(call: Call) -> Result:
     params = call.parameters
-    for secret in re.findall(r"://[^/@]*:([^/@]+)@", params["key_url"] or ""):
-        call.hide(secret)
+    _hide(call, params["key_url"] or "")
     check_file_name(params["name"], "name")
     if not os.path.isabs(params["directory"]):
         raise HoldfastError(f"directory: {params['directory']!r} is not an absolute path, such as /etc/apt")
@@ -208,13 +210,22 @@ def _read(call: Call, present: bool) -> source.Source:
     )
 
 
+def _hide(call: Call, url: str) -> None:
+    """Keep a password or token in a URL out of all output, where the parameters are shown too."""
+    for secret in _urls.secrets(url):
+        call.hide(secret)
+    query = re.search(r"\?.+", url)
+    if query:
+        call.hide(query[0])
+
+
 def _check_uri(call: Call, uri: str, place: str) -> None:
-    secret = re.match(r"[a-z+]+://([^/]*)@", uri, re.IGNORECASE)
-    if secret:
-        call.hide(secret[1])
+    if re.match(r"[a-z+]+://[^/]*@", uri, re.IGNORECASE):
+        _hide(call, uri)
         raise HoldfastError(f"{place}: must not have a user name or password; they belong into a file in /etc/apt/auth.conf.d")
-    if not re.fullmatch(r"(https?|file)://[!-~]+", uri) or "[" in uri.partition("://")[2].partition("/")[2]:
-        raise HoldfastError(f"{place}: {uri!r} is not a URL such as https://download.docker.com/linux/debian")
+    if not (_URL.fullmatch(uri) or re.fullmatch(r"file://[!-~]+", uri)):
+        _hide(call, uri)
+        raise HoldfastError(f"{place}: {_urls.masked(uri)!r} is not a URL such as https://download.docker.com/linux/debian")
 
 
 def _get_key(parameter: str, value: str) -> bytes:
@@ -225,12 +236,12 @@ def _get_key(parameter: str, value: str) -> bytes:
         if content is None:
             raise HoldfastError(f"key_path: {value} does not exist on this host")
         return content
-    if not re.fullmatch(r"https?://[!-~]+", value):
-        raise HoldfastError(f"key_url: {value!r} is not a URL such as https://download.docker.com/linux/debian/gpg")
+    if not _URL.fullmatch(value):
+        raise HoldfastError(f"key_url: {_urls.masked(value)!r} is not a URL such as https://download.docker.com/linux/debian/gpg")
     try:
         answer: bytes = open_url(value, timeout=_SECONDS).read(_SIZE_LIMIT)
     except Exception as error:
-        raise HoldfastError(f"key_url: {value} cannot be fetched: {getattr(error, 'reason', None) or error}") from error
+        raise HoldfastError(f"key_url: {_urls.masked(value)} cannot be fetched: {getattr(error, 'reason', None) or error}") from error
     return answer
 
 

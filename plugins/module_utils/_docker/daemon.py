@@ -20,6 +20,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files.lock impo
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import read_object, same, write_object
+from ansible_collections.holdfast.registry.plugins.module_utils._urls import masked_json
 
 
 class Wanted(t.NamedTuple):
@@ -141,4 +142,4 @@ def _read(path: str) -> bytes | None:
 
 
 def _show(content: bytes) -> str:
-    return engine.masked(content.decode("utf-8", errors="replace"))
+    return masked_json(content.decode("utf-8", errors="replace"))

@@ -11,6 +11,7 @@ import re
 import tempfile
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils import _urls
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import same
@@ -32,7 +33,6 @@ _WHILE_SET = frozenset(
         "shutdown-timeout",
     }
 )
-_CREDENTIALS = re.compile(r"(://)[^/@\s\"]*@")
 # An engine without --validate reads its configuration wholly before it looks at this, and goes no further.
 _NO_LEVEL = "holdfast-validate"
 
@@ -50,18 +50,16 @@ def reloads_first(before: dict[str, t.Any], after: dict[str, t.Any]) -> bool:
     return after.get("live-restore") is True and before.get("live-restore") is not True
 
 
-def masked(text: str) -> str:
-    """A text without the credentials in its URLs, such as those of a proxy."""
-    return _CREDENTIALS.sub(r"\1********@", text)
-
-
-def credentials(value: t.Any) -> t.Iterator[str]:
-    """The passwords in the URLs of some settings."""
+def credentials(value: t.Any, key: str = "") -> t.Iterator[str]:
+    """The user names and passwords in the URLs of some settings, which are the value of a key."""
     if isinstance(value, str):
-        for found in re.findall(r"://([^/@\s]*)@", value):
-            yield from [part for part in (found.partition(":")[2], found) if part]
-    for member in value.values() if isinstance(value, dict) else value if isinstance(value, list) else []:
-        yield from credentials(member)
+        yield from _urls.secrets(value) if "://" in value or key.endswith("-proxy") else ()
+    elif isinstance(value, list):
+        for member in value:
+            yield from credentials(member)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from credentials(member, name)
 
 
 def arguments(run_program: Run, unit: str) -> list[str]:
@@ -102,7 +100,7 @@ def validate(run_program: Run, words: list[str], path: str, content: bytes) -> s
     if answer.code == 127:
         return f"{path}: cannot be validated, there is no dockerd on this host yet"
     if answer.code != 0:
-        said = masked(answer.words.replace(staged.name, path))
+        said = _urls.masked_json(answer.words.replace(staged.name, path))
         raise HoldfastError(f"{path}: the engine would refuse it, so nothing was changed. dockerd says: {said}")
     return ""
 

@@ -9,6 +9,7 @@ import re
 
 from ansible_collections.holdfast.registry.plugins.module_utils._apt.openpgp import parse_fingerprint
 from ansible_collections.holdfast.registry.plugins.module_utils._apt.versions import check as check_version
+from ansible_collections.holdfast.registry.plugins.module_utils._urls import masked
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Settings, said
 
 
@@ -18,10 +19,10 @@ def problems(settings: Settings) -> list[str]:
         found += said(check_version, settings["docker_client_engine_version"], "docker_client_engine_version")
     for name in ("docker_client_engine_url", "docker_client_engine_key_url"):
         url = settings[name]
-        if re.match(r"[a-z+]+://[^/]*@", url):
+        if "@" in url:
             found.append(f"{name}: must not have a user name or password; they belong into a file in /etc/apt/auth.conf.d")
         elif url and not re.fullmatch(r"https?://[A-Za-z0-9._~:/%+-]+", url):
-            found.append(f'{name}: "{url}" is not a URL such as https://download.docker.com/linux/debian')
+            found.append(f'{name}: "{masked(url)}" is not a URL such as https://download.docker.com/linux/debian')
     for name, example in (("docker_client_engine_suite", "trixie"), ("docker_client_engine_component", "stable")):
         if not re.fullmatch(r"[A-Za-z0-9._-]*", settings[name]):
             found.append(f'{name}: "{settings[name]}" is not a word such as {example}')

@@ -143,6 +143,36 @@ def test_a_key_that_cannot_be_fetched_is_an_error(put, tmp_path):
     assert f"key_path: {tmp_path}/none does not exist" in put(key=None, key_path=f"{tmp_path}/none")["msg"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://staple@127.0.0.1:1/key",
+        "http://me:battery@staple@127.0.0.1:1/key",
+        "http://me:battery/staple@127.0.0.1:1/key",
+        "http://127.0.0.1:1/key?token=staple",
+        "http://127.0.0.1:staple@1/key",
+        "me:staple@127.0.0.1/key",
+        "ftp://127.0.0.1/key?token=staple",
+    ],
+)
+def test_a_token_or_password_in_the_url_of_a_key_is_shown_nowhere(put, url):
+    shown = put(key=None, key_url=url)
+    assert shown["msg"].startswith("key_url: ")
+    assert "staple" not in str(shown) and "battery" not in str(shown)
+
+
+def test_a_url_that_has_a_password_is_fetched_with_it(put, monkeypatch):
+    class Answer:
+        def read(self, _limit):
+            return KEYS["good"].encode()
+
+    asked = set()
+    monkeypatch.setattr(apt_source, "open_url", lambda url, **_more: (asked.add(url), Answer())[1])
+    url = "https://me:battery@staple@packages.example.org:8443/key?token=abc"
+    assert "staple" not in str(put(key=None, key_url=url))
+    assert asked == {url}
+
+
 ONE_LINER = f"# by hand\ndeb [arch=amd64 signed-by=/etc/apt/keyrings/docker.asc] {URI}/ trixie stable\ndeb https://other.example.org x main\n"
 STANZA = f"""Types: deb
 URIs: https://other.example.org
@@ -238,6 +268,7 @@ def test_a_key_that_is_replaced_or_damaged_on_the_host_is_put_right(put, apt):
     [
         ({"uris": ["ftp://x"]}, "uris[0]: 'ftp://x' is not a URL"),
         ({"uris": ["https://me:battery@x/"]}, "uris[0]: must not have a user name or password"),
+        ({"uris": ["https://me:battery/staple@x/"]}, "uris[0]: 'https://********@x/' is not a URL"),
         ({"uris": []}, "uris: is empty"),
         ({"suites": ["a b"]}, "suites[0]: 'a b' is not a suite such as trixie"),
         ({"components": []}, "components: go with suites that are names"),

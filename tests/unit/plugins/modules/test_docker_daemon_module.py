@@ -306,6 +306,18 @@ def test_the_password_of_a_proxy_is_shown_nowhere(put, file):
     assert "staple" not in json.dumps(put({"proxies": {"https-proxy": "http://me:staple@proxy.example"}, "bogus": 1}))
 
 
+def test_a_password_with_an_at_sign_is_shown_nowhere_and_no_part_of_it_hides_other_words(put, file):
+    file.write_text('{"proxies": {"http-proxy": "http://me:fi@rst-battery@proxy.example", "no-proxy": "x"}}')
+    result = put({"proxies": {"https-proxy": "http://me:fi@rst-staple@proxy.example", "ftp-proxy": "me:sta@ple@proxy.example"}, "dns": ["192.0.2.5"]})
+    shown = json.dumps(result)
+    for part in ("rst-battery", "rst-staple", "me:", "ple@"):
+        assert part not in shown
+    assert "http://********@proxy.example" in result["diff"][0]["after"]
+    (file.parent / "x").touch()
+    message = put({"proxies": {"https-proxy": "http://me:fi@rst-staple@proxy.example"}, "bogus": 1})["msg"]
+    assert "configuration option" in message
+
+
 def test_a_value_that_a_killed_run_left_is_still_known_as_ours(put, file, monkeypatch):
     file.write_text('{"mtu": 1400}')
     put({"mtu": 1500, "labels": ["a=1"]})

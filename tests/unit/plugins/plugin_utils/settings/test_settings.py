@@ -218,6 +218,8 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("docker_client", {"docker_client_engine_version": "newest"}, "docker_client_engine_version: 'newest' is not a version such as 28.3.2, nor latest"),
         ("docker_client", {"docker_client_engine_url": "docker.test"}, 'docker_client_engine_url: "docker.test" is not a URL'),
         ("docker_client", {"docker_client_engine_url": "https://a:b@c/"}, "docker_client_engine_url: must not have a user name or password"),
+        ("docker_client", {"docker_client_engine_url": "https://a:b/c@d/"}, "docker_client_engine_url: must not have a user name or password"),
+        ("docker_client", {"docker_client_engine_key_url": "https://a/k?t=b"}, 'docker_client_engine_key_url: "https://a/k?********" is not a URL'),
         ("docker_client", {"docker_client_engine_suite": "a b"}, 'docker_client_engine_suite: "a b" is not a word such as trixie'),
         ("docker_client", {"docker_client_engine_component": ""}, "docker_client_engine_component: is empty"),
         ("docker_client", {"docker_client_engine_key": "x", "docker_client_engine_key_url": "https://x/"}, "give one of them"),
