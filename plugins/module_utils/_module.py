@@ -14,7 +14,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._commands import
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError, Result
 
 # Modules import from here all that they share.
-__all__ = ["DIRECTORY", "OWNERSHIP", "PASSPHRASE", "Call", "HoldfastError", "Options", "Result", "current_time", "entries", "pem", "run", "words"]
+__all__ = ["DIRECTORY", "OWNERSHIP", "PASSPHRASE", "Call", "HoldfastError", "Options", "Result", "current_time", "entries", "pem", "run", "show_short", "words"]
 
 # This file is the first of the collection's that any module executes, and works on every Python that Ansible does.
 if sys.version_info < (3, 9):  # noqa: UP036
@@ -108,6 +108,12 @@ def _is_open(option: dict[str, t.Any]) -> bool:
 
 def pem(*, required: bool = False) -> dict[str, t.Any]:
     return {"type": "str", "required": required, "no_log": True}
+
+
+def show_short(call: Call, text: str | None) -> None:
+    """Show PEM text that is too short for a key: to hide it would make the message about it unreadable."""
+    if len(text or "") < 40:
+        call.show(text or "")
 
 
 def entries(options: Options) -> dict[str, t.Any]:

@@ -29,6 +29,10 @@ def trusting_context(ca_file: str | None = None, ca_certificate: str | None = No
     parameter, given = ("ca_certificate", ca_certificate) if ca_file is None else ("ca_file", ca_file)
     if given is not None and not given.strip():  # an empty string would silently mean the system store
         raise HoldfastError(f"{parameter}: is empty; leave it out to trust the system store")
+    if ca_certificate and "PRIVATE KEY" in ca_certificate:
+        raise HoldfastError(
+            f"{parameter}: holds a private key, which belongs nowhere but in its own file; leave it out, and make a new key if others have seen this one"
+        )
     # Bundles carry the CAs' names in any script between the certificates; ssl takes ASCII only.
     ca_data = None if ca_certificate is None else ca_certificate.encode("ascii", "replace").decode("ascii")
     try:

@@ -101,7 +101,7 @@ options:
         type: path
       ca_certificate:
         description:
-          - The PEM certificates of the only CAs to trust, as text.
+          - The PEM certificates of the only CAs to trust, as text. A private key in it is refused.
         type: str
       client_cert:
         description:
@@ -217,7 +217,7 @@ images:
 
 from ansible_collections.holdfast.registry.plugins.module_utils._images.access import parse_access
 from ansible_collections.holdfast.registry.plugins.module_utils._images.plan import Planner, Step, parse_images, placed
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Options, Result, entries, run
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Options, Result, entries, pem, run, show_short
 
 IMAGE: Options = {
     "name": {"type": "str", "required": True},
@@ -234,7 +234,7 @@ REGISTRY: Options = {
     "password": {"type": "str", "no_log": True},
     "token_hosts": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "ca_file": {"type": "path"},
-    "ca_certificate": {"type": "str"},
+    "ca_certificate": pem(),
     "client_cert": {"type": "path"},
     "client_key": {"type": "path", "no_log": False},
 }
@@ -256,6 +256,8 @@ OPTIONS: Options = {
 
 def work(call: Call) -> Result:
     parameters = call.parameters
+    for entry in parameters["registries"]:
+        show_short(call, entry["ca_certificate"])
     wanted = parse_images(parameters["images"])
     find = parse_access(parameters["registries"], parameters["config_file"], parameters["timeout"])
     steps = Planner(find, call.hide).steps(wanted, delete_other_tags=parameters["delete_other_tags"])

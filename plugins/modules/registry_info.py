@@ -40,7 +40,7 @@ options:
     type: path
   ca_certificate:
     description:
-      - The PEM certificates of the only CAs to trust, as text.
+      - The PEM certificates of the only CAs to trust, as text. A private key in it is refused.
     type: str
   client_cert:
     description:
@@ -422,7 +422,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._images.access i
 from ansible_collections.holdfast.registry.plugins.module_utils._images.client import Registry
 from ansible_collections.holdfast.registry.plugins.module_utils._images.contents import LEVELS, contents
 from ansible_collections.holdfast.registry.plugins.module_utils._images.names import check_repository
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, run, show_short
 from ansible_collections.holdfast.registry.plugins.module_utils._names import parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames, load_pair, trusting_context
 
@@ -431,7 +431,7 @@ OPTIONS: Options = {
     "connect_to": {"type": "str"},
     "unix_socket": {"type": "path"},
     "ca_file": {"type": "path"},
-    "ca_certificate": {"type": "str"},
+    "ca_certificate": pem(),
     "client_cert": {"type": "path"},
     "client_key": {"type": "path", "no_log": False},
     "username": {"type": "str"},
@@ -459,6 +459,8 @@ def build_request(call: Call) -> Request:
     check_expected(params["expect_status"])
     if not 1 <= params["timeout"] <= 3600:
         raise HoldfastError(f"timeout: {params['timeout']} is not between 1 and 3600 seconds")
+    for index, name in enumerate(params["repositories"] or []):
+        check_repository(name, f"repositories[{index}]")
     headers = {"User-Agent": "holdfast.registry"}
     if params["accept"]:
         headers["Accept"] = accept_header(params["accept"])
@@ -466,6 +468,7 @@ def build_request(call: Call) -> Request:
         credentials = basic_credentials(params["username"], params["password"])
         call.hide(credentials)
         headers["Authorization"] = f"Basic {credentials}"
+    show_short(call, params["ca_certificate"])
     context = trusting_context(params["ca_file"], params["ca_certificate"])
     if params["client_cert"] is not None:
         load_pair(context, Pair(params["client_cert"], params["client_key"]), PairNames("client_cert", "client_key"))
@@ -485,8 +488,6 @@ def _listed(call: Call, request: Request) -> Result:
     params = call.parameters
     if params["contents"] is None:
         return {}
-    for index, name in enumerate(params["repositories"] or []):
-        check_repository(name, f"repositories[{index}]")
     access = Access(
         request.url.host_header,
         parse_url(f"{request.url.scheme}://{request.url.host_header}"),
@@ -516,7 +517,10 @@ def work(call: Call) -> Result:
         start = " ".join(answer["body"].split())[:200]
         said = f": {start}" if start else ""
         raise HoldfastError(f"{params['url']} answered {answer['status']} {answer['reason']}, expected {wanted}{said}", answer)
-    return {"changed": False, **answer, **_listed(call, request)}
+    try:
+        return {"changed": False, **answer, **_listed(call, request)}
+    except HoldfastError as error:
+        raise HoldfastError(str(error), answer) from error
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, words
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, show_short, words
 from ansible_collections.holdfast.registry.plugins.module_utils._names import absolute_path, parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_ca_certificates
@@ -55,8 +55,7 @@ class Asked:
             check_name(former, parameter=f"former_names[{number}]")
             if former == params["name"]:
                 raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; use a name that is no longer used")
-        if len(params["content"] or "") < 40:  # too short for a key: to hide it would make the message unreadable
-            call.show(params["content"] or "")
+        show_short(call, params["content"])
         certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
         client = _read_client(params, self._stores) if present else None
         # In check mode a task before this one may have said that it would make them.

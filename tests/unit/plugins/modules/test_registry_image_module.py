@@ -12,6 +12,8 @@ from ansible_collections.holdfast.registry.plugins.modules import registry_image
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules import image_registry
 from ansible_collections.holdfast.registry.tests.unit.plugins.modules.image_registry import CREDENTIALS, INDEX, PASSWORD, TOKEN, USER, FakeRegistry, digest_of
 
+KEY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n"
+
 
 @pytest.fixture
 def registries(tmp_path):
@@ -366,9 +368,11 @@ def test_a_wrong_password_and_none_are_told_apart(registries, images):
         ([], {"registries": [{"registry": "r.test"}, {"registry": "r.test"}]}, "registries[1].registry: 'r.test' is listed twice"),
         ([], {"registries": [{"registry": "r.test", "url": "https://r.test/v2/"}]}, "registries[0].url: 'https://r.test/v2/' must have no path"),
         ([], {"registries": [{"registry": "r.test", "ca_file": "/nonexistent"}]}, "registries[0].ca_file: /nonexistent cannot be read"),
+        ([], {"registries": [{"registry": "r.test", "ca_certificate": KEY}]}, "registries[0].ca_certificate: holds a private key, which belongs nowhere"),
+        ([], {"registries": [{"registry": "r.test", "ca_certificate": "e"}]}, "registries[0].ca_certificate: holds no valid PEM certificate"),
         ([], {"registries": [{"registry": "r.test", "url": "http://r.test", "username": USER, "password": PASSWORD}]}, "registries[0].url: "),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_a_wrong_parameter_is_named_before_any_registry_is_asked(run, tmp_path, images_given, more, message):
     result = run(registry_image, images=images_given, config_file=str(tmp_path / "none"), **more)

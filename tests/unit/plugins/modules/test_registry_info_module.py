@@ -20,6 +20,8 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.modules.image_regi
 PASSWORD = "correct-horse"
 CREDENTIALS = base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
 
+KEY = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n"
+
 
 class Answers(http.server.BaseHTTPRequestHandler):
     """Lets alice in; repeats the whole request in its body, as debugging servers do."""
@@ -52,6 +54,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> t.Callable[..., dict[str, t.Any]]
         output = "".join(capsys.readouterr())
         assert PASSWORD not in output
         assert CREDENTIALS not in output
+        assert "PRIVATE" not in output
         return json.loads(output)
 
     return run_module
@@ -106,12 +109,13 @@ def test_no_answer_fails_or_is_returned_as_the_user_chose(run: t.Callable[..., d
         ({"accept": ["json"]}, "accept[0]: "),
         ({"ca_file": "/nonexistent"}, "ca_file: /nonexistent cannot be read"),
         ({"ca_certificate": "x"}, "ca_certificate: "),
+        ({"ca_certificate": KEY}, "ca_certificate: holds a private key, which belongs nowhere but in its own file"),
         ({"ca_file": "/\0"}, "ca_file: /\0 cannot be read: embedded null"),
         ({"client_cert": "/nonexistent", "client_key": "/nonexistent"}, "client_cert: /nonexistent cannot be read"),
         ({"client_cert": "/nonexistent"}, "parameters are required together: client_cert, client_key"),
         ({"username": "al:ice", "password": PASSWORD}, "username: "),
         ({"password": PASSWORD}, "parameters are required together: username, password"),
-        ({"ca_file": "/x", "ca_certificate": "x"}, "parameters are mutually exclusive: ca_file|ca_certificate"),
+        ({"ca_file": "/x", "ca_certificate": "not PEM"}, "parameters are mutually exclusive: ca_file|ca_certificate"),
     ],
 )
 def test_a_wrong_parameter_fails_with_its_name_whatever_fail_on_error_says(
@@ -183,6 +187,7 @@ def test_a_list_that_is_refused_fails_with_the_reason(run: t.Callable[..., dict[
     registry.auth = "basic"
     result = run(url=f"http://{registry.name}/v2/", contents="tags")
     assert result["failed"] and "needs a username and a password" in result["msg"]
+    assert (result["reachable"], result["status"]) == (True, 401)
     wrong = run(url=f"http://{registry.name}/v2/", contents="tags", repositories=["App"], username="alice", password=PASSWORD)
     assert wrong["failed"] and wrong["msg"].startswith("repositories[0]: 'App' is not the name of a repository")
 
