@@ -29,7 +29,7 @@ MISSING = _Missing()
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What a name has set: the items of a list that it added, or a value, with what was there before."""
+    """What a name has set: the items of a list, or a value, with what was there before. Items that were there before stay when it lets go."""
 
     path: Path
     value: t.Any
@@ -48,6 +48,12 @@ class Claim:
     def has_set(self, value: t.Any) -> bool:
         """Whether a value that is no list is there because of this claim."""
         return any(same(value, one) for one in (self.value, *self.earlier))
+
+    @property
+    def added(self) -> list[t.Any]:
+        """The items of a list that are there because of this claim."""
+        before = self.before if isinstance(self.before, list) else []
+        return [item for item in self.value if not _holds(before, item)]
 
     def after(self, old: Claim) -> Claim:
         """This claim, with what one that it takes the place of has set."""
@@ -127,9 +133,15 @@ class _Merge:
                 parent[key] = claim.before
 
     def _release_items(self, parent: Data, key: str, claim: Claim, wanted: list[t.Any]) -> None:
-        if isinstance(parent[key], list):
-            kept = wanted + self._items_of_others(claim.path)
-            parent[key] = [item for item in parent[key] if _holds(kept, item) or not _holds(claim.value, item)]
+        if not isinstance(parent[key], list):
+            return
+        kept = wanted + self._items_of_others(claim.path)
+        left = [item for item in parent[key] if _holds(kept, item) or not _holds(claim.added, item)]
+        theirs = [item for item in left if not _holds(claim.added, item)]
+        # While it is wanted as it was, what others did to its order since stays.
+        if _same_items(theirs, claim.before) and not same(_once(wanted), claim.value) and not self._claims_of_others(claim.path):
+            left = [item for item in left if _holds(claim.added, item)] + claim.before
+        parent[key] = left
 
     def put(self, path: Path, value: t.Any) -> list[Claim]:
         """Put a value to its place. Returns the claims on it: none where it was somebody else's already."""
@@ -148,13 +160,15 @@ class _Merge:
             self._remember(path)
         elif not isinstance(there, list):
             raise self._unfit(path, there, "a list")
-        old = self.mine.get(path)
-        known = (old.value if old and isinstance(old.value, list) else []) + self._items_of_others(path)
-        ours = [item for number, item in enumerate(items) if not _holds(items[:number], item)]
+        known = [*([self.mine[path]] if path in self.mine else []), *self._claims_of_others(path)]
+        added = [item for claim in known if isinstance(claim.value, list) for item in claim.added]
+        theirs = [item for item in there if not _holds(added, item)]
+        before = next((claim.before for claim in known if _same_items(theirs, claim.before)), theirs)
+        ours = _once(items)
         if not self._in_place(there, ours, self._items_of_others(path)):
-            parent[path[-1]] = ours + [item for item in there if not _holds(ours, item)]
-        claimed = [item for item in ours if _holds(known, item) or not _holds(there, item)]
-        return [Claim(path, claimed)] if claimed else []
+            there = parent[path[-1]] = ours + [item for item in there if not _holds(ours, item)]
+        claim = Claim(path, ours, before)
+        return [claim] if claim.added or not same([item for item in there if _holds(before, item)], before) else []
 
     @staticmethod
     def _in_place(there: list[t.Any], ours: list[t.Any], claimed: list[t.Any]) -> bool:
@@ -192,7 +206,10 @@ class _Merge:
         return Merged(self._data, Claims(claims, self._made))
 
     def _items_of_others(self, path: Path) -> list[t.Any]:
-        return [item for _owner, claim in self._others if claim.path == path and isinstance(claim.value, list) for item in claim.value]
+        return [item for claim in self._claims_of_others(path) if isinstance(claim.value, list) for item in claim.value]
+
+    def _claims_of_others(self, path: Path) -> list[Claim]:
+        return [claim for _owner, claim in self._others if claim.path == path]
 
     def _object(self, path: Path) -> Data | None:
         """The object at a path, or None if there is none."""
@@ -224,3 +241,12 @@ class _Merge:
 
 def _holds(items: list[t.Any], item: t.Any) -> bool:
     return any(same(one, item) for one in items)
+
+
+def _once(items: list[t.Any]) -> list[t.Any]:
+    return [item for number, item in enumerate(items) if not _holds(items[:number], item)]
+
+
+def _same_items(one: list[t.Any], other: t.Any) -> bool:
+    """Whether two lists have the same items, in whatever order."""
+    return isinstance(other, list) and all(_holds(other, item) for item in one) and all(_holds(one, item) for item in other)
