@@ -21,7 +21,9 @@ extends_documentation_fragment:
   - holdfast.registry.attributes
 options:
   names:
-    description: Names of the packages. With an empty list, the module only looks for O(unless_command).
+    description:
+      - Names of the packages. With an empty list, the module only looks for O(unless_command).
+      - A virtual name, which only other packages provide, is refused, and the message names those.
     type: list
     elements: str
     required: true

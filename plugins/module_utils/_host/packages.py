@@ -98,6 +98,7 @@ class _Packages:
         self._options: list[str] = []
         self._warnings: list[str] = []
         self._holds = Holds(run_program)
+        self._begun: set[str] = set()
 
     def install(self) -> dict[str, t.Any]:
         versions = self._versions()
@@ -110,6 +111,9 @@ class _Packages:
         unfinished = [unit for unit in self._wanted.keep_stopped if self._units.is_unfinished(unit)]
         steps = self._plan(missing) if missing else []
         names = [name.partition("=")[0] for name in missing]
+        unplanned = [name for name in names if name not in {step.name for step in steps}]
+        self._refuse_virtual(name for name in unplanned if name not in self._begun and name not in versions)
+        begun = [name for name in unplanned if name in self._begun]
         versions.update({step.name: step.version for step in steps if step.name in names})
         if missing and not self._check_mode:
             with self._units.kept_stopped(self._wanted.keep_stopped):
@@ -118,7 +122,7 @@ class _Packages:
         elif unfinished and not self._check_mode:
             self._units.finish(unfinished)
         changes = [step.words(names) for step in steps]
-        changes += [f"{name}: configured, which a run before had begun" for name in names if name not in {step.name for step in steps}]
+        changes += [f"{name}: configured, which a run before had begun" for name in begun]
         changes += [f"{unit}: disabled, which a run before had begun" for unit in unfinished if not missing]
         if self._wanted.hold is not None or self._wanted.release:
             held = [name for name in self._wanted.names if name in versions] if self._wanted.hold and not program else []
@@ -167,6 +171,8 @@ class _Packages:
             name, version, status, flaw = line.split("\t")
             if status == "installed" and flaw == "ok":
                 found[name] = version
+            elif status != "not-installed":
+                self._begun.add(name)
         return found
 
     def _program_of_others(self) -> str:
@@ -208,6 +214,7 @@ class _Packages:
                 "Nothing was changed. Remove it yourself, or leave out the package that takes its place"
             )
         if answer.code != 0:
+            self._refuse_virtual(name.partition("=")[0] for name in missing)
             hint = "; ".join(self._warnings)
             raise HoldfastError(f"names: {', '.join(missing)} cannot be installed: {_apt_words(answer)}{f' ({hint})' if hint else ''}")
         steps = [Step(match[2].split(":")[0], match[4] or "", match[3]) for match in found]
@@ -216,6 +223,17 @@ class _Packages:
             said = ", ".join(f"{step.name} from {step.previous} to {step.version}" for step in lower)
             raise HoldfastError(f"names: {', '.join(missing)} cannot be installed without a downgrade of {said}. Nothing was changed")
         return steps
+
+    def _refuse_virtual(self, names: t.Iterable[str]) -> None:
+        """Raise HoldfastError for a name that only other packages have: dpkg never has it as installed, so each run would find it missing."""
+        for name in names:
+            lines = self._run("apt-cache", "showpkg", *self._options, name).out.splitlines()
+            is_virtual = "Versions: " in lines and not lines[lines.index("Versions: ") + 1].strip()
+            provides = lines[lines.index("Reverse Provides: ") + 1 :] if "Reverse Provides: " in lines else []
+            providers = list(dict.fromkeys(line.split()[0] for line in provides if line.strip()))
+            if is_virtual and providers:
+                use = providers[0] if len(providers) == 1 else "one of them"
+                raise HoldfastError(f"names: {name} is provided by {', '.join(providers)}; use {use}. Nothing was changed")
 
     def _simulate(self, missing: list[str]) -> Result:
         options = (*_OPTIONS[:3], *self._held_too(missing), *self._options, "-o", "Debug::NoLocking=true")

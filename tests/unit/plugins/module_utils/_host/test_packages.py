@@ -127,6 +127,36 @@ def test_check_mode_updates_a_copy_of_the_lists(install, monkeypatch):
     assert "Dir::State::Lists=/" in update and "/var/lib/apt" not in update
 
 
+SHOWPKG = "Package: libz-dev\nVersions: \n\nReverse Depends: \n  a,libz-dev\nDependencies: \nProvides: \nReverse Provides: \n"
+VIRTUAL = "libz-dev\t\tnot-installed\tok\n"
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("plan", ["", "Inst zlib1g-dev (1 Debian:13/stable [amd64])\n"], ids=["installed", "missing"])
+def test_a_name_that_another_package_provides_is_refused_before_anything_is_installed(install, check_mode, plan):
+    apt = Apt(VIRTUAL, plan, **{"apt-cache showpkg": Result(0, f"{SHOWPKG}zlib1g-dev 1 (= )\nzlib1g-dev 2 (= )\n", "")})
+    with pytest.raises(HoldfastError, match="names: libz-dev is provided by zlib1g-dev; use zlib1g-dev. Nothing was changed"):
+        install(apt, check_mode, names=["libz-dev"])
+    assert all("--simulate" in command for command in apt.ran("apt-get"))
+
+
+def test_a_name_that_several_packages_provide_is_refused_with_all_of_them(install):
+    refused = Result(100, "", "E: Package 'libz-dev' has no installation candidate")
+    apt = Apt(VIRTUAL, **{"apt-get --simulate": refused, "apt-cache showpkg": Result(0, f"{SHOWPKG}one 1 (= )\ntwo 2 (= )\n", "")})
+    with pytest.raises(HoldfastError, match="names: libz-dev is provided by one, two; use one of them"):
+        install(apt, names=["libz-dev"])
+
+
+def test_a_package_of_its_own_that_another_provides_too_is_no_virtual_one(install):
+    own = SHOWPKG.replace("Versions: \n", "Versions: \n1 (/var/lib/apt/lists/x)\n")
+    assert install(Apt("", "", **{"apt-cache showpkg": Result(0, f"{own}one 1 (= )\n", "")}))["changed"] is False
+
+
+def test_what_a_killed_run_has_unpacked_is_configured_and_said(install):
+    result = install(Apt("redis-server\t5:8.0\thalf-configured\tok\n", "Conf redis-server (5:8.0 x [amd64])\n"))
+    assert result["changes"] == ["redis-server: configured, which a run before had begun"]
+
+
 def test_a_lock_that_another_program_holds_is_waited_for(install):
     locked = Result(100, "", "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 1 (apt-get)")
     apt = Apt(**{"apt-get --yes": [locked, locked, Result(0, "", "")]})
