@@ -19,7 +19,7 @@ description:
   - As C(docker login) does, it asks the registry first whether it accepts the password, unless O(check_credentials=false).
   - Everything else in the file is kept, and so is its order.
   - All work in a home directory is done as its user, never as root. Without root, a user's own configuration can be changed.
-  - Nothing is written before every user's file has been read and checked.
+  - Nothing is written before every user's file has been read and checked. A file that belongs to another user is an error.
 extends_documentation_fragment:
   - holdfast.registry.attributes
 options:

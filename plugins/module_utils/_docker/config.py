@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import pwd
 import stat
 import typing as t
 
@@ -136,7 +137,18 @@ def _read(path: str) -> bytes | None:
         raise HoldfastError(f"{path}: cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_LIMIT:
         raise HoldfastError(f"{path}: is not a regular file of at most {_SIZE_LIMIT} bytes")
+    if status.st_uid != os.geteuid():
+        owner, user = _name(status.st_uid), _name(os.geteuid())
+        raise HoldfastError(f"{path}: belongs to the user {owner} and is left as it is; give it to {user} with 'chown {user} {path}', or remove it")
     return read_bytes(path)
+
+
+def _name(uid: int) -> str:
+    """The name of a user, or the number of one that this host does not know."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _member(path: str, parent: dict[str, t.Any], name: str) -> dict[str, t.Any]:

@@ -108,6 +108,7 @@ def test_one_user_s_broken_file_stops_the_run_before_another_s_is_written(accoun
     config = config_of(accounts["bob"])
     config.parent.mkdir()
     config.write_text("{")
+    os.chown(config, accounts["bob"].pw_uid, -1)
     with pytest.raises(HoldfastError, match="bob/.docker/config.json: line 1, column 2: not valid JSON"):
         run(entry(), entry("bob"))
     assert not config_of(accounts["alice"]).parent.exists()
@@ -173,27 +174,20 @@ def test_the_work_is_done_with_the_user_s_rights_for_good(accounts: dict[str, pw
 
 
 @as_root
-def test_a_file_left_by_root_in_the_user_s_directory_becomes_the_user_s(accounts: dict[str, pwd.struct_passwd]) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o600], ids=["readable", "unreadable"])
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_file_of_another_in_the_user_s_directory_is_named_with_its_owner_and_left(accounts: dict[str, pwd.struct_passwd], mode: int, state: str) -> None:
     config = config_of(accounts["alice"])
     config.parent.mkdir()
     os.chown(config.parent, accounts["alice"].pw_uid, -1)
-    config.write_text("{}")
-    config.chmod(0o644)
-    assert run(entry()) == [(True, "added; file mode 0644 tightened to 0600")]
-    assert (config.stat().st_uid, stat.S_IMODE(config.stat().st_mode)) == (accounts["alice"].pw_uid, 0o600)
-
-
-@as_root
-def test_a_file_of_another_that_the_user_cannot_read_is_named_and_left(accounts: dict[str, pwd.struct_passwd]) -> None:
-    config = config_of(accounts["alice"])
-    config.parent.mkdir()
-    os.chown(config.parent, accounts["alice"].pw_uid, -1)
-    config.write_text('{"auths": {"theirs.test": {}}}')
-    config.chmod(0o600)
+    content = '{"auths": {"theirs.test": {}, "registry.test": {"auth": "YTpi"}}}'
+    config.write_text(content)
+    config.chmod(mode)
+    uid = accounts["alice"].pw_uid
     for check_mode in (True, False):
-        with pytest.raises(HoldfastError, match=r"alice/\.docker/config\.json: cannot be read: Permission denied"):
-            run(entry(), check_mode=check_mode)
-    assert (config.stat().st_uid, config.read_text()) == (0, '{"auths": {"theirs.test": {}}}')
+        with pytest.raises(HoldfastError, match=rf"alice/\.docker/config\.json: belongs to the user root and is left as it is; give it to {uid} with 'chown"):
+            run(entry(state=state), check_mode=check_mode)
+    assert (config.stat().st_uid, stat.S_IMODE(config.stat().st_mode), config.read_text()) == (0, mode, content)
 
 
 @as_root
