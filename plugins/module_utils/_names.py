@@ -121,6 +121,12 @@ def check_file_name(name: str, where: str) -> None:
         raise HoldfastError(f"{where}: {name!r} cannot name a file; use letters, digits, '.', '_' and '-', the first a letter or digit, at most 200")
 
 
+def check_path(path: str, where: str) -> None:
+    """Refuse a path that no file can have."""
+    if "\0" in path:
+        raise HoldfastError(f"{where}: {path!r} must not contain a NUL character")
+
+
 def absolute_path(params: dict[str, t.Any], name: str) -> str:
     """The path that is the parameter name, without any . and .. in it. Raises a HoldfastError where it is not absolute, or the root."""
     path = params[name] or ""

@@ -21,6 +21,7 @@ _FLOAT = re.compile(r"[+-]?(?:(?:0|[1-9](?:_?[0-9])*)(?:\.[0-9](?:_?[0-9])*)?(?:
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?|[0-9]{2}:[0-9]{2}:[0-9.]+")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _MOST_LEVELS = 50
+_MOST_DIGITS = 1000  # far more than TOML has; newer versions of Python refuse to read more than 4300
 
 Data = dict[str, t.Any]
 Key = tuple[str, ...]
@@ -198,6 +199,8 @@ class _Reader:
         found: t.Any = None
         if word in ("true", "false"):
             found = word == "true"
+        elif len(word) > _MOST_DIGITS:
+            raise _Invalid("a number is too long")
         elif _INTEGER.fullmatch(word):
             found = int(word.replace("_", ""), 0) if word.lstrip("+-") != "0" else 0
         elif _FLOAT.fullmatch(word):

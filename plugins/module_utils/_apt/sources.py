@@ -13,6 +13,8 @@ import typing as t
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 
+_OFF = ("no", "false", "without", "off", "disable", "0")  # what apt takes for no
+
 
 @dataclasses.dataclass(frozen=True)
 class Repository:
@@ -102,7 +104,7 @@ def _stanzas(lines: list[str]) -> t.Iterator[Entry]:
         if line.startswith("#"):
             continue
         if not line.strip():
-            if fields.get("uris") and fields.get("enabled", ["yes"])[:1] != ["no"]:
+            if fields.get("uris") and (fields.get("enabled") or ["yes"])[0].lower() not in _OFF:
                 members = (fields.get(key, []) for key in ("types", "uris", "suites", "components"))
                 yield Entry(Repository(*members), first, number, is_stanza=True)
             fields, field = {}, ""

@@ -97,6 +97,12 @@ def plan(path: str, wanted: Wanted) -> Plan:
     return Plan(Write(path, why, after, Ownership(0o644 if before is None else None), before), warnings)
 
 
+def missing_directory(path: str) -> str:
+    """What is wrong where there is no directory for the file; "" where there is one."""
+    directory = os.path.dirname(os.path.realpath(path))
+    return "" if os.path.isdir(directory) else f"path: the directory {directory} does not exist; make it first"
+
+
 def apply(path: str, wanted: Wanted) -> Plan:
     """Make what plan() says, one run at a time. Returns what was made."""
     with locked(path):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.holdfast.registry.plugins.module_utils._host.hosts_file import Wanted, apply, check_label, label, plan, read_entries
-from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, Options, Result
+from ansible_collections.holdfast.registry.plugins.module_utils._host.hosts_file import Wanted, apply, check_label, label, missing_directory, plan, read_entries
+from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result
+from ansible_collections.holdfast.registry.plugins.module_utils._names import check_path
 
 OPTIONS: Options = {
     "name": {"type": "str", "required": True},
@@ -33,6 +34,7 @@ class Asked:
         check_label(params["name"], "name")
         for number, each in enumerate(params["replaces"]):
             check_label(each, f"replaces[{number}]")
+        check_path(params["path"], "path")
         entries = read_entries(params["entries"])
         replaces = (*params["replaces"], *(label(name) for name in former))
         self._wanted = Wanted(params["name"], entries if params["state"] == "present" else (), replaces)
@@ -41,12 +43,15 @@ class Asked:
     def do(self) -> Result:
         """Change the file, or in check mode only say what would be changed."""
         todo = plan(self._path, self._wanted)
+        problem = missing_directory(self._path) if todo.change else ""
+        if problem and not self._check_mode:
+            raise HoldfastError(problem)
         if todo.change and not self._check_mode:
             todo = apply(self._path, self._wanted)
         change = todo.change
         return {
             "changed": change is not None,
             "reason": change.reason if change else "",
-            "warnings": todo.warnings,
+            "warnings": todo.warnings + ([f"{problem}: this fails unless that is put right before"] if problem else []),
             "diff": [change.diff] if change else [],
         }

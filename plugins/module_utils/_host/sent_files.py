@@ -78,7 +78,7 @@ class Wanted:
             )
             for place, entry in _numbered("files", params["files"])
         ]
-        links = {reader.path(entry["path"], place): entry["target"] for place, entry in _numbered("links", params["links"])}
+        links = {reader.path(entry["path"], place): reader.check(entry["target"], f"{place}.target") for place, entry in _numbered("links", params["links"])}
         absent = [reader.path(path, place) for place, path in _numbered("absent", params["absent"])]
         reader.refuse_doubles([entry.path for entry in wanted_files] + list(links) + absent)
         validation = params["validate"] and Validation(reader.path(params["validate"]["directory"], "validate.directory"), params["validate"]["command"])
@@ -96,9 +96,15 @@ class _Reader:
         self.warnings: list[str] = []
 
     def path(self, path: str, place: str) -> str:
+        self.check(path, place)
         if not path.startswith("/") or os.path.normpath(path) != path.rstrip("/"):
             self.problems.append(f"{place}: {path!r} is not an absolute path without . and ..")
         return path.rstrip("/")
+
+    def check(self, text: str, place: str) -> str:
+        if "\0" in text:
+            self.problems.append(f"{place}: {text!r} must not contain a NUL character")
+        return text
 
     def ownership(self, entry: dict[str, t.Any], place: str) -> Ownership:
         if not re.fullmatch("[0-7]{4}", entry["mode"]):

@@ -50,8 +50,9 @@ def _without_block(path: str, lines: list[str]) -> tuple[list[str], list[str]]:
         return left, []
     body = [line.strip() for line in lines[place + 1 : place + 1 + len(lines) - len(left) - 2]]
     names = [name for line in body if line.startswith(_FOR) for name in line[len(_FOR) :].split()]
-    was = [lines[place + 1 + number].strip()[len(_WAS) :] for number, line in enumerate(body) if line.startswith(_WAS)]
-    return [*left[:place], *(f"{line}\n" for line in was), *left[place:]], names
+    # With the end that the line had, which may be that of Windows.
+    was = [lines[place + 1 + number].lstrip()[len(_WAS) :] for number, line in enumerate(body) if line.startswith(_WAS)]
+    return [*left[:place], *was, *left[place:]], names
 
 
 def _directory(content: bytes) -> str | None:

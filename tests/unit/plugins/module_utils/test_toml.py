@@ -53,6 +53,8 @@ INVALID = [
     ('"""a""" = 1', "several lines"),
     ("a = " + "[" * 200, "too deeply"),
     ('{"json": true}', "line 1"),
+    ("a = 1\nb = 1" + "0" * 5000, "line 2 is not valid TOML: a number is too long"),
+    ("b = 1." + "0" * 5000, "a number is too long"),
 ]
 
 

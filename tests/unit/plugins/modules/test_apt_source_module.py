@@ -228,6 +228,15 @@ def test_other_suites_and_files_that_apt_does_not_read_stay(put, apt):
     assert "switched off" not in "".join(put()["reasons"])
 
 
+@pytest.mark.parametrize("line", ["Enabled: no", "enabled: No", "Enabled: false", "Enabled: off", "Enabled:\n without", "Enabled: 0"])
+def test_an_entry_that_somebody_has_switched_off_is_nobodys_business(put, apt, line):
+    other = apt / "sources.list.d/docker.sources"
+    other.write_text(f"{line}\nTypes: deb\nURIs: {URI}\nSuites: trixie\nComponents: stable test\n")
+    assert "switched off" not in "".join(put()["reasons"])
+    other.write_text(f"Enabled:\nTypes: deb\nURIs: {URI}\nSuites: trixie\nComponents: stable test\n")
+    assert "line 1 has a repository of uris" in put(architectures=["amd64"])["msg"]
+
+
 def test_a_keyring_that_trusts_the_key_for_everything_is_pointed_out(put, apt):
     (apt / "trusted.gpg.d").mkdir()
     (apt / "trusted.gpg.d/docker.asc").write_text(KEYS["good"])
@@ -277,6 +286,7 @@ def test_a_key_that_is_replaced_or_damaged_on_the_host_is_put_right(put, apt):
         ({"architectures": ["AMD 64"]}, "is not an architecture such as amd64"),
         ({"fingerprints": ["1234"]}, "fingerprints[0]: '1234' is not the fingerprint of a key"),
         ({"name": "../x"}, "name: '../x' cannot name a file"),
+        ({"key": None, "key_path": "/a\0b"}, "key_path: '/a\\x00b' must not contain a NUL character"),
         ({"key_url": "https://x/"}, "key, key_url and key_path: are given together"),
         ({"key": None}, "key, key_url and key_path: none is given"),
     ],

@@ -337,6 +337,11 @@ def test_a_value_that_a_killed_run_left_is_still_known_as_ours(put, file, monkey
     assert content(file) == {"mtu": 1400}
 
 
+def test_a_path_that_no_file_can_have_is_named(run, file):
+    message = run(docker_daemon, name="ours", path=f"{file}\0", settings={"debug": True})["msg"]
+    assert message.startswith("path: ") and message.endswith("must not contain a NUL character")
+
+
 def test_a_record_that_is_broken_is_named(put, file):
     put({"debug": True})
     record = remembered.Places.of(str(file)).record

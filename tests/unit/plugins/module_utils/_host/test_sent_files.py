@@ -151,6 +151,8 @@ def test_a_directory_goes_only_with_the_last_that_is_in_it(run, etc):
         ({"files": [("f", {"mode": "420"})]}, r"files\[0\].mode: '420' is not an octal number of four digits in quotes"),
         ({"files": [("none/f", {})]}, "there is no directory .*/none; name it in directories"),
         ({"files": [("f", {}), ("f", {})]}, "f: is named twice"),
+        ({"files": [("a\0b", {})]}, r"files\[0\]: .* must not contain a NUL character"),
+        ({"links": [("l", {"target": "a\0b"})]}, r"links\[0\]\.target: .* must not contain a NUL character"),
         ({"files": [("../f", {})]}, r"files\[0\]: .* is not an absolute path without"),
         ({"files": [("a-directory", {})]}, "a-directory: is a directory"),
         ({"files": [("a-link", {})]}, "a-link: is a symbolic link to nowhere"),
@@ -162,7 +164,7 @@ def test_everything_wrong_is_found_before_the_first_change(run, etc, wanted, mes
     (etc / "a-directory").mkdir()
     (etc / "a-link").symlink_to("nowhere")
     (etc / "a-file").write_text("")
-    make = {"files": file, "directories": directory, "links": lambda path: {"path": str(path), "target": "x"}}
+    make = {"files": file, "directories": directory, "links": lambda path, target="x": {"path": str(path), "target": target}}
     wanted = {kind: [make[kind](f"{etc}/{name}", **more) for name, more in entries] for kind, entries in wanted.items()}
     wanted.setdefault("files", []).insert(1, file(etc / "fine"))
     before = state(etc)

@@ -288,6 +288,8 @@ def config_path(etc):
         f'version = 2\n[{V2}.headers]\n  a = ["b"]\n[debug]\n',
         f'version = 2\n[{V2}]\n  config_path = ""\n[debug]\n  level = "info"\n',
         f"version = 3\n[{V3}]\n  config_path = '' # none\n",
+        f'version = 2\r\n[{V2}]\r\n  config_path = ""\r\n[debug]\r\n',
+        f"version = 2\r\n[{V2}]\r\n",
         f"version = 2\n# no end of line at the end\n[{V2}]",
         f'version = 2\n[{V2}]\n  [{V2}.configs."a".auth]\n    username = "x"\n',
     ],
