@@ -159,7 +159,7 @@ _KEYS = ("key", "key_url", "key_path")
 _SECONDS = 30
 _SIZE_LIMIT = 1024 * 1024
 # With a host that ends where it seems to, so that no error about it has a part of a password.
-_URL = re.compile(r"https?://(?:[!-.0-~]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:[/?#][!-~]*)?", re.IGNORECASE)
+_URL = re.compile(r"https?://(?:[!\"$-.0->@-~]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?(?:[/?#][!-~]*)?", re.IGNORECASE)
 _FORMS = {
     "suites": (re.compile(r"[A-Za-z0-9._/~+-]+"), "a suite such as trixie"),
     "components": (re.compile(r"[A-Za-z0-9._/+-]+"), "a component such as stable"),
@@ -240,8 +240,10 @@ def _get_key(parameter: str, value: str) -> bytes:
         return content
     if not _URL.fullmatch(value):
         raise HoldfastError(f"key_url: {_urls.masked(value)!r} is not a URL such as https://download.docker.com/linux/debian/gpg")
+    # Ansible takes the first @ for the end of the password.
+    url = re.sub(r"(?<=://)[^/?#]*(?=@)", lambda found: found[0].replace("@", "%40"), value, count=1)
     try:
-        answer: bytes = open_url(value, timeout=_SECONDS).read(_SIZE_LIMIT)
+        answer: bytes = open_url(url, timeout=_SECONDS).read(_SIZE_LIMIT)
     except Exception as error:
         raise HoldfastError(f"key_url: {_urls.masked(value)} cannot be fetched: {getattr(error, 'reason', None) or error}") from error
     return answer
