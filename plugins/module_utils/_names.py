@@ -121,7 +121,7 @@ def check_file_name(name: str, where: str) -> None:
         raise HoldfastError(f"{where}: {name!r} cannot name a file; use letters, digits, '.', '_' and '-', the first a letter or digit, at most 200")
 
 
-def check_path(path: str, where: str) -> None:
+def check_no_nul(path: str, where: str) -> None:
     """Refuse a path that no file can have."""
     if "\0" in path:
         raise HoldfastError(f"{where}: {path!r} must not contain a NUL character")

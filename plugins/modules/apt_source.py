@@ -136,7 +136,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._apt import open
 from ansible_collections.holdfast.registry.plugins.module_utils._apt.sources import Repository
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, run, words
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name, check_path
+from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name, check_no_nul
 
 _TEXTS: dict[str, t.Any] = {"type": "list", "elements": "str", "default": []}
 OPTIONS: Options = {
@@ -172,7 +172,7 @@ def work(call: Call) -> Result:
     _hide(call, params["key_url"] or "")
     check_file_name(params["name"], "name")
     for parameter in ("directory", "key_path"):
-        check_path(params[parameter] or "", parameter)
+        check_no_nul(params[parameter] or "", parameter)
     if not os.path.isabs(params["directory"]):
         raise HoldfastError(f"directory: {params['directory']!r} is not an absolute path, such as /etc/apt")
     wanted = _read(call, params["state"] == "present")

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import daemon, engine
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_path
+from ansible_collections.holdfast.registry.plugins.module_utils._names import check_no_nul
 
 OPTIONS: Options = {
     "name": {"type": "str", "required": True},
@@ -32,7 +32,7 @@ class Asked:
             call.hide(secret)
         if not params["name"] or not params["name"].isprintable():
             raise HoldfastError(f"name: {params['name']!r} is not a name, such as defaults")
-        check_path(params["path"], "path")
+        check_no_nul(params["path"], "path")
         if not os.path.isabs(params["path"]) or params["path"].endswith("/"):
             raise HoldfastError(f"path: {params['path']!r} is not the absolute path of a file, such as /etc/docker/daemon.json")
         self._wanted = daemon.Wanted(params["name"], os.path.normpath(params["path"]), params["unit"], settings, tuple(former))

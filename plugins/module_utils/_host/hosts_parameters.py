@@ -9,7 +9,7 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._host.hosts_file import Wanted, apply, check_label, label, missing_directory, plan, read_entries
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_path
+from ansible_collections.holdfast.registry.plugins.module_utils._names import check_no_nul
 
 OPTIONS: Options = {
     "name": {"type": "str", "required": True},
@@ -34,7 +34,7 @@ class Asked:
         check_label(params["name"], "name")
         for number, each in enumerate(params["replaces"]):
             check_label(each, f"replaces[{number}]")
-        check_path(params["path"], "path")
+        check_no_nul(params["path"], "path")
         entries = read_entries(params["entries"])
         replaces = (*params["replaces"], *(label(name) for name in former))
         self._wanted = Wanted(params["name"], entries if params["state"] == "present" else (), replaces)

@@ -8,7 +8,7 @@ import os
 import re
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
+from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name, check_no_nul
 
 USAGES = ("server", "client")
 MAX_DAYS = 36500
@@ -32,8 +32,7 @@ def check_path(path: str, *, where: str, example: str = "") -> None:
     """Refuse a relative path, and one that no file can have. where names the parameter."""
     if not os.path.isabs(path):
         raise HoldfastError(f"{where}: {path!r} must be an absolute path{f' such as {example}' if example else ''}")
-    if "\0" in path:
-        raise HoldfastError(f"{where}: {path!r} holds a null character, which no path can hold")
+    check_no_nul(path, where)
 
 
 def check_lifetime(lifetime_days: int, renew_before_days: int, *, where: str = "") -> None:

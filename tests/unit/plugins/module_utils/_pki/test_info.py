@@ -174,8 +174,8 @@ def test_what_cannot_be_read_is_a_problem_and_no_failure(tmp_path, content):
     [
         ({"path": "relative.crt"}, r"certificates\[0\]\.path: 'relative\.crt' must be an absolute path"),
         ({"key": "relative.key"}, r"certificates\[0\]\.key: 'relative\.key' must be an absolute path"),
-        ({"path": "/a\0b"}, r"certificates\[0\]\.path: '/a\\x00b' holds a null character, which no path can hold"),
-        ({"key": "/a\0b"}, r"certificates\[0\]\.key: '/a\\x00b' holds a null character"),
+        ({"path": "/a\0b"}, r"certificates\[0\]\.path: '/a\\x00b' must not contain a NUL character"),
+        ({"key": "/a\0b"}, r"certificates\[0\]\.key: '/a\\x00b' must not contain a NUL character"),
         ({"server_names": ["a", "b c"]}, r"certificates\[0\]\.server_names\[1\]: 'b c'"),
         ({"ca_certificates": "rubbish"}, r"certificates\[0\]\.ca_certificates: holds no whole block"),
         ({"path": "/etc", "server_names": ["a"]}, r"certificates\[0\]\.server_names: goes with the path of one certificate, and /etc is a directory"),
