@@ -33,14 +33,24 @@ def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str]
             continue
         described = re.search(rb"^Description=(.*)$", content, re.MULTILINE)
         found.append({"name": name, "description": described[1].decode(errors="replace") if described else ""})
-        if not check_mode:
-            # First, since disabling has systemd read all unit files again: a timer whose service has gone fails then.
-            systemd.act("stop", name)
-            systemd.act("disable", name)
-            # Such as that of a timer whose service has gone first. systemd would list it for ever.
-            systemd.forget_failures(name)
-            stamps.forget(name)
-            whole.remove(path)
     if found and not check_mode:
-        systemd.read_unit_files()
+        _remove(systemd, [unit["name"] for unit in found])
     return found
+
+
+def _remove(systemd: Systemd, names: list[str]) -> None:
+    # Timers first, or they start again what was stopped.
+    in_order = sorted(names, key=lambda name: not name.endswith(".timer"))
+    for name in in_order:
+        systemd.act("stop", name)
+    for name in in_order:
+        # Once more, since a service that was stopped may have started another. And before systemd reads all unit files again, as it
+        # does when one is disabled: a timer whose service has gone fails then.
+        systemd.act("stop", name)
+        systemd.act("disable", name)
+        stamps.forget(name)
+        whole.remove(os.path.join(UNIT_FILES, name))
+    systemd.read_unit_files()
+    for name in in_order:
+        # systemd would list it for ever.
+        systemd.forget_failures(name)

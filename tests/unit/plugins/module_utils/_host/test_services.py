@@ -409,6 +409,27 @@ def test_what_must_not_run_beside_another_is_stopped_before_that_one_starts(seve
     assert [(one["actions"], one["reasons"]) for one in result["services"]] == [(["restarted"], ["asked for by the play"])] * 2 + [([], [])]
 
 
+def test_what_starts_other_units_is_stopped_before_any_is_removed(several):
+    """A timer that is due starts its service, and a service may start another when it is stopped."""
+    names = ["app-mend.service", "app-work.service", "app-work.timer"]
+    for name in names:
+        (several / "units" / name).write_text("[Unit]\nX-ManagedBy=holdfast.registry\n")
+
+    class Starting(Several):
+        def __call__(self, *command):
+            answer = super().__call__(*command)
+            if command[1] == "stop" and command[-1] == "app-work.service" and self.done.count(("stop", "app-work.service")) == 1:
+                self.active["app-mend.service"] = True
+            return answer
+
+    manager = Starting(*names)
+    manage(manager, [{"name": "other.service", "state": "stopped"}], remove_others=["app-*"])
+    stopped = [name for verb, name in manager.done if verb == "stop" and name in names]
+    assert stopped[0] == "app-work.timer"
+    assert not any(manager.active[name] for name in names)
+    assert sorted(manager.forgotten) == names
+
+
 def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_returned(several):
     for name in ("app@old.service", "app@new.service", "other.service"):
         (several / "units" / name).write_text(f"[Unit]\nDescription={name}, data in /srv\nX-ManagedBy=holdfast.registry\n")
@@ -420,7 +441,7 @@ def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_ret
     assert manager.done == []
     result = manage(manager, wanted, remove_others=["app@*.service"])
     assert predicted["removed"] == result["removed"] == [{"name": "app@old.service", "description": "app@old.service, data in /srv"}]
-    assert manager.done == [("stop", "app@old.service"), ("disable", "app@old.service")]
+    assert manager.done == [("stop", "app@old.service"), ("stop", "app@old.service"), ("disable", "app@old.service")]
     assert manager.forgotten == ["app@old.service"], "a failed unit stays listed when its file has gone"
     assert sorted(path.name for path in (several / "units").iterdir()) == ["app@hand.service", "app@new.service", "other.service"]
     assert not manage(manager, wanted, remove_others=["app@*.service"])["changed"]
