@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
 import shutil
 import sys
 
 import pytest
+from ansible_collections.holdfast.registry.tests.unit.roles.programs import loaded
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from acme_hosts import CA, EC, bring, configured, issued, shell, umask
@@ -20,12 +19,8 @@ SCRIPT = pathlib.Path(__file__).parents[4] / "roles/acme/files/registry-acme"
 
 @pytest.fixture(scope="module")
 def program():
-    loader = importlib.machinery.SourceFileLoader("registry_acme", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("registry_acme", loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["registry_acme"] = module
-    loader.exec_module(module)
-    return module
+    with loaded(SCRIPT) as module:
+        yield module
 
 
 @pytest.fixture(scope="module")

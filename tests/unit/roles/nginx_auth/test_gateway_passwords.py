@@ -6,14 +6,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import concurrent.futures
-import importlib.machinery
-import importlib.util
 import os
 import pathlib
-import sys
 import threading
 
 import pytest
+from ansible_collections.holdfast.registry.tests.unit.roles.programs import loaded
 
 SCRIPT = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/files/gateway-passwords"
 # crypt(3) of "a password", cost 4, and of "another one"
@@ -23,12 +21,8 @@ OTHER = b"$2y$04$ABCDEFGHIJKLMNOPQRSTUu9z9Qv3HfNJb4Qm2NAzWl6wMeSJPv6Iq"
 
 @pytest.fixture(scope="module")
 def program():
-    loader = importlib.machinery.SourceFileLoader("gateway_passwords", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("gateway_passwords", loader)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gateway_passwords"] = module
-    loader.exec_module(module)
-    return module
+    with loaded(SCRIPT) as module:
+        yield module
 
 
 class Clock:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
-import importlib.machinery
-import importlib.util
 import itertools
 import json
 import os
@@ -25,6 +23,7 @@ import time
 import pytest
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.decisions import search_rules
 from ansible_collections.holdfast.registry.plugins.plugin_utils.access.rules import read_access
+from ansible_collections.holdfast.registry.tests.unit.roles.programs import loaded
 
 SCRIPT = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/files/gateway-search"
 NAMES = sorted([*(f"team-a/app-{number:02}" for number in range(30)), "team-b/app", "base/debian", "secret/app"])
@@ -86,12 +85,9 @@ class RegistryHandler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("gateway_search", str(SCRIPT))  # it has no suffix to be found by
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    return module
+def script():
+    with loaded(SCRIPT) as module:
+        yield module
 
 
 @pytest.fixture

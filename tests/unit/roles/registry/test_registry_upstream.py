@@ -7,8 +7,6 @@ import base64
 import contextlib
 import gzip
 import http.client
-import importlib.machinery
-import importlib.util
 import itertools
 import json
 import os
@@ -25,6 +23,7 @@ import time
 import types
 
 import pytest
+from ansible_collections.holdfast.registry.tests.unit.roles.programs import loaded
 
 jinja2, _cryptography = pytest.importorskip("jinja2"), pytest.importorskip("cryptography")
 
@@ -44,12 +43,7 @@ NOTHING = digest(b"")
 
 @pytest.fixture(scope="module")
 def script():
-    loader = importlib.machinery.SourceFileLoader("registry_upstream", str(SCRIPT))  # it has no suffix to be found by
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "dont_write_bytecode", True)
-        patch.setitem(sys.modules, loader.name, module)  # dataclasses look there
-        loader.exec_module(module)
+    with loaded(SCRIPT) as module:
         yield module
 
 
