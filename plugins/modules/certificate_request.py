@@ -177,7 +177,7 @@ requests:
       sample: "-----BEGIN CERTIFICATE REQUEST-----\nMIHz...\n-----END CERTIFICATE REQUEST-----\n"
     needs:
       description:
-        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(signed by another CA), C(key changed), C(revoked),
+        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(not valid before TIME), C(signed by another CA), C(key changed), C(revoked),
           or C(... changed from ... to ...) with the names, common name, usages, key type or lifetime.
       type: list
       elements: str

@@ -26,7 +26,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files 
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import Issuer, WantedCertificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_bits, key_to_pem, key_type_of, signing_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, days_left, expiry, isoformat, not_after, not_before
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, days_left, earliness, expiry, isoformat, not_after, not_before
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -144,6 +144,9 @@ def _issuer_needs(wanted: WantedCertificate, certificate: x509.Certificate, ca: 
     needs = []
     if ca is None or not signed_by(certificate, ca):
         needs.append("signed by another CA")
+    early = earliness(not_before(certificate), now)
+    if early:
+        needs.append(early)
     # A certificate that ends together with its CA is as long as it gets: renewing it waits for the CA's renewal.
     ends_with_ca = ca is not None and not_after(certificate) == not_after(ca)
     due = expiry(not_after(certificate), wanted.renew_before_days, now)

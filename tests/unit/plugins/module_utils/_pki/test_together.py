@@ -18,8 +18,10 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import (
     key_from_pem,
 )
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, isoformat
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
+    DAY,
+    NOW,
     PASSPHRASE,
     asked,
     ca,
@@ -100,6 +102,17 @@ def test_nothing_here_uses_what_the_library_deprecates(tmp_path):
         warnings.simplefilter("error")
         converge(tmp_path, entry(), entry(name="two", key_type="ed25519"), permitted_dns_domains=["example.org"])
         converge(tmp_path, entry(), entry(name="two", key_type="rsa-3072"), permitted_dns_domains=["example.org"])
+
+
+def test_what_was_made_while_the_clock_was_ahead_is_made_again(tmp_path):
+    converge(tmp_path, now=NOW + 30 * DAY)
+    key = (tmp_path / "ca/ca.key").read_bytes()
+    early = f"not valid before {isoformat(NOW + 30 * DAY - BACKDATED)}"
+    made, requested, *_others = converge(tmp_path)
+    assert (made["needs"], needs(requested)) == ([early, f"CRL {early}"], [[early]])
+    assert (tmp_path / "ca/ca.key").read_bytes() == key
+    again, requested, *_others = converge(tmp_path)
+    assert (again["needs"], again["certificate"], needs(requested)) == ([], made["certificate"], [])
 
 
 def test_times_are_utc():
