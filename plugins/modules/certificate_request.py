@@ -23,7 +23,9 @@ extends_documentation_fragment:
   - holdfast.registry.pki
 options:
   directory:
-    description: Absolute path of the directory for keys and certificates. If missing, it and its parents are created with mode 0755.
+    description:
+      - Absolute path of the directory for keys and certificates. If missing, it and its parents are created with mode 0755.
+      - The directory of a CA is refused, since the CA has other files of the same names.
     type: path
     required: true
   ca_certificate:

@@ -38,6 +38,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     predict,
     request,
     sign,
+    tree,
 )
 
 
@@ -147,6 +148,15 @@ def test_the_url_of_the_crl_is_in_the_certificate_and_the_crl_is_there_in_der_fo
     assert "verify OK" in openssl("crl", "-inform", "DER", "-noout", "-in", tmp_path / "tls/ca.crl.der", "-CAfile", tmp_path / "tls/ca.crt")
     assert request(tmp_path / "tls", made["certificate"], entry(crl_url=url))["requests"] == []
     assert needs(request(tmp_path / "tls", made["certificate"])) == [[f"URL of the CRL changed from {url} to none"]]
+
+
+def test_the_directory_of_a_ca_is_none_for_certificates(tmp_path):
+    made, _requested, signed, _installed = converge(tmp_path)
+    before = tree(tmp_path / "ca")
+    for step in (lambda: request(tmp_path / "ca", made["certificate"]), lambda: install(tmp_path / "ca", signed["certificates"], made["bundle"])):
+        with pytest.raises(HoldfastError, match=r"^directory: .*/ca is that of a CA"):
+            step()
+    assert tree(tmp_path / "ca") == before
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,18 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("registry", {"registry_redis_database": 1024}, "registry_redis_database: 1024 is not between 0 and 1023"),
         ("pki", {"pki_ca_host": "elsewhere"}, 'pki_ca_host: "elsewhere" is neither a host of the inventory nor localhost'),
         ("pki", {"pki_directory": "tls"}, 'pki_directory: "tls" is not an absolute path'),
+        ("pki", {"pki_ca_host": "localhost", "pki_ca_directory": "ca"}, "pki_ca_directory: 'ca' must be an absolute path"),
+        ("pki", {"pki_ca_host": "web", "pki_ca_directory": "/etc/ssl/holdfast/"}, "pki_directory: is pki_ca_directory as well"),
+        *(
+            (role, {setting: directory, **more}, f"{setting}: {directory} belongs to the system; give a directory of its own, such as /etc/ssl/")
+            for role, setting, more in (
+                ("pki", "pki_directory", {}),
+                ("pki", "pki_ca_directory", {}),
+                ("pki", "pki_ca_directory", {"pki_ca_host": "localhost"}),
+                ("acme", "acme_directory", {}),
+            )
+            for directory in ("/", "/etc", "/root/", "/etc/../usr/bin", "/etc/ssl/private")
+        ),
         ("pki", {"pki_lifetime_days": 826}, "pki_lifetime_days: 826 is more than the 825 days"),
         ("pki", {"pki_lifetime_days": 30}, "pki_lifetime_days: 30 must be more than pki_renew_before_days (30)"),
         ("pki", {"pki_certificates": [{"name": "web", "names": ["web..example.org"]}]}, "pki_certificates[0].names[0]: 'web..example.org'"),
