@@ -383,6 +383,11 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("acme", {"acme_services": [{"name": "nginx.service", "port": 70000}]}, "acme_services[0].port: 70000 is not a port"),
         ("nginx_auth", {"nginx_auth_challenge_directory": "webroot"}, 'nginx_auth_challenge_directory: "webroot" is neither empty nor an absolute path'),
         ("nginx_auth", {"nginx_auth_challenge_directory": "/srv/w", "nginx_auth_port": 80}, "nginx_auth_port: 80 is where nginx_auth_challenge_directory"),
+        (
+            "site",
+            {"holdfast_secrets_directory": "secrets"},
+            'holdfast_secrets_directory: secrets must be an absolute path on the controller, such as "{{ inventory_dir }}/secrets", or',
+        ),
         ("site", {"holdfast_server_address": "web"}, 'holdfast_server_address: "web" is not an IP address'),
     ],
 )
@@ -425,6 +430,8 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
         ),
         ("nginx_auth", {"nginx_auth_health_networks": ["192.0.2.7/24", "::1", "0.0.0.0/0"], "nginx_auth_status_socket": "/run/holdfast-gateway/status.sock"}),
         ("site", FILES),
+        ("site", {"holdfast_secrets_directory": "~/registry"}),
+        ("site", {"holdfast_secrets_directory": "/srv/our registry"}),
         ("site", {**FILES, "holdfast_certificate_key_file": "", "holdfast_certificate_key": KEY, "holdfast_certificate_ca": CERTIFICATE}),
         ("site", {**FILES, "holdfast_certificate_files_on_server": True}),
         ("site", {"holdfast_certificate_source": "acme", "holdfast_certificate_ca": CERTIFICATE}),
