@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import pathlib
@@ -74,6 +75,14 @@ def test_what_is_no_certificate_is_not_put_in_place(running, program, content):
     with pytest.raises(program.Failure):
         program.install(running)
     assert read(running, "certificate") == before
+
+
+def test_a_certificate_for_an_address_that_is_none_is_a_failure(running, program, monkeypatch, capsys, tmp_path):
+    shell(tmp_path, f"openssl req -x509 {EC} -keyout their.key -out their.crt -subj / -addext subjectAltName=DER:30:05:87:03:01:02:03")
+    bring(running, (tmp_path / "their.crt").read_text())
+    assert called(program, monkeypatch, running, "install") == 1
+    assert "what was issued is not a certificate" in capsys.readouterr().err
+    assert status(running)["state"] == "failed"
 
 
 def test_a_link_or_a_pipe_is_not_read_as_root(running, program):
@@ -163,6 +172,12 @@ def test_it_is_due_when_the_server_suggests_it(running, program, monkeypatch, st
 @pytest.mark.parametrize("answer", [{}, {"renewalInfo": 3}, {"renewalInfo": "https://acme.example.org", "suggestedWindow": {"start": "soon", "end": "later"}}])
 def test_a_suggestion_that_makes_no_sense_is_not_followed(running, program, monkeypatch, answer):
     monkeypatch.setattr(program, "fetch", lambda *_arguments: answer)
+    assert program.due(running) == ""
+
+
+@pytest.mark.parametrize("error", [http.client.BadStatusLine("rubbish"), http.client.IncompleteRead(b""), RecursionError(), TimeoutError()], ids=repr)
+def test_a_server_that_speaks_no_http_has_no_suggestion(running, program, monkeypatch, error):
+    monkeypatch.setattr(program, "fetch", unittest.mock.Mock(side_effect=error))
     assert program.due(running) == ""
 
 
