@@ -207,6 +207,18 @@ def test_a_nonce_that_was_refused_is_no_reason_to_give_up(host, program, monkeyp
     assert answers == []
 
 
+@pytest.mark.parametrize("server_ca", ["/etc/holdfast-acme/server-ca.crt", ""])
+def test_certbot_trusts_the_ca_of_the_server_and_keeps_its_files_to_itself(host, program, monkeypatch, server_ca):
+    run = unittest.mock.Mock(return_value=subprocess.CompletedProcess((), 1, "", "no"))
+    monkeypatch.setattr(program, "run", run)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with pytest.raises(program.Failure):
+        program.run_certbot({**host, "server_ca": server_ca})
+    environment = run.call_args.kwargs["environment"]
+    assert environment.get("REQUESTS_CA_BUNDLE", "") == server_ca
+    assert environment["HOME"] == environment["XDG_CONFIG_HOME"] == host["state"]
+
+
 def test_how_the_names_are_proven(host, program, monkeypatch):
     monkeypatch.setattr(program, "listens", lambda _port: False)
     assert "--standalone" in program.certbot({**host, "webroot": "/srv"}, "/tmp")
