@@ -23,7 +23,9 @@ extends_documentation_fragment:
   - holdfast.registry.pki
 options:
   directory:
-    description: Absolute path of the directory for keys and certificates. If missing, it and its parents are created with mode 0755.
+    description:
+      - Absolute path of the directory for keys and certificates. If missing, it and its parents are created with mode 0755.
+      - The directory of a CA is refused, since the CA has other files of the same names.
     type: path
     required: true
   ca_certificate:
@@ -177,7 +179,7 @@ requests:
       sample: "-----BEGIN CERTIFICATE REQUEST-----\nMIHz...\n-----END CERTIFICATE REQUEST-----\n"
     needs:
       description:
-        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(signed by another CA), C(key changed), C(revoked),
+        - Why. C(missing), C(unreadable), C(expired), C(expires in N days), C(not valid before TIME), C(signed by another CA), C(key changed), C(revoked),
           or C(... changed from ... to ...) with the names, common name, usages, key type or lifetime.
       type: list
       elements: str

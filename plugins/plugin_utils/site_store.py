@@ -25,7 +25,7 @@ def below(storage: t.Any, name: str) -> dict[str, t.Any]:
     return {"s3": {**s3, "prefix": prefix}}
 
 
-def store_of(storage: t.Any, cache_directory: str = "", cache_size: str = "") -> dict[str, str]:
+def store_of(storage: t.Any, cache_directory: str, cache_size: str) -> dict[str, str]:
     """What role nginx_auth has to know of the store of a registry: where its redirects lead. Empty where the registry sends none."""
     store, _problems = object_stores.parse(storage or {}, "")
     if not store or store["redirect"] is not True:

@@ -85,8 +85,8 @@ def pulled(client: Client, server: Host, repository: str, digest: str) -> None:
     wait(server, f"test -s {STORAGE}/{link(repository, digest)}")
 
 
-def sum_of(server: Host, path: str, options: str = "") -> str:
-    printed = server.check_output(f"curl -s --cacert /etc/ssl/own.crt --connect-to ::127.0.0.1: {options} {SHARED}{path} | sha256sum")
+def sum_of(server: Host, path: str) -> str:
+    printed = server.check_output(f"curl -s --cacert /etc/ssl/own.crt --connect-to ::127.0.0.1: {SHARED}{path} | sha256sum")
     return "sha256:" + printed.split()[0]
 
 

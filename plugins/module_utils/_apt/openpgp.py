@@ -25,8 +25,6 @@ _ON_SUBKEY, _KEY_REVOKED, _SUBKEY_REVOKED = 0x18, 0x20, 0x28
 _MADE, _LIFETIME, _ISSUER, _FLAGS, _ISSUER_FINGERPRINT = 2, 9, 16, 27, 33
 _MAY_SIGN = 0x02
 
-_Packet = tuple[int, bytes]
-
 
 class _Broken(ValueError):
     """What is no OpenPGP key."""

@@ -41,6 +41,11 @@ def days_left(end: datetime, now: datetime) -> int:
     return (end - now) // timedelta(days=1)
 
 
+def earliness(start: datetime, now: datetime) -> str | None:
+    """Why nobody accepts yet what begins then, or None. The clock was ahead when it was made, or is behind now."""
+    return f"not valid before {isoformat(start)}" if start > now else None
+
+
 def expiry(end: datetime, renew_before_days: int, now: datetime) -> str | None:
     """Why what ends then is due for renewal, or None where it is not."""
     if end <= now:

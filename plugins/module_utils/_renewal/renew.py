@@ -22,7 +22,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.r
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.sign import sign
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install, request
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import parse_pattern
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import earliness, isoformat
 from ansible_collections.holdfast.registry.plugins.module_utils._renewal.job import Job
 
 # A renewed certificate ends with its CA: less than this before the CA's end, the playbook has to renew the CA.
@@ -55,6 +55,9 @@ def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
     outcome.done += [f"{job.ca_directory}: {reason}, issued again" for reason in authority.reasons]
     if authority.ends - now < _CA_NEARS_ITS_END:
         outcome.warnings.append(f"the CA in {job.ca_directory} ends on {isoformat(authority.ends)}; run the playbook, which renews it")
+    early = earliness(authority.begins, now)
+    if early:
+        outcome.warnings.append(f"the CA in {job.ca_directory} is {early}; run the playbook, which makes its certificate again")
     asked = request.ensure(job.directory, job.certificates, ca_certificate=authority.certificate, crl=authority.crl, check_mode=False, now=now)
     outcome.certificates = asked["certificates"]
     signed = _sign(job, asked["requests"], now, outcome)

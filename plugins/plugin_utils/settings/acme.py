@@ -12,6 +12,7 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     Settings,
     is_address,
     name_problem,
+    own_directory_problem,
     path_problem,
     pem_problem,
     port_problem,
@@ -31,7 +32,7 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     """What is wrong with the settings, each with its variable and place."""
     if settings["acme_state"] == "absent":
         return []
-    found = _names(settings) + path_problem("acme_directory", settings["acme_directory"])
+    found = _names(settings) + own_directory_problem("acme_directory", settings["acme_directory"], "/etc/ssl/holdfast-acme")
     if not _URL.fullmatch(settings["acme_server"]):
         found.append(f'acme_server: "{settings["acme_server"]}" is not the URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory')
     for setting in ("acme_server_ca", "acme_issuer_ca"):

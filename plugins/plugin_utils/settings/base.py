@@ -24,7 +24,11 @@ SECRET_FORM = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 
 # Directories that hold more than one program's files. Their owner and mode are not for a role to have.
 _TOP = ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")
-_BELOW = ("/usr/local", "/usr/lib", "/usr/share", "/var/cache", "/var/lib", "/var/log", "/var/spool", "/var/tmp", "/etc/docker", "/var/lib/docker")
+_BELOW = (
+    *("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local", "/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/usr/share"),
+    *("/var/cache", "/var/lib", "/var/lib/docker", "/var/log", "/var/spool", "/var/tmp"),
+    *("/etc/docker", "/etc/ssl", "/etc/ssl/certs", "/etc/ssl/private", "/etc/systemd", "/etc/systemd/system"),
+)
 _SYSTEM = {"/", *(f"/{name}" for name in _TOP), *_BELOW}
 
 
@@ -98,10 +102,15 @@ def path_problem(setting: str, path: str, *, may_be_empty: bool = False) -> list
 
 
 def own_directory_problem(setting: str, path: str, example: str, *, may_be_empty: bool = False) -> list[str]:
-    """The problem with a directory that gets another owner and mode."""
-    if os.path.normpath(path) in _SYSTEM:
-        return [f"{setting}: {path} belongs to the system; give a directory of its own, such as {example}"]
-    return path_problem(setting, path, may_be_empty=may_be_empty)
+    """The problem with a directory that gets another owner and mode, or files that are nobody else's."""
+    return system_problem(setting, path, example) or path_problem(setting, path, may_be_empty=may_be_empty)
+
+
+def system_problem(setting: str, path: str, example: str) -> list[str]:
+    """The problem with a directory that others write to as well."""
+    if os.path.normpath(path) not in _SYSTEM:
+        return []
+    return [f"{setting}: {path} belongs to the system; give a directory of its own, such as {example}"]
 
 
 def pem_problem(setting: str, text: str) -> list[str]:

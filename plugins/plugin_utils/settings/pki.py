@@ -11,7 +11,15 @@ from ansible_collections.holdfast.registry.plugins.module_utils._errors import H
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import names as certificate_names
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import check_key_mode
-from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import Host, Settings, injection_problem, name_problem, path_problem, said
+from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
+    Host,
+    Settings,
+    injection_problem,
+    name_problem,
+    own_directory_problem,
+    said,
+    system_problem,
+)
 
 RESULTS = ("pki_ca", "pki_request")  # registered by the role for those who come after it
 _LONGEST = 825  # days that clients accept
@@ -22,14 +30,23 @@ def problems(settings: Settings, host: Host) -> list[str]:
     found = injection_problem(host, f"have the CA on {ca_host} sign any name") if ca_host != host.name else []
     if ca_host not in host.groups.get("all", []) and ca_host not in ("localhost", "127.0.0.1"):
         found.append(f'pki_ca_host: "{ca_host}" is neither a host of the inventory nor localhost')
-    if ca_host != "localhost":  # on the controller a path may begin with ~
-        found += path_problem("pki_ca_directory", settings["pki_ca_directory"])
-    found += path_problem("pki_directory", settings["pki_directory"])
+    found += _ca_directory(settings["pki_ca_directory"], on_controller=ca_host == "localhost")
+    found += own_directory_problem("pki_directory", settings["pki_directory"], "/etc/ssl/holdfast")
+    if ca_host == host.name and os.path.normpath(settings["pki_directory"]) == os.path.normpath(settings["pki_ca_directory"]):
+        found.append("pki_directory: is pki_ca_directory as well; both have files named ca.crt and ca.crl, so give each a directory of its own")
     found += _lifetimes(settings) + _parent(settings)
     if settings["pki_ca_generation"] < 1:
         found.append(f"pki_ca_generation: {settings['pki_ca_generation']} must be 1 or more")
     found += said(parameters.check_crl_url, settings["pki_crl_url"], where="pki_crl_url")
     return list(dict.fromkeys(found + _certificates(settings) + _revoked(settings)))
+
+
+def _ca_directory(path: str, *, on_controller: bool) -> list[str]:
+    example = "/etc/ssl/holdfast-ca"
+    if not on_controller:
+        return own_directory_problem("pki_ca_directory", path, example)
+    # There it may be below a home directory, whatever that is called.
+    return system_problem("pki_ca_directory", path, example) or said(parameters.check_path, path, where="pki_ca_directory", example=example)
 
 
 def _parent(settings: Settings) -> list[str]:

@@ -17,18 +17,18 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
 )
 
 
-def problems(settings: Settings, host: Host) -> list[str]:
+def problems(settings: Settings, _host: Host) -> list[str]:
     found = []
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", settings["redis_instance"]):
         found.append(f'redis_instance: "{settings["redis_instance"]}" is not a name of lower case letters, digits, - and _')
     found += port_problem("redis_port", settings["redis_port"])
-    found += _memory_limit(settings["redis_memory_limit"], host)
+    found += _memory_limit(settings["redis_memory_limit"])
     found += range_problem("redis_databases", settings["redis_databases"], 1, 1024)
     found += secret_problem("redis_password", settings["redis_password"])
     return found + _addresses(settings["redis_bind_addresses"], bool(settings["redis_password"]))
 
 
-def _memory_limit(limit: str, host: Host) -> list[str]:
+def _memory_limit(limit: str) -> list[str]:
     if not re.fullmatch(r"[1-9][0-9]*(kb|mb|gb)|[1-9][0-9]?%", limit, re.IGNORECASE):
         return [f'redis_memory_limit: "{limit}" is neither a size such as 64mb or 1gb nor a share of RAM from 1% to 99%']
     return []

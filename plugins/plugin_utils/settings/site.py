@@ -101,9 +101,17 @@ def problems(settings: Settings, host: Host) -> list[str]:
     found += further.problems(settings, settings["redis_databases"])
     if not settings["nginx_auth_tls"]:
         found.append("nginx_auth_tls: must be true for site.yml: Docker refuses a registry without TLS")
-    found += _certificate(settings)
+    found += _secrets(settings["holdfast_secrets_directory"]) + _certificate(settings)
     found += injection_problem(host, "choose what this controller writes and signs")
     return found + hosts.problems(settings, host) + _users(settings["holdfast_users"]) + _system(host)
+
+
+def _secrets(path: str) -> list[str]:
+    """Lookups, tests and modules of Ansible each have another idea of where a relative path begins."""
+    if not path or pathlib.Path(path).expanduser().is_absolute():
+        return []
+    where = f'such as "{{{{ inventory_dir }}}}/{path}", or one that begins with ~/'
+    return [f"holdfast_secrets_directory: {path} must be an absolute path on the controller, {where}"]
 
 
 def _certificate(settings: Settings) -> list[str]:

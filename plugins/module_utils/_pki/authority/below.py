@@ -25,7 +25,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.s
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import common_name, extension, signed_by
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, start_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_bits, key_from_pem, key_to_pem, key_type_of
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import expiry, not_after
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import earliness, expiry, not_after, not_before
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -69,6 +69,9 @@ def _needs(wanted: CaSettings, above: Above, certificate: x509.Certificate | Non
     if wanted.generation > generation_of(certificate):
         return [f"generation changed from {generation_of(certificate)} to {wanted.generation}"]
     needs = above.needs(certificate)
+    early = earliness(not_before(certificate), now)
+    if early:
+        needs.append(early)
     due = expiry(not_after(certificate), wanted.renew_before_days, now)
     # A certificate that ends together with its parent is as long as it gets.
     if due and (due == "expired" or not_after(certificate) < not_after(above.cas[0])):

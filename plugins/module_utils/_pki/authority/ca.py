@@ -58,7 +58,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, end_of, serials_in
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_to_pem, key_type_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import days_left, expiry, isoformat, not_after
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import days_left, earliness, expiry, isoformat, not_after, not_before
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -251,8 +251,7 @@ def _plan_certificate(
 def _certificate_needs(wanted: CaSettings, certificate: x509.Certificate, replaced: bool, now: datetime) -> list[str]:
     if replaced:
         return [f"generation changed from {generation_of(certificate)} to {wanted.generation}"]
-    due = expiry(not_after(certificate), wanted.renew_before_days, now)
-    needs = [due] if due else []
+    needs = [why for why in (earliness(not_before(certificate), now), expiry(not_after(certificate), wanted.renew_before_days, now)) if why]
     name = common_name(certificate.subject)
     if name != wanted.subject:
         needs.append(f"common name changed from {name} to {wanted.subject}")

@@ -13,7 +13,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.r
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import authority_key_identifier_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import end_of, lists, number_of, serials_in, start_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import signing_hash
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, expiry, from_isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, earliness, expiry, from_isoformat
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -62,8 +62,7 @@ def crl_needs(crl: x509.CertificateRevocationList | None, revoked: list[Entry], 
     found = []
     end = end_of(crl)
     due = "has no end" if end is None else expiry(end, renew_before_days, now)
-    if due:
-        found.append(f"CRL {due}")
+    found += [f"CRL {why}" for why in (earliness(start_of(crl), now), due) if why]
     if end is not None and lifetime_of(crl) != timedelta(days=lifetime_days):
         found.append(f"CRL lifetime changed from {lifetime_of(crl).days} to {lifetime_days} days")
     added = len(lacking(crl, revoked))

@@ -28,7 +28,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.r
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import all_to_pem, cas_from_pem, to_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import not_after
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import not_after, not_before
 
 if t.TYPE_CHECKING:
     from cryptography import x509
@@ -41,6 +41,7 @@ class Authority(t.NamedTuple):
     bundle: str
     chain: str
     crl: str
+    begins: datetime
     ends: datetime
     reasons: list[str]
 
@@ -69,7 +70,8 @@ def renew_crl(directory: str, *, lifetime_days: int, renew_before_days: int, now
             apply([Write(path, "; ".join(reasons), all_to_pem(crls).encode(), Ownership(mode=0o644), read_bytes(path))])
         trusted, chain = (_certificates(directory, name) for name in (TRUST_FILE, CHAIN_FILE))
         bundle = trusted or read_bundle(directory) or [ca.certificate]
-    return Authority(to_pem(ca.certificate), all_to_pem(bundle), all_to_pem(chain), all_to_pem(crls), not_after(ca.certificate), reasons)
+    begins, ends = not_before(ca.certificate), not_after(ca.certificate)
+    return Authority(to_pem(ca.certificate), all_to_pem(bundle), all_to_pem(chain), all_to_pem(crls), begins, ends, reasons)
 
 
 def _certificates(directory: str, name: str) -> list[x509.Certificate]:

@@ -76,6 +76,12 @@ def held(directory: str, *, check_mode: bool) -> t.Iterator[None]:
         yield
 
 
+def check_no_ca(directory: str) -> None:
+    """Refuse the directory of a CA: it has files of the same names, whose content is another after the CA was replaced."""
+    if status_of(os.path.join(directory, "ca.key")) is not None:
+        raise HoldfastError(f"directory: {directory} is that of a CA (it has a ca.key), whose ca.crt and ca.crl would be replaced; give another one")
+
+
 def read_key(path: str) -> PrivateKey | None:
     """The key at path, or None where there is none. It must be open: whatever uses it starts without anybody to type a passphrase."""
     pem = read_bytes(path)

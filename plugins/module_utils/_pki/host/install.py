@@ -29,6 +29,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files 
     CRL_FILE,
     Paths,
     TakePlace,
+    check_no_ca,
     held,
     read_certificate,
     read_key,
@@ -101,6 +102,7 @@ def ensure(
     one that a URL in certificates leads to (RFC 5280, 4.2.1.13).
     """
     check_directory(directory)
+    check_no_ca(directory)
     check_file_names([entry["name"] for entry in certificates], where="certificates")
     for index, entry in enumerate(certificates):
         check_no_key(entry["certificate"], where=f"certificates[{index}].certificate ({entry['name']})")

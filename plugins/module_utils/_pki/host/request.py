@@ -22,11 +22,19 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
     usages_of,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import is_revoked
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files import Paths, TakePlace, held, read_certificate, read_key, show_key
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files import (
+    Paths,
+    TakePlace,
+    check_no_ca,
+    held,
+    read_certificate,
+    read_key,
+    show_key,
+)
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import Issuer, WantedCertificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_bits, key_to_pem, key_type_of, signing_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, days_left, expiry, isoformat, not_after, not_before
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, days_left, earliness, expiry, isoformat, not_after, not_before
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -57,6 +65,7 @@ class RequestPlan(t.NamedTuple):
 def ensure(directory: str, wanted: list[WantedCertificate], *, ca_certificate: str, crl: str | None, check_mode: bool, now: datetime) -> Result:
     """Make missing keys and say which certificates need signing. Returns the module's result."""
     check_directory(directory)
+    check_no_ca(directory)
     files = [path for entry in wanted for path in Paths.of(directory, entry.name)]
     if check_mode and not library.HAS_CRYPTOGRAPHY and all(read_bytes(path) is None for path in files):
         return _predict_without_library(directory, wanted)
@@ -144,6 +153,9 @@ def _issuer_needs(wanted: WantedCertificate, certificate: x509.Certificate, ca: 
     needs = []
     if ca is None or not signed_by(certificate, ca):
         needs.append("signed by another CA")
+    early = earliness(not_before(certificate), now)
+    if early:
+        needs.append(early)
     # A certificate that ends together with its CA is as long as it gets: renewing it waits for the CA's renewal.
     ends_with_ca = ca is not None and not_after(certificate) == not_after(ca)
     due = expiry(not_after(certificate), wanted.renew_before_days, now)

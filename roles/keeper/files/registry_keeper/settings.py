@@ -170,11 +170,11 @@ def parse(document: t.Any) -> Settings:
     return Settings(**section(document, "", known))
 
 
-def path_of(instance: str, directory: str = DIRECTORY) -> str:
+def path_of(instance: str) -> str:
     """The settings file of an instance. Raises KeeperError for what cannot be an instance's name."""
     if not INSTANCE.fullmatch(instance):
         raise KeeperError(f"--instance: {instance!r} is not the name of an instance", USAGE)
-    return os.path.join(directory, f"{instance}.json")
+    return os.path.join(DIRECTORY, f"{instance}.json")
 
 
 def load(path: str) -> Settings:

@@ -361,7 +361,7 @@ def test_a_401_is_an_answer_with_its_challenge(serve: Serve) -> None:
     assert (answer["status"], answer["reason"], answer["challenge"]) == (401, "Unauthorized", 'Basic realm="registry"')
     assert (answer["api_version"], answer["api_version_count"]) == ("registry/2.0", 1)
     assert answer["headers"]["content-type"] == "application/json"
-    assert answer["elapsed_ms"] >= 0
+    assert 0 <= answer["elapsed_ms"] < 10_000
 
 
 def test_a_version_header_sent_twice_is_counted(serve: Serve) -> None:

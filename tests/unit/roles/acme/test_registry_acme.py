@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import pathlib
@@ -74,6 +75,14 @@ def test_what_is_no_certificate_is_not_put_in_place(running, program, content):
     with pytest.raises(program.Failure):
         program.install(running)
     assert read(running, "certificate") == before
+
+
+def test_a_certificate_for_an_address_that_is_none_is_a_failure(running, program, monkeypatch, capsys, tmp_path):
+    shell(tmp_path, f"openssl req -x509 {EC} -keyout their.key -out their.crt -subj / -addext subjectAltName=DER:30:05:87:03:01:02:03")
+    bring(running, (tmp_path / "their.crt").read_text())
+    assert called(program, monkeypatch, running, "install") == 1
+    assert "what was issued is not a certificate" in capsys.readouterr().err
+    assert status(running)["state"] == "failed"
 
 
 def test_a_link_or_a_pipe_is_not_read_as_root(running, program):
@@ -166,6 +175,12 @@ def test_a_suggestion_that_makes_no_sense_is_not_followed(running, program, monk
     assert program.due(running) == ""
 
 
+@pytest.mark.parametrize("error", [http.client.BadStatusLine("rubbish"), http.client.IncompleteRead(b""), RecursionError(), TimeoutError()], ids=repr)
+def test_a_server_that_speaks_no_http_has_no_suggestion(running, program, monkeypatch, error):
+    monkeypatch.setattr(program, "fetch", unittest.mock.Mock(side_effect=error))
+    assert program.due(running) == ""
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("1970-01-02T00:00:01Z", 86401), ("1970-01-02T02:00:01+02:00", 86401), ("1970-01-01T22:00:01.123456-02:00", 86401)],
@@ -190,6 +205,18 @@ def test_a_nonce_that_was_refused_is_no_reason_to_give_up(host, program, monkeyp
     with pytest.raises(program.Failure, match="^Detail: connection refused$"):
         program.run_certbot(host)
     assert answers == []
+
+
+@pytest.mark.parametrize("server_ca", ["/etc/holdfast-acme/server-ca.crt", ""])
+def test_certbot_trusts_the_ca_of_the_server_and_keeps_its_files_to_itself(host, program, monkeypatch, server_ca):
+    run = unittest.mock.Mock(return_value=subprocess.CompletedProcess((), 1, "", "no"))
+    monkeypatch.setattr(program, "run", run)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    with pytest.raises(program.Failure):
+        program.run_certbot({**host, "server_ca": server_ca})
+    environment = run.call_args.kwargs["environment"]
+    assert environment.get("REQUESTS_CA_BUNDLE", "") == server_ca
+    assert environment["HOME"] == environment["XDG_CONFIG_HOME"] == host["state"]
 
 
 def test_how_the_names_are_proven(host, program, monkeypatch):

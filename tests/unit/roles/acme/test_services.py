@@ -182,6 +182,32 @@ def test_a_damaged_note_is_no_failure(web, program, systemd, content):
     assert systemd.reloads == 0
 
 
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_run_of_the_timer_with_the_configuration_of_before_is_waited_for(running, authority, program, monkeypatch, capsys, at_work):
+    names = [NAME, "more.example.org"]
+    real, runs = program.run, [dict(running)] if at_work else []
+
+    def run(*command, **more):
+        if command[0] != "systemctl":
+            return real(*command, **more)
+        if command[1] == "start":
+            configuration = runs.pop() if runs else {**running, "names": names}
+            program.prepare(configuration)
+            bring(configuration, issued(configuration, authority, configuration["names"]))
+            program.install(configuration)
+        return subprocess.CompletedProcess(command, 0, "activating\n" if runs else "inactive\n", "")
+
+    monkeypatch.setattr(program, "run", run)
+    program.ensure({**running, "names": names})
+    assert capsys.readouterr().out.splitlines()[-1] == f"issued: it is for {NAME} instead of {', '.join(sorted(names))}"
+    assert program.needed({**running, "names": names}, with_key=True) == ""
+
+
+def test_a_run_after_which_a_certificate_is_needed_still_is_a_failure(running, program, systemd):
+    with pytest.raises(program.Failure, match="nevertheless: it is for registry.example.org instead of other.example.org"):
+        program.ensure({**running, "names": ["other.example.org"]})
+
+
 def test_a_service_that_does_not_run_is_left_alone(running, authority, program, stamps, monkeypatch):
     systemd = Systemd(program, active=False)
     monkeypatch.setattr(program, "run", systemd)

@@ -303,10 +303,10 @@ def test_what_is_broken_stays(storage):
     assert storage.tags() == {"app:empty", "app:no manifest", "app:no link"}
 
 
-def log_line(tag, days, repository="app"):
+def log_line(tag, days):
     at = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - days * DAY))
-    fields = {"time": at, "registry": "registry", "action": "pull", "repository": repository, "method": "GET", "status": 200}
-    return json.dumps({**fields, "path": f"/v2/{repository}/manifests/{tag}"}, separators=(",", ":")) + "\n"
+    fields = {"time": at, "registry": "registry", "action": "pull", "repository": "app", "method": "GET", "status": 200}
+    return json.dumps({**fields, "path": f"/v2/app/manifests/{tag}"}, separators=(",", ":")) + "\n"
 
 
 @pytest.mark.parametrize("by", ["tag", "digest", "image of the index"])

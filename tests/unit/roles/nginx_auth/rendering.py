@@ -29,9 +29,19 @@ REQUIRED = {
 
 def rendered(**settings: t.Any) -> dict[str, str]:
     """Each file of the configuration, by its name, with these variables of the role."""
+    variables = _variables(settings)
+    return {name[: -len(".j2")]: template.render(variables) for name, template in _templates().items()}
+
+
+def unit(name: str, **settings: t.Any) -> str:
+    """A unit of the role, with these variables of it."""
+    return _environment(ROLE / "templates/units").get_template(f"{name}.j2").render(_variables(settings))
+
+
+def _variables(settings: dict[str, t.Any]) -> dict[str, t.Any]:
     variables = {**_written(ROLE / "defaults/main.yml"), **_written(ROLE / "vars/main.yml"), **REQUIRED, **settings}
     variables["__nginx_auth_gateway"] = _value(variables["__nginx_auth_resolved"], variables)
-    return {name[: -len(".j2")]: template.render(variables) for name, template in _templates().items()}
+    return variables
 
 
 # Most tests render all files once. To read and compile them takes far longer than that, so this is done once. Nothing changes what it gives.
@@ -44,9 +54,16 @@ def _written(path: pathlib.Path) -> dict[str, t.Any]:
 
 @functools.cache
 def _templates() -> dict[str, jinja2.Template]:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    _know_ansible(environment)
+    environment = _environment(TEMPLATES)
     return {path.name: environment.get_template(path.name) for path in TEMPLATES.glob("*.conf.j2")}
+
+
+@functools.cache
+def _environment(directory: pathlib.Path) -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(directory)
+    environment = jinja2.Environment(loader=loader, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    _know_ansible(environment)
+    return environment
 
 
 @functools.cache
@@ -85,6 +102,7 @@ def _know_ansible(environment: jinja2.Environment) -> None:
     environment.filters["regex_search"] = lambda text, pattern: (re.search(pattern, text) or [""])[0]
     environment.filters["ternary"] = lambda condition, one, other: one if condition else other
     environment.filters["basename"] = lambda path: pathlib.Path(path).name
+    environment.filters["dirname"] = lambda path: str(pathlib.Path(path).parent)
     environment.tests["version"] = lambda one, other, operator: (_numbers(one) < _numbers(other)) == (operator == "<")
     environment.tests["match"] = lambda text, pattern: bool(re.match(pattern, text))
 

@@ -9,7 +9,7 @@ import pathlib
 import re
 
 import pytest
-from ansible_collections.holdfast.registry.tests.unit.roles.nginx_auth.rendering import Nginx, rendered
+from ansible_collections.holdfast.registry.tests.unit.roles.nginx_auth.rendering import Nginx, rendered, unit
 
 TEMPLATES = pathlib.Path(__file__).parents[4] / "roles/nginx_auth/templates/configuration"
 ANSWERS = (TEMPLATES / "what-answers.conf.j2").read_text()
@@ -49,6 +49,30 @@ def test_port_80_serves_nothing_but_proofs_and_only_if_asked():
     assert "listen 80 default_server;" in server
     assert "disable_symlinks on from=$document_root;" in server
     assert re.findall(r"location (.*) \{", server) == [r'~ "\A/[.]well-known/acme-challenge/[A-Za-z0-9_-]+\z"', "/"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "closed"),
+    [
+        ({}, True),
+        ({"nginx_auth_storage_directory": "/srv/home/images"}, True),
+        ({"nginx_auth_storage_directory": "/home/images"}, False),
+        ({"nginx_auth_certificate_key": "/root/r.key"}, False),
+        ({"nginx_auth_challenge_directory": "/home/www"}, False),
+        ({"nginx_auth_crl_file": "/root/ca.crl.der"}, False),
+        ({"nginx_auth_log_directory": "/home/logs"}, False),
+    ],
+)
+def test_home_directories_are_closed_to_the_gateway_unless_it_needs_something_in_one(settings, closed):
+    assert ("\nProtectHome=true\n" in unit("gateway.service", **settings)) is closed
+
+
+def test_behind_several_proxies_the_client_is_the_last_address_that_is_none_of_them():
+    proxies = rendered(nginx_auth_trusted_proxies=["192.0.2.1", "2001:db8::/32"])["nginx.conf"]
+    found = re.findall(r"^    (real_ip_recursive|set_real_ip_from|real_ip_header) (.*);$", proxies, re.MULTILINE)
+    networks = [("set_real_ip_from", "192.0.2.1"), ("set_real_ip_from", "2001:db8::/32")]
+    assert found == [("real_ip_header", "X-Forwarded-For"), ("real_ip_recursive", "on"), *networks]
+    assert "real_ip" not in rendered()["nginx.conf"]
 
 
 def test_the_crl_is_served_without_tls_where_its_url_leads_here():

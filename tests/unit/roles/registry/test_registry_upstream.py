@@ -143,20 +143,20 @@ def blob(content, **fields):
     return response(body=content, **{"Content_Type": "application/octet-stream", **fields})
 
 
-def by_tag(answer, repository="app", body=BODY):
+def by_tag(answer, repository="app"):
     """The same answer by tag and by digest: once it has told the digest of a tag, the program asks for that."""
-    return {f"/v2/{repository}/manifests/{reference}": answer for reference in ("latest", digest(body))}
+    return {f"/v2/{repository}/manifests/{reference}": answer for reference in ("latest", digest(BODY))}
 
 
 def challenge(realm, scope="repository:secret/other:pull,push"):
     return response(401, WWW_Authenticate=f'Bearer realm="{realm}",service="the service",scope="{scope}"')
 
 
-def with_token(token_url, content, token="t0ken"):
+def with_token(token_url, content):
     """An upstream's answers, for those who have the token."""
 
     def answer(asked):
-        return content if asked.secret == f"Bearer {token}" else challenge(token_url)
+        return content if asked.secret == "Bearer t0ken" else challenge(token_url)
 
     return answer
 
@@ -869,8 +869,8 @@ def rebinding(addresses):
     return answer
 
 
-def redirecting(upstream, location, status=307):
-    upstream.has({f"/v2/app/blobs/{digest(BLOB)}": response(status, b"moved", Location=location), "/data": blob(BLOB)})
+def redirecting(upstream, location):
+    upstream.has({f"/v2/app/blobs/{digest(BLOB)}": response(307, b"moved", Location=location), "/data": blob(BLOB)})
 
 
 @pytest.mark.parametrize("location", ["/data", "{url}/data", "//{host}/data", "../../../data", "{url}/data#fragment"])

@@ -27,7 +27,7 @@ class Mended(t.NamedTuple):
     unknown: list[str]
 
 
-def mend_links(tree: Layout, run: Run, paths: t.Iterable[str], dry: bool = False) -> Mended:
+def mend_links(tree: Layout, run: Run, paths: t.Iterable[str]) -> Mended:
     """Write broken links again; links to content that is not there go into the quarantine. Raises OSError."""
     mended = Mended([], [], [])
     for path in sorted(paths):
@@ -41,11 +41,10 @@ def mend_links(tree: Layout, run: Run, paths: t.Iterable[str], dry: bool = False
         if digest is None or not is_digest(digest):
             mended.unknown.append(relative)
         elif os.path.exists(tree.data(digest)):
-            if not dry:
-                write_whole(path, digest, mode=0o644)
+            write_whole(path, digest, mode=0o644)
             mended.written.append(relative)
         elif not path.endswith("/current/link"):
-            if dry or run.take(relative):
+            if run.take(relative):
                 mended.taken.append(relative)
         else:
             mended.unknown.append(relative)

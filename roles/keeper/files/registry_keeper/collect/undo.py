@@ -105,7 +105,7 @@ class _Image:
     def bring_back(self, digest: str) -> int:
         """Bring back a manifest, its children and its layers, in an order in which nothing is there before what it needs. Raises KeeperError."""
         count, key = 0, key_of(digest)
-        if not self._has("revisions", key):
+        if not self._has(key):
             raise KeeperError(f"{self.name}@{digest}: is neither in the repository nor in a run", USAGE)
         count += self._blob(key)
         try:
@@ -114,7 +114,7 @@ class _Image:
         except (OSError, manifest.NotAManifest) as error:
             raise KeeperError(f"{self.name}@{digest}: the manifest cannot be read: {error}") from error
         for needed in references.needed:
-            if self._has("revisions", needed):
+            if self._has(needed):
                 count += self.bring_back(digest_of(needed))
             else:
                 count += self._blob(needed) + self._link("layers", needed)
@@ -141,9 +141,9 @@ class _Image:
         except (OSError, manifest.NotAManifest):
             return None
 
-    def _has(self, kind: str, key: bytes) -> bool:
-        entries = self.index.revisions if kind == "revisions" else self.index.layers
-        return key in entries.get(self.name, {}) or os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, kind, self.name, key)))
+    def _has(self, key: bytes) -> bool:
+        there = self.index.revisions.get(self.name, {})
+        return key in there or os.path.exists(os.path.join(self.tree.storage, link_path(self.tree, "revisions", self.name, key)))
 
     def _link(self, kind: str, key: bytes) -> int:
         entries = self.index.revisions if kind == "revisions" else self.index.layers

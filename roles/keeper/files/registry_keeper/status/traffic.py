@@ -15,13 +15,14 @@ from datetime import datetime
 from registry_keeper.settings import Redis
 
 _TAIL = 4 * 1024 * 1024
+_WINDOW = 3600.0
 _TIMEOUT = 2.0
 _INFO_LIMIT = 1024 * 1024
 Facts = dict[str, t.Any]
 
 
-def of_the_log(paths: t.Sequence[str], names: t.Sequence[str], window: float = 3600.0) -> Facts | None:
-    """Requests of the last seconds to the registries of these names, and how often the gateway had the answer itself.
+def of_the_log(paths: t.Sequence[str], names: t.Sequence[str]) -> Facts | None:
+    """Requests of the last hour to the registries of these names, and how often the gateway had the answer itself.
 
     Of a long log only the end is read, so seconds says how much it covers. None where there is no log that can be read.
     """
@@ -39,7 +40,7 @@ def of_the_log(paths: t.Sequence[str], names: t.Sequence[str], window: float = 3
         try:
             request = json.loads(line)
             moment = datetime.fromisoformat(request["time"].replace("Z", "+00:00")).timestamp()
-            if now - moment > window or request["registry"] not in names:
+            if now - moment > _WINDOW or request["registry"] not in names:
                 continue
             first = moment if first is None else first
             counted["requests"] += 1
@@ -53,7 +54,7 @@ def of_the_log(paths: t.Sequence[str], names: t.Sequence[str], window: float = 3
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the first line is a part of one, and the last may be
     ratios = {cache: hits / asked for cache, (hits, asked) in caches.items() if asked}
-    return {"seconds": min(window, now - first) if first else window, **counted, "hit_ratios": ratios}
+    return {"seconds": min(_WINDOW, now - first) if first else _WINDOW, **counted, "hit_ratios": ratios}
 
 
 def of_redis(place: Redis) -> Facts:

@@ -39,7 +39,7 @@ def version_of(text: str) -> Version | None:
     return tuple(int(number) for number in match.groups()) if match else None
 
 
-def known_in(version: Version, mirror: bool | None = None) -> list[str]:
+def known_in(version: Version, mirror: bool | None) -> list[str]:
     """The names of those that a version has. mirror says whether it is one; None for both."""
     return [one.name for one in KNOWN if _numbers(one.since) <= version < _numbers(one.before) and not (one.only_mirrors and mirror is False)]
 

@@ -87,7 +87,9 @@ def test_an_upgrade_that_the_new_package_needs_is_made_and_said(install):
 def test_what_apt_would_remove_after_the_plan_was_made_is_kept_by_apt_itself(install):
     apt = Apt()
     install(apt)
-    assert all("--no-remove" in command for command in apt.ran("apt-get") if "--simulate" not in command)
+    changes = [command for command in apt.ran("apt-get") if "--simulate" not in command]
+    assert changes
+    assert all("--no-remove" in command for command in changes)
 
 
 def test_nothing_is_installed_where_the_program_is_there_already(install, tmp_path, monkeypatch):

@@ -18,8 +18,10 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import (
     key_from_pem,
 )
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, isoformat
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
+    DAY,
+    NOW,
     PASSPHRASE,
     asked,
     ca,
@@ -36,6 +38,7 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.
     predict,
     request,
     sign,
+    tree,
 )
 
 
@@ -102,6 +105,17 @@ def test_nothing_here_uses_what_the_library_deprecates(tmp_path):
         converge(tmp_path, entry(), entry(name="two", key_type="rsa-3072"), permitted_dns_domains=["example.org"])
 
 
+def test_what_was_made_while_the_clock_was_ahead_is_made_again(tmp_path):
+    converge(tmp_path, now=NOW + 30 * DAY)
+    key = (tmp_path / "ca/ca.key").read_bytes()
+    early = f"not valid before {isoformat(NOW + 30 * DAY - BACKDATED)}"
+    made, requested, *_others = converge(tmp_path)
+    assert (made["needs"], needs(requested)) == ([early, f"CRL {early}"], [[early]])
+    assert (tmp_path / "ca/ca.key").read_bytes() == key
+    again, requested, *_others = converge(tmp_path)
+    assert (again["needs"], again["certificate"], needs(requested)) == ([], made["certificate"], [])
+
+
 def test_times_are_utc():
     assert isoformat(datetime(2036, 1, 31, 12, tzinfo=timezone.utc)) == "2036-01-31T12:00:00Z"
 
@@ -134,6 +148,15 @@ def test_the_url_of_the_crl_is_in_the_certificate_and_the_crl_is_there_in_der_fo
     assert "verify OK" in openssl("crl", "-inform", "DER", "-noout", "-in", tmp_path / "tls/ca.crl.der", "-CAfile", tmp_path / "tls/ca.crt")
     assert request(tmp_path / "tls", made["certificate"], entry(crl_url=url))["requests"] == []
     assert needs(request(tmp_path / "tls", made["certificate"])) == [[f"URL of the CRL changed from {url} to none"]]
+
+
+def test_the_directory_of_a_ca_is_none_for_certificates(tmp_path):
+    made, _requested, signed, _installed = converge(tmp_path)
+    before = tree(tmp_path / "ca")
+    for step in (lambda: request(tmp_path / "ca", made["certificate"]), lambda: install(tmp_path / "ca", signed["certificates"], made["bundle"])):
+        with pytest.raises(HoldfastError, match=r"^directory: .*/ca is that of a CA"):
+            step()
+    assert tree(tmp_path / "ca") == before
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,14 @@ def test_nothing_is_touched_and_nothing_is_reloaded_while_nothing_is_due(tmp_pat
     assert status(tmp_path)["certificates"][0]["needs"] == []
 
 
+def test_a_ca_that_was_made_while_the_clock_was_ahead_is_warned_of(tmp_path):
+    converge(tmp_path, now=NOW + 30 * DAY)
+    outcome = renew(job(tmp_path), Systemctl(), NOW)
+    assert len(outcome.warnings) == 1
+    assert f"the CA in {tmp_path}/ca is not valid before 20" in outcome.warnings[0]
+    assert renew(job(tmp_path), Systemctl(), NOW + 31 * DAY).warnings == []
+
+
 def test_what_a_killed_run_left_of_the_status_goes(tmp_path):
     converge(tmp_path)
     leftover = tmp_path / "state/pki/.job.json.01ab23cd.holdfast-tmp"

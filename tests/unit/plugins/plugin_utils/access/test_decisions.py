@@ -72,11 +72,11 @@ def regexes_of(decided):
     return [decision.regex for decision in nginx_map(decided, "registry")]
 
 
-def is_allowed(regexes, action, user, repository, registry="registry"):
+def is_allowed(regexes, action, user, repository):
     """What nginx's map says."""
     if sys.version_info < (3, 11):
         regexes = [regex.replace("(?>", "(?:") for regex in regexes]
-    key = f"{registry}:{action}:{user}:{repository}".encode()
+    key = f"registry:{action}:{user}:{repository}".encode()
     return any(re.search(regex.replace(r"\z", r"\Z").encode(), key) for regex in regexes)
 
 

@@ -160,6 +160,18 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("registry", {"registry_redis_database": 1024}, "registry_redis_database: 1024 is not between 0 and 1023"),
         ("pki", {"pki_ca_host": "elsewhere"}, 'pki_ca_host: "elsewhere" is neither a host of the inventory nor localhost'),
         ("pki", {"pki_directory": "tls"}, 'pki_directory: "tls" is not an absolute path'),
+        ("pki", {"pki_ca_host": "localhost", "pki_ca_directory": "ca"}, "pki_ca_directory: 'ca' must be an absolute path"),
+        ("pki", {"pki_ca_host": "web", "pki_ca_directory": "/etc/ssl/holdfast/"}, "pki_directory: is pki_ca_directory as well"),
+        *(
+            (role, {setting: directory, **more}, f"{setting}: {directory} belongs to the system; give a directory of its own, such as /etc/ssl/")
+            for role, setting, more in (
+                ("pki", "pki_directory", {}),
+                ("pki", "pki_ca_directory", {}),
+                ("pki", "pki_ca_directory", {"pki_ca_host": "localhost"}),
+                ("acme", "acme_directory", {}),
+            )
+            for directory in ("/", "/etc", "/root/", "/etc/../usr/bin", "/etc/ssl/private")
+        ),
         ("pki", {"pki_lifetime_days": 826}, "pki_lifetime_days: 826 is more than the 825 days"),
         ("pki", {"pki_lifetime_days": 30}, "pki_lifetime_days: 30 must be more than pki_renew_before_days (30)"),
         ("pki", {"pki_certificates": [{"name": "web", "names": ["web..example.org"]}]}, "pki_certificates[0].names[0]: 'web..example.org'"),
@@ -371,6 +383,11 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("acme", {"acme_services": [{"name": "nginx.service", "port": 70000}]}, "acme_services[0].port: 70000 is not a port"),
         ("nginx_auth", {"nginx_auth_challenge_directory": "webroot"}, 'nginx_auth_challenge_directory: "webroot" is neither empty nor an absolute path'),
         ("nginx_auth", {"nginx_auth_challenge_directory": "/srv/w", "nginx_auth_port": 80}, "nginx_auth_port: 80 is where nginx_auth_challenge_directory"),
+        (
+            "site",
+            {"holdfast_secrets_directory": "secrets"},
+            'holdfast_secrets_directory: secrets must be an absolute path on the controller, such as "{{ inventory_dir }}/secrets", or',
+        ),
         ("site", {"holdfast_server_address": "web"}, 'holdfast_server_address: "web" is not an IP address'),
     ],
 )
@@ -413,6 +430,8 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
         ),
         ("nginx_auth", {"nginx_auth_health_networks": ["192.0.2.7/24", "::1", "0.0.0.0/0"], "nginx_auth_status_socket": "/run/holdfast-gateway/status.sock"}),
         ("site", FILES),
+        ("site", {"holdfast_secrets_directory": "~/registry"}),
+        ("site", {"holdfast_secrets_directory": "/srv/our registry"}),
         ("site", {**FILES, "holdfast_certificate_key_file": "", "holdfast_certificate_key": KEY, "holdfast_certificate_ca": CERTIFICATE}),
         ("site", {**FILES, "holdfast_certificate_files_on_server": True}),
         ("site", {"holdfast_certificate_source": "acme", "holdfast_certificate_ca": CERTIFICATE}),

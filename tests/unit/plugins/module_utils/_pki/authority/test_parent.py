@@ -212,6 +212,15 @@ def test_an_answer_that_is_in_use_does_not_answer_the_next_request(tmp_path, roo
         assert (made["changed"], bool(made["csr"]), made["certificate"]) == (changed, True, signed)
 
 
+def test_a_certificate_made_while_the_clock_was_ahead_is_asked_for_again(tmp_path, root):
+    below(tmp_path, root, now=NOW + 30 * DAY)
+    assert ca(tmp_path / "ca", parent_certificate=root)["csr"]
+    made, requested, *_others = below(tmp_path, root)
+    assert made["needs"][0].startswith("not valid before 20")
+    assert needs(requested)[0][0].startswith("not valid before 20")
+    assert below(tmp_path, root)[0]["needs"] == []
+
+
 def test_an_answer_for_another_key_is_no_answer(tmp_path, root):
     other = answer(tmp_path, root, ca(tmp_path / "other", parent_certificate=root)["csr"])["certificate"]
     assert ca(tmp_path / "ca", parent_certificate=root, signed_certificate=other)["csr"]

@@ -56,8 +56,8 @@ with warnings.catch_warnings():
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
-def raw_csr(key, names, common_name=None):
-    builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name(common_name))
+def raw_csr(key, names):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject_name(None))
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return to_pem(builder.sign(key, signing_hash(key)))
