@@ -119,7 +119,7 @@ def test_what_is_kept_under_a_former_name_goes_in_the_same_step_and_is_not_in_th
     before = etc.files()
     told = {"ca": CA, "short_names": {"app": "r.test/app"}, "search": ("r.test",)}
     etc.keep(name="holdfast-zz_443", mirrors={"docker.io": (M,), "quay.io": (M,)}, **told)
-    with pytest.raises(HoldfastError, match="was not written by this module for holdfast-r_443"):
+    with pytest.raises(HoldfastError, match="is kept under the name holdfast-zz_443"):
         etc.keep(**told)
     predicted = etc.keep(former=("holdfast-zz_443", "nobody"), check_mode=True, **told)
     done = etc.keep(former=("holdfast-zz_443", "nobody"), **told)
@@ -162,8 +162,7 @@ def test_the_mirror_is_asked_first_with_ca_and_pair_and_the_upstream_by_its_own_
         ("", "add .host."),
         ('server = "https://elsewhere"\n', "add .host."),
         ('[host."https://elsewhere"]\n', "add .host."),
-        ("# Managed by the Ansible module holdfast.registry.ca_trust\n", "add .host."),
-        ("# Managed by the Ansible module holdfast.registry.registry_mirrors for another\n", "was not written by this module for holdfast-r_443"),
+        ("# Managed by the Ansible module holdfast.registry.registry_mirrors for another\n", "is kept under the name another"),
         ("[host\n", "line 1 is not valid TOML"),
     ],
 )
