@@ -288,6 +288,7 @@ def config_path(etc):
         f'version = 2\n[{V2}]\n  config_path = ""\n[debug]\n  level = "info"\n',
         f"version = 3\n[{V3}]\n  config_path = '' # none\n",
         f'version = 2\r\n[{V2}]\r\n  config_path = ""\r\n[debug]\r\n',
+        f"version = 2\n[{V2}]\n  text = '''\n  config_path = ''\n'''\n  config_path = ''\n",
         f"version = 2\r\n[{V2}]\r\n",
         f"version = 2\n# no end of line at the end\n[{V2}]",
         f'version = 2\n[{V2}]\n  [{V2}.configs."a".auth]\n    username = "x"\n',
@@ -323,6 +324,7 @@ def test_a_config_path_that_has_the_directory_is_enough(etc, value):
     ("text", "why"),
     [
         (f'version = 2\n[{V2}]\n  config_path = "/other"\n', "line 2: config_path is '/other', so containerd does not read"),
+        (f'version = 2\n[{V2}]\n  "config_path" = ""\n[plugins.other]\n  config_path = ""\n', "sets config_path to nothing in a way that is not known"),
         (f'version = 2\n[{V2}.mirrors."docker.io"]\n  endpoint = ["https://m"]\n', "sets registry.mirrors or registry.configs"),
         (f'version = 2\n[{V2}]\n[{V2}.configs."a".tls]\n  ca_file = "x"\n', "line 2: sets registry.mirrors or registry.configs"),
         ('version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  registry = {headers = {}}\n', "without a header of its own"),
