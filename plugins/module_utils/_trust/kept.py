@@ -23,7 +23,7 @@ READABLE = Ownership(mode=0o644)
 class Kept:
     """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing.
 
-    Under the former names nothing shall be kept any longer.
+    Under the former names nothing shall be kept any longer. Without leave, what is kept at other endpoints stays for now.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Kept:
     client: ClientPair | None = None
     exclusive: bool = False
     former: tuple[str, ...] = ()
+    leave: bool = True
 
     def nothing(self) -> Kept:
         """The same names, under which nothing is kept anywhere."""

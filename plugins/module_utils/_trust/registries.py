@@ -40,7 +40,7 @@ def plan(store: RegistryStore, wanted: Kept) -> list[Change]:
         for directory in directories:
             planned += _plan_directory(store, directory, wanted, keep=True)
         given = {os.path.realpath(directory) for directory in directories}
-        others = [directory for directory in _directories(store.base) if os.path.realpath(directory) not in given]
+        others = [directory for directory in _directories(store.base) if os.path.realpath(directory) not in given] if wanted.leave else []
     else:
         others = [directory for directory in directories if os.path.isdir(directory)] if directories else _directories(store.base)
     for directory in others:

@@ -430,3 +430,16 @@ def test_the_name_that_has_mirrors_of_the_same_upstream_is_said(host, client):
     host.done(name="first", **told)
     refused = host.run(name="second", **{**told, "mirrors": [{"upstream": "docker.io", "mirror": "other.example.org:5444"}]})
     assert "is kept under the name first, and each upstream has the mirrors of one name" in refused["msg"]
+
+
+@pytest.mark.parametrize("change", [{"stores": ["containers"]}, {"endpoints": ["registry.example.org:5001"]}], ids=["store", "endpoint"])
+def test_the_copy_that_mirrors_name_stays_until_they_name_another(host, change):
+    told = {"name": "company", "content": CA, "endpoints": [ENDPOINT], "stores": ["docker", "containers"], "clients": ["docker"], "engines": ["docker"]}
+    host.done(**told, mirrors=HUB)
+    host.write("etc/docker/certs.d/quay.io/hosts.toml", "# of somebody else\n")
+    refused = {**told, **change, "mirrors": [*HUB, {"upstream": "quay.io", "mirror": "mirror.example.org:5444"}]}
+    assert "quay.io/hosts.toml: exists and was not written by this module" in host.run(**refused)["msg"]
+    named = re.findall(r'"(/[^"]*)"', (host.path / "etc/docker/certs.d/docker.io/hosts.toml").read_text())
+    assert named and all(os.path.exists(path) for path in named)
+    host.done(**{**told, **change}, mirrors=HUB)
+    assert not (host.path / f"etc/docker/certs.d/{ENDPOINT}").exists()
