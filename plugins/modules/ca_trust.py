@@ -107,7 +107,8 @@ options:
   containerd_directory:
     description:
       - The directory of the store V(containerd).
-      - A C(hosts.toml) in it that this module has not written is never changed. The module fails instead.
+      - In a C(hosts.toml) of M(holdfast.registry.registry_mirrors) this module changes only by what the registry itself is trusted, here as in
+        O(docker_directory). One of somebody else is never changed. The module fails instead.
     type: path
     default: /etc/containerd/certs.d
   anchors_directory:

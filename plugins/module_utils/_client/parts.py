@@ -55,7 +55,7 @@ class Asked:
             done["hosts"] = self._hosts.do()
             # Mirrors name a copy of the CA's certificate: a new one has to be there before they do, and an old one until they no longer do.
             if self._trust.keeps and not self._call.check_mode:
-                done["trust"] = self._trust.do(former=False)
+                done["trust"] = self._trust.do(leave=False)
             done["mirrors"] = self._mirrors.do()
             done["trust"] = _both(done.get("trust"), self._trust.do())
             if self._daemon:
@@ -148,8 +148,9 @@ def _both(first: Result | None, second: Result) -> Result:
     if first is None:
         return second
     changed = {"changed": first["changed"] or second["changed"], "restart": sorted({*first["restart"], *second["restart"]})}
-    # A file that names certificates may change twice, for the same reason.
-    stores = {name: {"reasons": list(dict.fromkeys([*first["stores"][name]["reasons"], *each["reasons"]]))} for name, each in second["stores"].items()}
+    # A file that names certificates may change twice, for the same reason. Stores that are left come only second.
+    before = {name: each["reasons"] for name, each in first["stores"].items()}
+    stores = {name: {"reasons": list(dict.fromkeys([*before.get(name, []), *each["reasons"]]))} for name, each in second["stores"].items()}
     return {**second, **changed, "stores": stores, "diff": [*first["diff"], *second["diff"]]}
 
 

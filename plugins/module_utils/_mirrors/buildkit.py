@@ -13,7 +13,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._files import bl
 from ansible_collections.holdfast.registry.plugins.module_utils._files.blocks import Markers
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
-from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted
+from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted, kept_under
 
 
 def plan(path: str, wanted: Wanted) -> list[Change]:
@@ -25,7 +25,7 @@ def plan(path: str, wanted: Wanted) -> list[Change]:
         place = found if found is not None else place
     if not wanted.endpoints and place is None:
         return []
-    body = list(_body(_toml.parse(blocks.written(lines), path), wanted, path))
+    body = list(_body(_toml.parse(blocks.written(lines), path), wanted, path, lines))
     if body:
         lines = blocks.with_end(lines)
         place = len(lines) if place is None else place
@@ -42,7 +42,14 @@ def _label(name: str) -> str:
     return f"holdfast.registry.registry_mirrors {name}"
 
 
-def _body(others: _toml.Document, wanted: Wanted, path: str) -> t.Iterator[str]:
+def _kept_under(lines: t.Sequence[str]) -> str | None:
+    """The name of the block that goes on after these lines."""
+    begin, end = Markers.of(_label(""))
+    last = next((line.strip() for line in reversed(lines) if line.strip().startswith((begin, end))), "")
+    return last[len(begin) :] if last.startswith(begin) else None
+
+
+def _body(others: _toml.Document, wanted: Wanted, path: str, lines: t.Sequence[str]) -> t.Iterator[str]:
     for upstream, endpoints in wanted.mirrors.items():
         there = others.at(("registry", upstream))
         if there is None:
@@ -52,6 +59,9 @@ def _body(others: _toml.Document, wanted: Wanted, path: str) -> t.Iterator[str]:
             missing = [endpoint for endpoint in endpoints if endpoint not in (there.get("mirrors") or [] if isinstance(there, dict) else [])]
             if missing:
                 line = others.line_of(("registry", upstream))
+                other = _kept_under(lines[:line]) if line else None
+                if other:
+                    raise kept_under(other, f"{path}: line {line}")
                 raise HoldfastError(
                     f"{path}: line {line} has [registry.{_toml.quoted(upstream)}] already; add {_array(missing)} to its mirrors, "
                     "or remove it, or leave buildkit out of clients"

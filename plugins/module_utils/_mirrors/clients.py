@@ -65,7 +65,7 @@ def _parts(wanted: Wanted, clients: t.Collection[str], places: Places) -> dict[s
     return {
         "docker": _Part(places.docker, lambda: hosts_toml.plan(places.docker, told["docker"])),
         "containers": _Part(os.path.join(places.containers, "registries.conf.d"), lambda: containers.plan(places.containers, told["containers"])),
-        "containerd": _Part(places.containerd, lambda: hosts_toml.plan(places.containerd, told["containerd"])),
+        "containerd": _Part(places.containerd, lambda: hosts_toml.plan(places.containerd, told["containerd"], trusted=True)),
         "config": _Part(places.containerd_config, lambda: containerd.plan(places.containerd_config, wanted, config_path)),
         "buildkit": _Part(places.buildkit_config, lambda: buildkit.plan(places.buildkit_config, told["buildkit"])),
     }

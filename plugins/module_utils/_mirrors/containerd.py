@@ -81,13 +81,19 @@ def _with_block(path: str, lines: list[str], directory: str, names: t.Sequence[s
     if line is None:
         return [*lines, *blocks.block(_MARKERS, [head, *([_NEW] if is_new else []), f"[plugins.{_quoted_key(key[1])}.registry]", setting])]
     if isinstance(there, dict) and "config_path" in there:
-        # The form that `containerd config default` writes.
-        number = next((number for number in range(line, len(lines)) if _EMPTY.fullmatch(lines[number].rstrip("\n"))), None)
-        if number is None:
-            raise HoldfastError(f"{path}: sets config_path to nothing in a way that is not known; set it to {directory} by hand")
-        was = lines[number].rstrip("\n")
-        return [*lines[:number], *blocks.block(_MARKERS, [head, f"{_WAS}{was}", setting]), *lines[number + 1 :]]
+        # The form that `containerd config default` writes. It may be there in another table as well, or in a text of several lines.
+        for number in (number for number in range(line, len(lines)) if _EMPTY.fullmatch(lines[number].rstrip("\r\n"))):
+            was = lines[number].rstrip("\n")
+            new = [*lines[:number], *blocks.block(_MARKERS, [head, f"{_WAS}{was}", setting]), *lines[number + 1 :]]
+            if _sets(new, key, directory):
+                return new
+        raise HoldfastError(f"{path}: sets config_path to nothing in a way that is not known; set it to {directory} by hand")
     return [*lines[:line], *blocks.block(_MARKERS, [head, setting]), *lines[line:]]
+
+
+def _sets(lines: list[str], key: _toml.Key, directory: str) -> bool:
+    found = _toml.parse(blocks.written(lines), "").at(key)
+    return isinstance(found, dict) and found.get("config_path") == directory
 
 
 def _quoted_key(plugin: str) -> str:

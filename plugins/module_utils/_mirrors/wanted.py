@@ -13,9 +13,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._errors import H
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
+from ansible_collections.holdfast.registry.plugins.module_utils._hosts_toml import MARK_OF_MIRRORS
 
 READABLE = Ownership(mode=0o644)
-_MARK = "# Managed by the Ansible module holdfast.registry.registry_mirrors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Wanted:
 
     @property
     def mark(self) -> str:
-        return f"{_MARK} for {self.name}"
+        return f"{MARK_OF_MIRRORS} for {self.name}"
 
     @property
     def endpoints(self) -> list[str]:
@@ -57,15 +57,26 @@ class Wanted:
 def keeper(content: bytes | None) -> str | None:
     """The name that a file of this module is kept under. None for a file of somebody else."""
     first = (content or b"").partition(b"\n")[0].decode("utf-8", "replace")
-    return first[len(_MARK) + len(" for ") :] if first.startswith(f"{_MARK} for ") else None
+    return first[len(MARK_OF_MIRRORS) + len(" for ") :] if first.startswith(f"{MARK_OF_MIRRORS} for ") else None
 
 
-def plan_own(path: str, wanted: Wanted, lines: t.Iterable[str]) -> list[Change]:
-    """What it takes for path to be a file of ours with these lines. Raises HoldfastError where something else is in its place."""
+def plan_own(path: str, wanted: Wanted, lines: t.Iterable[str], *, in_place_of: bytes | None = None) -> list[Change]:
+    """What it takes for path to be a file of ours with these lines. Raises HoldfastError where something else is in its place.
+
+    in_place_of is the mark of a file whose place it may take.
+    """
     there = whole.read_bytes(path)
-    if os.path.islink(path) or (there is not None and keeper(there) not in wanted.names):
+    other = keeper(there)
+    if os.path.islink(path) or (there is not None and other is None and not (in_place_of and there.startswith(in_place_of))):
         raise HoldfastError(f"{path}: exists and was not written by this module for {wanted.name}; remove it, or choose another name")
+    if other is not None and other not in wanted.names:
+        raise kept_under(other, path)
     return Write.plan(path, "".join(f"{line}\n" for line in (wanted.mark, *lines)).encode(), READABLE)
+
+
+def kept_under(other: str, place: str) -> HoldfastError:
+    """The error for an upstream that has mirrors under another name already."""
+    return HoldfastError(f"{place}: is kept under the name {other}, and each upstream has the mirrors of one name; leave it out of the mirrors of one of them")
 
 
 def is_own(path: str, wanted: Wanted) -> bool:

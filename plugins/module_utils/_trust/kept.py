@@ -11,18 +11,19 @@ from ansible_collections.holdfast.registry.plugins.module_utils._errors import H
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
+from ansible_collections.holdfast.registry.plugins.module_utils._hosts_toml import MARK_OF_TRUST
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import Certificate, certificates_in
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
 
-MARK = b"# Managed by the Ansible module holdfast.registry.ca_trust\n"
-_READABLE = Ownership(mode=0o644)
+MARK = MARK_OF_TRUST
+READABLE = Ownership(mode=0o644)
 
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
     """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing.
 
-    Under the former names nothing shall be kept any longer.
+    Under the former names nothing shall be kept any longer. Without leave, what is kept at other endpoints stays for now.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Kept:
     client: ClientPair | None = None
     exclusive: bool = False
     former: tuple[str, ...] = ()
+    leave: bool = True
 
     def nothing(self) -> Kept:
         """The same names, under which nothing is kept anywhere."""
@@ -46,7 +48,7 @@ def plan_write(path: str, content: bytes) -> list[Change]:
     """What it takes for path to be a file with the mark and this content. Raises HoldfastError where it is a symbolic link."""
     if os.path.islink(path):
         raise HoldfastError(f"{path}: is a symbolic link, and what it points to is not this module's to change; remove the link or choose another name")
-    return Write.plan(path, MARK + content, _READABLE)
+    return Write.plan(path, MARK + content, READABLE)
 
 
 def refuse_others(path: str, certificates: list[Certificate]) -> None:

@@ -90,10 +90,14 @@ class Asked:
         """The stores that something is kept in."""
         return frozenset({*self._stores.by_registry, *(["system"] if self._stores.system else [])}) - self._stores.left
 
-    def do(self, *, former: bool = True) -> Result:
-        """Change the stores, or in check mode only say what would be changed. Without former, what is kept under former names stays."""
-        wanted = self._wanted if former else dataclasses.replace(self._wanted, former=())
-        result = trust(self._run_program, wanted, self._stores, check_mode=self._check_mode)
+    def do(self, *, leave: bool = True) -> Result:
+        """Change the stores, or in check mode only say what would be changed. Without leave, nothing is taken out of other places."""
+        wanted, stores = self._wanted, self._stores
+        if not leave:
+            wanted = dataclasses.replace(wanted, former=(), leave=False)
+            by_registry = {name: store for name, store in stores.by_registry.items() if name not in stores.left}
+            stores = Stores(None if "system" in stores.left else stores.system, by_registry)
+        result = trust(self._run_program, wanted, stores, check_mode=self._check_mode)
         return {**result, "warnings": [f"{line}; a real run would fail here" for line in self._missing]}
 
 

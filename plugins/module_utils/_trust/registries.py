@@ -9,17 +9,16 @@ whether it is this module's, and the pair with it: it is written before them and
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, whole
-from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, Remove, RemoveDirectory
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Link, Remove, RemoveDirectory, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import MARK, Kept, is_marked, plan_write, refuse_others
+from ansible_collections.holdfast.registry.plugins.module_utils._hosts_toml import NAME, head, is_of_mirrors, of_trust, with_head
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import MARK, READABLE, Kept, is_marked, plan_write, refuse_others
 
 _PAIR_MARK = b"# So are the links of the same name to a client's certificate and key.\n"
-_HOSTS = "hosts.toml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +40,7 @@ def plan(store: RegistryStore, wanted: Kept) -> list[Change]:
         for directory in directories:
             planned += _plan_directory(store, directory, wanted, keep=True)
         given = {os.path.realpath(directory) for directory in directories}
-        others = [directory for directory in _directories(store.base) if os.path.realpath(directory) not in given]
+        others = [directory for directory in _directories(store.base) if os.path.realpath(directory) not in given] if wanted.leave else []
     else:
         others = [directory for directory in directories if os.path.isdir(directory)] if directories else _directories(store.base)
     for directory in others:
@@ -77,7 +76,8 @@ def _plan_directory(store: RegistryStore, directory: str, wanted: Kept, keep: bo
     hosts: list[Change] = []
     if store.with_hosts and keep:
         _refuse_hidden(directory)
-    if store.with_hosts and (keep or is_marked(os.path.join(directory, _HOSTS))):
+    path = os.path.join(directory, NAME)
+    if (store.with_hosts and (keep or is_marked(path))) or _has_mirrors(path):
         stay = {os.path.basename(change.path) for change in written}
         # In the middle: containerd refuses a hosts.toml that names a missing file.
         hosts = _plan_hosts(directory, (set(whole.names_in(directory)) | stay) - _removed(removed))
@@ -133,29 +133,25 @@ def _kept_names(directory: str) -> list[str]:
 
 
 def _plan_leftovers(directory: str, name: str) -> list[Change]:
-    made_for = [f"{name}.crt", f"{name}.cert", f"{name}.key", _HOSTS]
+    made_for = [f"{name}.crt", f"{name}.cert", f"{name}.key", NAME]
     leftovers = [entry for entry in whole.names_in(directory) if whole.leftover_of(entry) in made_for]
     return [change for entry in leftovers for change in Remove.plan(os.path.join(directory, entry), why="left by a run that was killed, removed")]
 
 
 def _plan_hosts(directory: str, entries: set[str]) -> list[Change]:
     """The hosts.toml that names the CA files and pairs among these entries, whatever they were put there for."""
-    path = os.path.join(directory, _HOSTS)
+    path = os.path.join(directory, NAME)
+    if _has_mirrors(path):
+        return Write.plan(path, with_head(whole.read_bytes(path) or b"", head(directory, entries)), READABLE)
     if os.path.lexists(path) and not is_marked(path):
         raise HoldfastError(f"{path}: exists and was not written by this module; add the CA to it by hand, or remove it, or leave containerd out of stores")
-    authorities = [os.path.join(directory, entry) for entry in sorted(entries) if entry.endswith(".crt")]
-    stems = [os.path.join(directory, entry[: -len(".key")]) for entry in sorted(entries) if entry.endswith(".key") and f"{entry[:-4]}.cert" in entries]
-    if not authorities:
-        return Remove.plan(path)
-    # No table [host]: containerd asks the server after every host, and would ask it without a host's ca.
-    lines = [
-        f"server = {json.dumps(f'https://{os.path.basename(directory)}')}",
-        'capabilities = ["pull", "resolve", "push"]',
-        f"ca = {json.dumps(authorities)}",
-    ]
-    if stems:
-        lines.append(f"client = {json.dumps([[f'{stem}.cert', f'{stem}.key'] for stem in stems])}")
-    return plan_write(path, "".join(f"{line}\n" for line in lines).encode())
+    content = of_trust(directory, entries)
+    return Write.plan(path, content, READABLE) if content else Remove.plan(path)
+
+
+def _has_mirrors(path: str) -> bool:
+    """Whether registry_mirrors keeps this file, in whichever store."""
+    return os.path.isfile(path) and not os.path.islink(path) and is_of_mirrors(whole.read_bytes(path))
 
 
 def _refuse_hidden(directory: str) -> None:

@@ -19,6 +19,8 @@ def problems(settings: Settings) -> list[str]:
         found += endpoint_problem(f"{where}.upstream", entry["upstream"]) + endpoint_problem(f"{where}.mirror", entry["mirror"])
         if entry["upstream"].lower() == entry["mirror"].lower():
             found.append(f"{where}.mirror: {entry['mirror']} is the upstream itself; use the mirror's own address")
+        if entry["upstream"].lower() == "index.docker.io":
+            found.append(f"{where}.upstream: {entry['upstream']!r} is 'docker.io' for clients; write that")
     for place, registry in enumerate(settings["docker_client_search_registries"]):
         found += endpoint_problem(f"docker_client_search_registries[{place}]", registry)
     try:

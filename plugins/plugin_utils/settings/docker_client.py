@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import re
+import typing as t
+
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import parse_logins
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.requirements import parse as parse_requirements
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import client_engine, client_tools
@@ -28,6 +31,8 @@ def problems(settings: Settings, _host: Host) -> list[str]:
     for place, former in enumerate(settings["docker_client_former_registries"]):
         found += endpoint_problem(f"docker_client_former_registries[{place}]", former)
     found += pem_problem("docker_client_ca_certificate", settings["docker_client_ca_certificate"])
+    if settings["docker_client_state"] == "present" and not settings["docker_client_ca_stores"]:
+        found.append("docker_client_ca_stores: is empty; use auto, or at least one of system, docker, containers, containerd")
     found += said(parse_requirements, settings["docker_client_signature_policy"], parameter="docker_client_signature_policy")
     return found + client_engine.problems(settings) + client_tools.problems(settings) + _client_certificate(settings) + _logins(settings)
 
@@ -55,4 +60,18 @@ def _logins(settings: Settings) -> list[str]:
             found.append(f"docker_client_logins[{place}]: needs {' and '.join(missing)}, or state: absent")
     if found or endpoint_problem("docker_client_registry", settings["docker_client_registry"]):
         return found
-    return said(parse_logins, settings["docker_client_logins"], settings["docker_client_registry"], parameter="docker_client_logins")
+    problems_of_parts = said(parse_logins, settings["docker_client_logins"], settings["docker_client_registry"], parameter="docker_client_logins")
+    return problems_of_parts or list(_at_former_registries(settings))
+
+
+def _at_former_registries(settings: Settings) -> t.Iterator[str]:
+    """Logins that each run would write, and take back at its end."""
+    former = {_with_port(each) for each in settings["docker_client_former_registries"]} - {_with_port(settings["docker_client_registry"])}
+    for place, login in enumerate(settings["docker_client_logins"]):
+        registry = login.get("registry")
+        if registry and login.get("state") != "absent" and _with_port(registry) in former:
+            yield f"docker_client_logins[{place}].registry: {registry} is in docker_client_former_registries, whose users are logged out; leave it out of one"
+
+
+def _with_port(registry: str) -> str:
+    return registry if re.search(r":[0-9]+\Z", registry) else f"{registry}:443"

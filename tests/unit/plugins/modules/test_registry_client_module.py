@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 
 import pytest
@@ -348,3 +349,97 @@ def test_a_password_of_a_proxy_is_never_shown(host, engines):
     shown = host.run(**{**WHOLE, "engines": engines, "settings": {"proxies": {"http-proxy": "http://proxy:opensesame@proxy.example.org"}}})
     assert "opensesame" not in json.dumps(shown)
     assert ("opensesame" in pathlib.Path(host.path / "etc/docker/daemon.json").read_text()) is (engines != [])
+
+
+# An upstream of the mirrors that is a registry with a CA of its own: two parts, or two uses of the module, write its hosts.toml.
+
+STORES = ["docker", "containers", "containerd"]
+UPSTREAM = "upstream.example.org"
+MIRRORED = {
+    "name": "edge",
+    "content": CA,
+    "endpoints": ["edge.example.org"],
+    "stores": STORES,
+    "clients": ["docker", "containerd"],
+    "mirrors": [{"upstream": UPSTREAM, "mirror": "edge.example.org:5444"}],
+    "engines": ["docker"],
+}
+DIRECT = {"name": "direct", "content": sign("Second")[0], "endpoints": [UPSTREAM], "stores": STORES, "engines": ["docker"], "clients": ["docker", "containerd"]}
+MIRROR = '[host."https://edge.example.org:5444"]'
+
+
+def hosts_of(host, store):
+    """The hosts.toml of the upstream, all of whose files are there; empty where there is none."""
+    file = host.path / f"etc/{store}/certs.d/{UPSTREAM}/hosts.toml"
+    text = file.read_text() if file.exists() else ""
+    assert [path for path in re.findall(r'"(/[^"]*)"', text) if not os.path.exists(path)] == []
+    return text
+
+
+def changes_once(host, **arguments):
+    """A change that check mode foretells, and a second run does not repeat."""
+    predicted, real, again = host.run(check=True, **arguments), host.run(**arguments), host.run(**arguments)
+    assert [predicted.get("msg"), real.get("msg"), again.get("msg")] == [None, None, None]
+    assert [predicted["changed"], real["changed"], again["changed"]] == [True, True, False]
+
+
+@pytest.mark.parametrize("order", [[MIRRORED, DIRECT], [DIRECT, MIRRORED]], ids=["mirrored first", "trusted first"])
+def test_an_upstream_with_a_ca_of_its_own_has_mirrors_as_well(host, order):
+    for arguments in order:
+        changes_once(host, **arguments)
+    for store in ("docker", "containerd"):
+        assert MIRROR in hosts_of(host, store)
+        assert f"{store}/certs.d/{UPSTREAM}/direct.crt" in hosts_of(host, store)
+    assert not any(host.run(**arguments)["changed"] for arguments in order)
+
+
+def test_what_an_upstream_is_trusted_by_goes_and_its_mirrors_stay(host):
+    changes_once(host, **MIRRORED)
+    changes_once(host, **DIRECT)
+    changes_once(host, name="direct", state="absent")
+    assert [MIRROR in hosts_of(host, store) for store in ("docker", "containerd")] == [True, True]
+    assert not host.run(**MIRRORED)["changed"]
+
+
+def test_the_mirrors_of_an_upstream_go_and_it_is_trusted_as_before(host):
+    changes_once(host, **DIRECT)
+    before = {path: content for path, content in host.files().items() if UPSTREAM in path}
+    changes_once(host, **MIRRORED)
+    changes_once(host, name="edge", state="absent")
+    assert {path: content for path, content in host.files().items() if UPSTREAM in path} == before
+    assert not host.run(**DIRECT)["changed"]
+
+
+def test_a_registry_has_a_mirror_of_its_own_images(host):
+    own = {**MIRRORED, "endpoints": [UPSTREAM]}
+    changes_once(host, **own)
+    assert [MIRROR in hosts_of(host, store) and "edge.crt" in hosts_of(host, store) for store in ("docker", "containerd")] == [True, True]
+    changes_once(host, **{**own, "mirrors": []})
+    assert (hosts_of(host, "docker"), MIRROR in hosts_of(host, "containerd")) == ("", False)
+    changes_once(host, **own)
+    changes_once(host, **{**own, "content": None})
+    assert [MIRROR in hosts_of(host, store) for store in ("docker", "containerd")] == [True, True]
+    changes_once(host, **own)
+    changes_once(host, name="edge", state="absent")
+    assert [path for path in host.files() if "certs.d" in path] == []
+
+
+@pytest.mark.parametrize("client", ["docker", "containerd", "buildkit"])
+def test_the_name_that_has_mirrors_of_the_same_upstream_is_said(host, client):
+    told = {"clients": [client], "mirrors": HUB, "engines": ["docker"]}
+    host.done(name="first", **told)
+    refused = host.run(name="second", **{**told, "mirrors": [{"upstream": "docker.io", "mirror": "other.example.org:5444"}]})
+    assert "is kept under the name first, and each upstream has the mirrors of one name" in refused["msg"]
+
+
+@pytest.mark.parametrize("change", [{"stores": ["containers"]}, {"endpoints": ["registry.example.org:5001"]}], ids=["store", "endpoint"])
+def test_the_copy_that_mirrors_name_stays_until_they_name_another(host, change):
+    told = {"name": "company", "content": CA, "endpoints": [ENDPOINT], "stores": ["docker", "containers"], "clients": ["docker"], "engines": ["docker"]}
+    host.done(**told, mirrors=HUB)
+    host.write("etc/docker/certs.d/quay.io/hosts.toml", "# of somebody else\n")
+    refused = {**told, **change, "mirrors": [*HUB, {"upstream": "quay.io", "mirror": "mirror.example.org:5444"}]}
+    assert "quay.io/hosts.toml: exists and was not written by this module" in host.run(**refused)["msg"]
+    named = re.findall(r'"(/[^"]*)"', (host.path / "etc/docker/certs.d/docker.io/hosts.toml").read_text())
+    assert named and all(os.path.exists(path) for path in named)
+    host.done(**{**told, **change}, mirrors=HUB)
+    assert not (host.path / f"etc/docker/certs.d/{ENDPOINT}").exists()

@@ -119,7 +119,7 @@ def test_what_is_kept_under_a_former_name_goes_in_the_same_step_and_is_not_in_th
     before = etc.files()
     told = {"ca": CA, "short_names": {"app": "r.test/app"}, "search": ("r.test",)}
     etc.keep(name="holdfast-zz_443", mirrors={"docker.io": (M,), "quay.io": (M,)}, **told)
-    with pytest.raises(HoldfastError, match="was not written by this module for holdfast-r_443"):
+    with pytest.raises(HoldfastError, match="is kept under the name holdfast-zz_443"):
         etc.keep(**told)
     predicted = etc.keep(former=("holdfast-zz_443", "nobody"), check_mode=True, **told)
     done = etc.keep(former=("holdfast-zz_443", "nobody"), **told)
@@ -162,8 +162,7 @@ def test_the_mirror_is_asked_first_with_ca_and_pair_and_the_upstream_by_its_own_
         ("", "add .host."),
         ('server = "https://elsewhere"\n', "add .host."),
         ('[host."https://elsewhere"]\n', "add .host."),
-        ("# Managed by the Ansible module holdfast.registry.ca_trust\n", "add .host."),
-        ("# Managed by the Ansible module holdfast.registry.registry_mirrors for another\n", "was not written by this module for holdfast-r_443"),
+        ("# Managed by the Ansible module holdfast.registry.registry_mirrors for another\n", "is kept under the name another"),
         ("[host\n", "line 1 is not valid TOML"),
     ],
 )
@@ -289,6 +288,7 @@ def config_path(etc):
         f'version = 2\n[{V2}]\n  config_path = ""\n[debug]\n  level = "info"\n',
         f"version = 3\n[{V3}]\n  config_path = '' # none\n",
         f'version = 2\r\n[{V2}]\r\n  config_path = ""\r\n[debug]\r\n',
+        f"version = 2\n[{V2}]\n  text = '''\n  config_path = ''\n'''\n  config_path = ''\n",
         f"version = 2\r\n[{V2}]\r\n",
         f"version = 2\n# no end of line at the end\n[{V2}]",
         f'version = 2\n[{V2}]\n  [{V2}.configs."a".auth]\n    username = "x"\n',
@@ -324,6 +324,7 @@ def test_a_config_path_that_has_the_directory_is_enough(etc, value):
     ("text", "why"),
     [
         (f'version = 2\n[{V2}]\n  config_path = "/other"\n', "line 2: config_path is '/other', so containerd does not read"),
+        (f'version = 2\n[{V2}]\n  "config_path" = ""\n[plugins.other]\n  config_path = ""\n', "sets config_path to nothing in a way that is not known"),
         (f'version = 2\n[{V2}.mirrors."docker.io"]\n  endpoint = ["https://m"]\n', "sets registry.mirrors or registry.configs"),
         (f'version = 2\n[{V2}]\n[{V2}.configs."a".tls]\n  ca_file = "x"\n', "line 2: sets registry.mirrors or registry.configs"),
         ('version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  registry = {headers = {}}\n', "without a header of its own"),

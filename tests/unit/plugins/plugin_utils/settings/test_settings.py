@@ -219,6 +219,16 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
             {"docker_client_mirrors": [{"upstream": "m:5444", "mirror": "M:5444"}]},
             "docker_client_mirrors[0].mirror: M:5444 is the upstream itself",
         ),
+        ("docker_client", {"docker_client_mirrors": [{"upstream": "index.docker.io", "mirror": "m:5444"}]}, "'index.docker.io' is 'docker.io' for clients"),
+        ("docker_client", {"docker_client_ca_stores": []}, "docker_client_ca_stores: is empty; use auto"),
+        (
+            "docker_client",
+            {
+                "docker_client_former_registries": ["old.test:443"],
+                "docker_client_logins": [{"user": "a", "username": "a", "password": "x", "registry": "old.test"}],
+            },
+            "docker_client_logins[0].registry: old.test is in docker_client_former_registries",
+        ),
         ("docker_client", {"docker_client_short_names": {"app": "team/app"}}, "docker_client_short_names['app']: 'team/app' is no image with a registry"),
         ("docker_client", {"docker_client_short_names": {"app:1": "r.test/app"}}, "docker_client_short_names: 'app:1' is no name without a registry and a tag"),
         ("docker_client", {"docker_client_search_registries": ["r.test/x"]}, "docker_client_search_registries[0]"),
@@ -416,6 +426,17 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(role, settings, said)
         ),
         ("nginx_auth", {"nginx_auth_client_certificates": False, "nginx_auth_trusted_proxies": ["127.0.0.1", "2001:db8::/32"]}),
         ("docker_client", {"docker_client_registry": "[2001:db8::5]:5000", "docker_client_ca_certificate": CERTIFICATE}),
+        ("docker_client", {"docker_client_state": "absent", "docker_client_ca_stores": []}),
+        (
+            "docker_client",  # as after a change of the name and back, and a user who is to be logged out
+            {
+                "docker_client_former_registries": ["registry.example.org:443", "old.test"],
+                "docker_client_logins": [
+                    {"user": "a", "username": "a", "password": "x", "registry": "registry.example.org"},
+                    {"user": "b", "registry": "old.test", "state": "absent"},
+                ],
+            },
+        ),
         (
             "docker_client",
             {"docker_client_state": "absent", "docker_client_client_certificate": "/c", "docker_client_client_key": "/k"},
