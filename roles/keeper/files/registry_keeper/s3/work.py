@@ -84,11 +84,12 @@ class Work:
         taken = Taken.of(every)
         self.report.progress("listing the store")
         listing = Listing.whole(self.objects)
-        if not listing.repositories and not listing.blobs and every:
-            raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
-        self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         protected = self.log.read() if self.log else frozenset()
         self.tags = KnownTags(self.objects, self.log.pushed if self.log else ())
+        # Blobs go by the keeper alone: all of them where the last mark has found no tag, and otherwise never.
+        if not listing.repositories and not listing.blobs and every and not self.tags.none_before:
+            raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
+        self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         self.tags.complete(listing)
         self.listing = listing
         taken.without(listing, listing.repositories)
