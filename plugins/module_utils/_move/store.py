@@ -9,6 +9,7 @@ import contextlib
 import email.utils
 import hashlib
 import re
+import secrets
 import time
 import typing as t
 
@@ -84,6 +85,16 @@ class Store:
         """An object below the prefix that is none of the registry's; None where there is none."""
         answer = self._ask("GET", key=f"{self._bucket.prefix}/{name}".lstrip("/"), allowed=(404,))
         return answer if answer.status == 200 else None
+
+    def is_also(self, other: Store) -> bool:
+        """Whether the other one is this place under another name: what is written here is there as well."""
+        name = f"holdfast-move-{secrets.token_hex(8)}"
+        key = f"{self._bucket.prefix}/{name}".lstrip("/")
+        self._ask("PUT", key=key, headers=self._bucket.encryption, body=name.encode())
+        try:
+            return other.beside(name) is not None
+        finally:
+            self._ask("DELETE", key=key, allowed=(404,))
 
     def digest(self, path: str, algorithm: str, size: int) -> tuple[str, str]:
         """The digest of what the store gives, and the mark of what was read. Raises Gone."""
