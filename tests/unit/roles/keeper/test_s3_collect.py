@@ -16,8 +16,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import CHANGES, PREFIX, Killed, S3Keeper, kill_after, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper.collect.access_log import AccessLog
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
-from registry_keeper.s3 import objects
+from registry_keeper.s3 import lease, objects
 from registry_keeper.storage import redis_cache
 from registry_keeper.storage.redis_cache import CacheError, RedisCache
 
@@ -468,3 +469,22 @@ def test_redis_is_told_exactly_what_has_gone(keeper, monkeypatch):
     monkeypatch.setattr(RedisCache, "forget_blobs", lambda _self, digests: blobs.update(digests))
     assert keeper("collect", redis={"host": "127.0.0.1", "port": 1}) == DONE
     assert layers == {("a", layer) for layer in own} and blobs == {*own, digest}
+
+
+def test_the_lease_is_renewed_while_a_long_access_log_is_read(keeper, monkeypatch):
+    digest = untagged(keeper)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    line = f'{{"time":"{moment}","method":"GET","path":"/v2/a/blobs/sha256:{"0" * 64}","status":200}}\n'
+    keeper.log.write_text(line * 200_000)
+    seconds = [0.0]
+    monkeypatch.setattr(lease, "clock", lambda: seconds[0])
+    original = AccessLog._recent
+
+    def slow(self, line):
+        # Ten minutes for the whole of it.
+        seconds[0] += 600 / 200_000
+        return original(self, line)
+
+    monkeypatch.setattr(AccessLog, "_recent", slow)
+    assert keeper("collect", access_logs=[str(keeper.log)]) == DONE
+    assert keeper.storage.content(digest) is None

@@ -39,7 +39,9 @@ class Work:
         self.options = parse(settings)
         self.objects = objects or objects_of(settings)
         self.cache = RedisCache(settings.redis) if settings.redis else None
-        self.log = AccessLog(settings.access_logs, since(self.options.grace_seconds)) if settings.access_logs else None
+        # A week of a busy host takes minutes to read, and the lease has to be renewed meanwhile.
+        log = AccessLog(settings.access_logs, since(self.options.grace_seconds), lambda: self.objects.guard())
+        self.log = log if settings.access_logs else None
         self.attention = False
         self.largest: list[dict[str, t.Any]] = []
         self.uploads: dict[str, float] = {}
