@@ -59,9 +59,12 @@ class Store:
             answer = self._ask("GET", query={"list-type": "2", "prefix": f"{self._root}/{below}", **more})
             for row in answer.rows("Contents"):
                 yield Found(row["Key"][len(self._root) + 1 :], int(row["Size"]), row.get("ETag", "").strip('"'))
-            token = answer.texts("NextContinuationToken")
-            if not token or not token[0]:
+            truncated, token = answer.texts("IsTruncated"), answer.texts("NextContinuationToken")
+            if truncated == ["false"]:
                 return
+            # What a list lacks would not be moved, and nobody would know.
+            if truncated != ["true"] or not token or not token[0] or token[0] == more.get("continuation-token"):
+                raise StoreError("list", f"{self.text}: a list of {below} does not say whether it ends, or where it goes on")
             more = {"continuation-token": token[0]}
 
     def read(self, path: str, size: int) -> t.Iterator[bytes]:
@@ -92,7 +95,8 @@ class Store:
         key = f"{self._bucket.prefix}/{name}".lstrip("/")
         self._ask("PUT", key=key, headers=self._bucket.encryption, body=name.encode())
         try:
-            return other.beside(name) is not None
+            found = other.beside(name)
+            return found is not None and found.content == name.encode()
         finally:
             self._ask("DELETE", key=key, allowed=(404,))
 

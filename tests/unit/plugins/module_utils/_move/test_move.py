@@ -93,6 +93,18 @@ def test_the_source_is_only_read(lab: Lab) -> None:
     assert lab.store.objects == objects
 
 
+def test_a_list_that_may_lack_something_is_no_move(lab: Lab) -> None:
+    for number in range(3):
+        lab.directory.image("team/app", str(number), f"layer {number}".encode())
+    lab.move()
+    lab.store.page = 5
+    lab.store.lies.add("one page only")
+    said = lab.move(status=1, prefixes=("images", "elsewhere"))
+    assert said["state"] == "failed" and "does not say whether it ends" in said["line"]
+    lab.store.lies.clear()
+    assert "3 tags" in lab.move(prefixes=("images", "elsewhere"))["line"]
+
+
 def test_one_store_under_two_names_is_refused_before_a_tag_is_written_over(lab: Lab) -> None:
     lab.directory.image("team/app", "1")
     lab.move()
