@@ -30,7 +30,7 @@ def problems(written: t.Any, backup: t.Mapping[str, t.Any], kept: t.Sequence[t.M
     if not in_stores:
         found.append(f"{SETTING}: no instance of keeper_instances has its images in an S3 store; keeper_backup_repository is for images in files")
     for one in in_stores:
-        if (one["store"]["endpoint"], one["store"]["bucket"]) == (store["endpoint"], store["bucket"]):
+        if object_stores.bucket_of(one["store"]) == object_stores.bucket_of(store):
             found.append(f"{SETTING}.s3.bucket: is the bucket with the images of instance {one['name']}, and a backup in it is lost with it; give another")
     found += backups.keep_problems(backup["keep"])
     return found + backups.number_problems(backup, ("check_days", "check_parts"))

@@ -247,9 +247,9 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
     """What two instances must not share: one of them would fail to start, or serve what belongs to the other."""
     names: dict[t.Any, str] = {}
     taken: dict[t.Any, str] = {}
-    storages: list[tuple[str, str]] = []
+    storages: list[tuple[str, dict[str, t.Any]]] = []
     for instance in found:
-        place = instance["place"]
+        place, store = instance["place"], instance["store"]
         if names.setdefault(instance["name"], place) != place:
             yield f"{place}name: {instance['name']!r} is the name of another instance as well"
         if instance["state"] == "absent" and not instance["remove_images"]:
@@ -270,12 +270,16 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
         socket_directory = instance["socket"].rpartition("/")[0]
         if shared and socket_directory and taken.setdefault(("directory", socket_directory), place) != place:
             yield f"{place}socket: is in the directory of another instance's socket, {socket_directory}, which goes when that instance stops"
-        storage = instance["images"].rstrip("/") + ("/docker/registry/" if instance["store"] else "/")
-        for other, its_place in storages:
-            if storage.startswith(other) or other.startswith(storage):
-                key = "storage.s3.prefix" if instance["store"] else "storage_directory"
-                yield f"{place}{key}: {storage[:-1]} and that of {_name_of(found, its_place)}, {other[:-1]}, overlap; each instance needs its own"
-        storages.append((storage, place))
+        # A bucket can be written in several ways.
+        storage = f"{object_stores.bucket_of(store)}/{store['prefix']}".rstrip("/") + "/docker/registry/" if store else instance["images"].rstrip("/") + "/"
+        for its, other in storages:
+            if storage.startswith(its) or its.startswith(storage):
+                key = "storage.s3.prefix" if store else "storage_directory"
+                yield (
+                    f"{place}{key}: {instance['images'].rstrip('/')} and that of instance {other['name']!r}, {other['images'].rstrip('/')}, overlap; "
+                    "each instance needs its own"
+                )
+        storages.append((storage, instance))
 
 
 def _other_archives(found: list[dict[str, t.Any]]) -> t.Iterator[str]:

@@ -94,6 +94,8 @@ def _problems(store: dict[str, t.Any], place: str) -> t.Iterator[str]:
     for key in SECRETS:
         if store[key] and not _CREDENTIAL.fullmatch(store[key]):
             yield f"{place}.{key}: has other characters than letters, digits and ._~+/=-"
+    if not store["path_style"] and re.search(r"(\.\d+|\])(:\d+)?$", store["endpoint"]):
+        yield f"{place}.path_style: must be true, since the host of {place}.endpoint is an IP address, of which no bucket can be a part"
     yield from pem_problem(f"{place}.ca_certificate", store["ca_certificate"])
     if not _KEY_ID.fullmatch(store["key_id"]):
         yield f'{place}.key_id: "{store["key_id"]}" is not the name of a key such as alias/registry'
@@ -127,6 +129,11 @@ def url(store: t.Mapping[str, t.Any]) -> str:
     parts = urllib.parse.urlsplit(store["endpoint"])
     root = f"{store['endpoint']}/{store['bucket']}" if store["path_style"] else f"{parts.scheme}://{store['bucket']}.{parts.netloc}"
     return f"{root}/{store['prefix']}".rstrip("/")
+
+
+def bucket_of(store: t.Mapping[str, t.Any]) -> str:
+    """The bucket, however its endpoint is written: to compare it with others."""
+    return f"{re.sub(':443$', '', urllib.parse.urlsplit(store['endpoint']).netloc.lower())}/{store['bucket']}"
 
 
 def open_part(store: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:

@@ -49,6 +49,12 @@ class Files:
         """Remove what a killed run left half written. Raises OSError."""
         shutil.rmtree(self._staging, ignore_errors=True)
 
+    def is_also(self, other: Files) -> bool:
+        """Whether the other one is this directory under another name, or one of them is inside of the other."""
+        one, another = f"{os.path.realpath(self.text)}/", f"{os.path.realpath(other.text)}/"
+        mounted = os.path.exists(self.text) and os.path.exists(other.text) and os.path.samefile(self.text, other.text)
+        return mounted or one.startswith(another) or another.startswith(one)
+
     def blobs(self) -> t.Iterator[Found]:
         """All files of blobs, whole or not."""
         return self._walk(os.path.join(self._root, "blobs"), ())

@@ -58,6 +58,7 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
         # In the last pass a store that is away for a moment is waited for, as everywhere later. Before, what is wrong is said at once.
         with contextlib.suppress(StoreError) if final else contextlib.nullcontext():
             place.prepare()
+    _refuse_same(source, target)
     record = Record(os.path.join(job["state"], "record"), source.text, target.text)
     move = Move(source, target, record, progress, over=bool(job.get("over")))
     copied = Outcome()
@@ -86,6 +87,19 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
     )
     facts = {"blobs": copied.blobs, "links": copied.links, "removed": copied.removed, "left_out": [f"{a} {b}" for a, b in copied.left_out.items()][:_NAMED]}
     progress.finish("complete" if final else "caught-up", line, **facts)
+
+
+def _refuse_same(source: Place, target: Place) -> None:
+    """A copy to itself writes over tags that clients push meanwhile, and ends with the word that the source can be removed. Raises HoldfastError."""
+    if isinstance(source, Store) and isinstance(target, Store):
+        same = target.is_also(source)
+    else:
+        same = isinstance(source, Files) and isinstance(target, Files) and target.is_also(source)
+    if same:
+        raise HoldfastError(
+            f"{target.text}: is the same place as {source.text}, by another name, or inside of it, so there is nothing to move. Remove neither. To have the "
+            "registry use the new name, run migrate.yml -e holdfast_migrate=cancel, and then site.yml; otherwise choose another place"
+        )
 
 
 def place_of(entry: t.Mapping[str, t.Any], say: t.Callable[[str], None]) -> Place:

@@ -9,6 +9,7 @@ import contextlib
 import email.utils
 import hashlib
 import re
+import secrets
 import time
 import typing as t
 
@@ -58,9 +59,12 @@ class Store:
             answer = self._ask("GET", query={"list-type": "2", "prefix": f"{self._root}/{below}", **more})
             for row in answer.rows("Contents"):
                 yield Found(row["Key"][len(self._root) + 1 :], int(row["Size"]), row.get("ETag", "").strip('"'))
-            token = answer.texts("NextContinuationToken")
-            if not token or not token[0]:
+            truncated, token = answer.texts("IsTruncated"), answer.texts("NextContinuationToken")
+            if truncated == ["false"]:
                 return
+            # What a list lacks would not be moved, and nobody would know.
+            if truncated != ["true"] or not token or not token[0] or token[0] == more.get("continuation-token"):
+                raise StoreError("list", f"{self.text}: a list of {below} does not say whether it ends, or where it goes on")
             more = {"continuation-token": token[0]}
 
     def read(self, path: str, size: int) -> t.Iterator[bytes]:
@@ -84,6 +88,17 @@ class Store:
         """An object below the prefix that is none of the registry's; None where there is none."""
         answer = self._ask("GET", key=f"{self._bucket.prefix}/{name}".lstrip("/"), allowed=(404,))
         return answer if answer.status == 200 else None
+
+    def is_also(self, other: Store) -> bool:
+        """Whether the other one is this place under another name: what is written here is there as well."""
+        name = f"holdfast-move-{secrets.token_hex(8)}"
+        key = f"{self._bucket.prefix}/{name}".lstrip("/")
+        self._ask("PUT", key=key, headers=self._bucket.encryption, body=name.encode())
+        try:
+            found = other.beside(name)
+            return found is not None and found.content == name.encode()
+        finally:
+            self._ask("DELETE", key=key, allowed=(404,))
 
     def digest(self, path: str, algorithm: str, size: int) -> tuple[str, str]:
         """The digest of what the store gives, and the mark of what was read. Raises Gone."""

@@ -14,8 +14,11 @@ _AGREED = (
     *("holdfast_server_name", "holdfast_port", "holdfast_extra_names", "holdfast_users", "holdfast_secrets_directory"),
     *("nginx_auth_users_exclusive", "nginx_auth_groups", "nginx_auth_administrators", "nginx_auth_listing", "nginx_auth_rules"),
     *("nginx_auth_certificate_users", "nginx_auth_client_certificates", "nginx_auth_realm", "virtual_address_router_id"),
-    "keeper_bucket_backup",
+    # Whichever host comes first does it, to the images of all.
+    *("keeper_bucket_backup", "keeper_collect_grace", "keeper_collect_undo", "keeper_retention"),
 )
+# The same of what hosts that have this do together.
+_TOGETHER = {"keeper_bucket_backup": ("keeper_backup_keep",)}
 # What playbooks/site_wiring/vars/main.yml reads from the first host for all: another value elsewhere would have no effect, or half of one.
 OF_THE_FIRST = (
     *("acme_challenge", "acme_directory", "acme_issuer_ca", "acme_names", "acme_services", "acme_webroot"),
@@ -42,7 +45,8 @@ def problems(host: Host, servers: t.Sequence[str]) -> t.Iterator[str]:
     if host.name not in servers:
         return
     first, *others = servers
-    for name in ALIKE:
+    together = [name for what, names in _TOGETHER.items() if host.setting_of(first, what) not in (UNSET, None, {}) for name in names]
+    for name in (*ALIKE, *together):
         wanted = host.setting_of(first, name)
         for other in others if host.name == first else [host.name]:
             given = host.setting_of(other, name)

@@ -104,6 +104,13 @@ def test_restic_has_the_files_of_a_host_whose_images_are_in_a_store_and_its_stat
         pytest.param(
             {"s3": {**STORE, "prefix": "x"}}, INSTANCES, {}, "keeper_bucket_backup.s3.bucket: is the bucket with the images of inst", id="same bucket"
         ),
+        pytest.param(
+            {"s3": {**STORE, "endpoint": "https://Store.example.org:443"}},
+            INSTANCES,
+            {},
+            "keeper_bucket_backup.s3.bucket: is the bucket with the images of inst",
+            id="same bucket, written otherwise",
+        ),
         pytest.param({"s3": OTHER}, [{"name": "plain"}], {}, "keeper_bucket_backup: no instance of keeper_instances has its images in an S3", id="files"),
         pytest.param({"s3": OTHER}, INSTANCES, {"keep": {"last": 0}}, "keeper_backup_keep: set at least one", id="keeps none"),
         pytest.param({"s3": OTHER}, INSTANCES, {"check_parts": 0}, "keeper_backup_check_parts: 0 is not a number from 1", id="no parts"),

@@ -61,6 +61,8 @@ def problems(*further, **settings):
         (storage(chunk_mb=4), ".s3.chunk_mb: 4 is not a number of megabytes from 5 to 1024"),
         (storage(chunk_mb="many"), ".s3.chunk_mb: 'many' is not"),
         (storage(redirect="perhaps"), ".s3.redirect: 'perhaps' is neither true nor false"),
+        (storage(endpoint="https://192.0.2.1:8333", redirect=False, path_style=False), ".s3.path_style: must be true, since the host of"),
+        (storage(endpoint="https://[2001:db8::1]", redirect=False, path_style=False), ".s3.path_style: must be true, since the host of"),
         (storage(path_style=False), ".s3.path_style: must be true with registry_version distribution, which knows no other style"),
     ],
 )
@@ -134,6 +136,15 @@ def test_descriptors_of_a_store_are_cached_only_by_versions_that_forget_deleted_
 def test_two_instances_need_different_places_in_a_store(one, other, overlap):
     wrong = problems({"name": "team", "storage": storage(prefix=other)}, first=storage(prefix=one))
     assert [problem.split(":")[0] for problem in wrong] == (["registry_instances[0].storage.s3.prefix"] if overlap else [])
+
+
+@pytest.mark.parametrize(
+    "other", [{"endpoint": "https://store.example.org:443"}, {"path_style": False}, {"endpoint": "https://STORE.example.org", "redirect": False}]
+)
+def test_one_place_in_a_store_is_one_however_it_is_written(other):
+    one = storage(endpoint="https://store.example.org", prefix="a")
+    further = {"name": "team", "version": "3.1.2", "storage": {"s3": {**one["s3"], **other}}}
+    assert [problem.split(":")[0] for problem in problems(further, first=one)] == ["registry_instances[0].storage.s3.prefix"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files")
 from registry_keeper.bucket_backup import backup, restore, transfer
 from registry_keeper.bucket_backup import states as backup_states
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
+from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.objects import Objects
 
 TARGET = {"endpoint": "https://other.example.org", "bucket": "backup", "prefix": PREFIX.rstrip("/"), "keep": {"last": 2}, "check_days": 0}
@@ -436,6 +437,40 @@ def test_what_is_damaged_in_the_backup_is_found_and_copied_again(keeper):
         del keeper.store.objects[stored]
     # It is not due again.
     assert keeper("backup-bucket", check_days=7, check_parts=1) == DONE and "checked_part" not in keeper.document
+
+
+def until_written(store, name):
+    """Have a store fail to give one object, until it is written again."""
+    written = []
+
+    def before(method, asked):
+        if asked == name and method in CHANGES:
+            written.append(name)
+        if asked == name and method == "GET" and not written:
+            raise StoreError("status 500 InternalError")
+
+    store.before = before
+
+
+def test_what_the_backup_cannot_give_is_copied_again(keeper):
+    some_images(keeper)
+    assert keeper("backup-bucket") == DONE
+    name, content = min(keeper.blobs().items())
+    keeper.later(72)
+    until_written(keeper.target, name)
+    assert keeper("backup-bucket", check_days=7, check_parts=1) == DONE
+    assert keeper.document["checked_part"] == "1/1" and keeper.target.before("GET", name) is None and keeper.blobs()[name] == content
+
+
+def test_what_the_store_cannot_give_is_restored(keeper):
+    some_images(keeper)
+    before = keeper.storage.objects_of_registry()
+    assert keeper("backup-bucket") == DONE
+    name = next(name for name in sorted(before) if name.endswith("/data"))
+    until_written(keeper.store, name)
+    for image in ("a", "b/c"):
+        assert keeper("restore-bucket", image) == DONE
+    assert keeper.store.before("GET", name) is None and keeper.storage.objects_of_registry() == before
 
 
 # --- whose it is

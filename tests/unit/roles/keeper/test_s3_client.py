@@ -13,9 +13,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "plugins/modules"))
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from object_store import BUCKET, KEY, SECRET, FakeStore, Handler
-from registry_keeper.errors import KeeperError
-from registry_keeper.s3 import client
+from object_store import BUCKET, KEY, SECRET, FakeStore, Handler, Stored
+from registry_keeper.errors import BUSY, KeeperError
+from registry_keeper.s3 import client, lease, uploads
 from registry_keeper.s3.client import Bucket, Client, StoreError
 from registry_keeper.s3.objects import READERS, Objects
 from registry_keeper.s3.settings import objects_of, read_key
@@ -122,6 +122,66 @@ def test_nothing_that_is_there_is_written_over(fake):
     at = objects(fake)
     assert at.write_new("a", b"one") and not at.write_new("a", b"two")
     assert at.read("a") == b"one"
+
+
+def refuse(monkeypatch, method, status, code, which):
+    """Have requests for objects refused, by their query and name."""
+    before = getattr(Handler, method)
+
+    def answer(self, body):
+        return self.refuse(status, code) if which(self) else before(self, body)
+
+    monkeypatch.setattr(Handler, method, answer)
+
+
+def test_an_upload_that_has_ended_already_is_given_up(fake, monkeypatch):
+    start = "docker/registry/v2/repositories/a/_uploads/u/"
+    monkeypatch.setattr(uploads, "_multipart", lambda _objects: {start: [(f"pre/{start}data", "an id", 0.0)]})
+    # The registry has ended it since it was listed.
+    refuse(monkeypatch, "delete_object", 404, "NoSuchUpload", lambda request: "uploadId" in request.query)
+    assert uploads.remove_abandoned(objects(fake), {}, 1.0) == 1
+
+
+def test_what_ends_a_copy_is_said_and_not_that_its_upload_has_gone(fake, monkeypatch):
+    refuse(monkeypatch, "delete_object", 404, "NoSuchUpload", lambda request: "uploadId" in request.query)
+    refuse(monkeypatch, "put_object", 507, "InsufficientStorage", lambda request: "uploadId" in request.query)
+    with pytest.raises(StoreError, match="InsufficientStorage"):
+        objects(fake).put("a/one", [b"1", b"2"])
+
+
+# As Amazon S3 answers: 409 where two writes meet, 404 where there is nothing to match.
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
+def test_who_is_not_the_first_to_take_the_lease_is_busy(fake, monkeypatch, status, code):
+    refuse(monkeypatch, "put_object", status, code, lambda request: True)
+    with pytest.raises(KeeperError) as busy, lease.Lease(objects(fake), "collect").held():
+        pass
+    assert busy.value.status == BUSY
+
+
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (409, "ConditionalRequestConflict"), (404, "NoSuchKey")])
+def test_a_lease_that_cannot_be_renewed_is_lost(fake, monkeypatch, status, code):
+    at, now = objects(fake), [0.0]
+    monkeypatch.setattr(lease, "WAIT", 0.0)
+    monkeypatch.setattr(lease, "clock", lambda: now[0])
+    with pytest.raises(lease.LeaseLostError), lease.Lease(at, "collect").held():
+        # Another host takes it between the look and the renewal.
+        def taken(_request):
+            fake.objects[f"pre/{lease.NAME}"] = Stored(b'{"run": "another"}', 0)
+            return True
+
+        refuse(monkeypatch, "put_object", status, code, taken)
+        now[0] += lease.LASTS / 4
+        at.guard()
+
+
+def test_a_tag_that_somebody_else_sets_meanwhile_is_not_written_over(fake, monkeypatch):
+    def set_meanwhile(_request):
+        fake.objects["pre/a"] = Stored(b"two", 0)
+        return True
+
+    refuse(monkeypatch, "put_object", 409, "ConditionalRequestConflict", set_meanwhile)
+    assert not objects(fake).write_new("a", b"one")
+    assert objects(fake).read("a") == b"two"
 
 
 S3 = {"endpoint": "https://store.example.org", "bucket": "images", "prefix": "a/b"}

@@ -16,8 +16,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import CHANGES, PREFIX, Killed, S3Keeper, kill_after, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+from registry_keeper.collect.access_log import AccessLog
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
-from registry_keeper.s3 import objects
+from registry_keeper.s3 import lease, objects
 from registry_keeper.storage import redis_cache
 from registry_keeper.storage.redis_cache import CacheError, RedisCache
 
@@ -158,6 +159,53 @@ def test_undo_of_one_image_brings_all_that_it_needs_and_nothing_else(keeper, how
     assert keeper.storage.pull("a", digest) is None and keeper.storage.pull("a", other) is not None
 
 
+def test_a_damaged_blob_that_nothing_needs_stays_and_keeps_nothing_else_from_going(keeper):
+    damaged = keeper.storage.image("a", "damaged")
+    digest = untagged(keeper)
+    path = PREFIX + keeper.storage.tree.data(damaged)
+    keeper.store.objects[path].content = b"damaged"
+    # The second run finds no link to it any more: the blob has to wait again, and is told of from the third on.
+    for status in (ATTENTION, DONE, ATTENTION):
+        assert keeper("collect") == status
+        keeper.later()
+        assert status == DONE or any(damaged in line and "nothing needs it" in line for line in keeper.document["warnings"])
+        assert keeper.storage.content(digest) is None and keeper.store.objects[path].content == b"damaged"
+        assert not [name for name in keeper.store.objects if "/runs/" in name and name.endswith(f"{damaged.partition(':')[2]}/data")]
+    del keeper.store.objects[path]
+    assert keeper("collect") == DONE
+
+
+def test_a_registry_of_which_everything_has_gone_is_no_store_that_lists_nothing(keeper):
+    digest = untagged(keeper)
+    assert keeper("collect") == DONE and keeper.storage.content(digest) is None
+    run = keeper.document["run"]
+    assert not keeper.storage.objects_of_registry()
+    keeper.later()
+    assert keeper("collect") == DONE
+    assert keeper("undo", run) == DONE and keeper.storage.pull("a", digest) is None
+    keeper.later()
+    assert keeper("collect") == DONE
+    keeper.later()
+    assert keeper("collect") == DONE and not keeper.storage.objects_of_registry()
+    keeper.later(24 * 8)
+    assert keeper("purge") == DONE
+    assert not [name for name in keeper.store.objects if "/runs/" in name]
+
+
+def test_undo_is_not_kept_from_the_rest_by_a_damaged_manifest(keeper):
+    damaged = keeper.storage.image("a", "damaged")
+    digest = untagged(keeper)
+    keeper.store.objects[PREFIX + keeper.storage.tree.data(damaged)].content = b"damaged"
+    assert keeper("collect") == ATTENTION
+    run, link = keeper.document["run"], PREFIX + keeper.storage.tree.revision("a", damaged) + "/link"
+    assert link not in keeper.store.objects and keeper.storage.pull("a", digest) is not None
+    assert keeper("undo", "--image", f"a@{damaged}") == FAILED
+    assert keeper("undo", "--image", f"a@{digest}") == DONE
+    assert keeper.storage.pull("a", digest) is None and link not in keeper.store.objects
+    assert keeper("undo", run) == DONE
+    assert link in keeper.store.objects
+
+
 def test_undo_of_what_nobody_has_is_refused(keeper):
     untagged(keeper)
     assert keeper("collect") == DONE
@@ -295,6 +343,7 @@ def test_a_large_blob_is_copied_in_parts(keeper, monkeypatch):
 
 def test_an_empty_store_has_nothing_to_collect_and_one_that_lists_nothing_any_more_is_left_alone(keeper):
     assert keeper("collect") == DONE
+    keeper.storage.image("a", "kept", "1")
     untagged(keeper)
     assert keeper("collect") == DONE
     keeper.store.hidden = {name for name in keeper.store.objects if name.startswith(f"{PREFIX}docker/")}
@@ -420,3 +469,22 @@ def test_redis_is_told_exactly_what_has_gone(keeper, monkeypatch):
     monkeypatch.setattr(RedisCache, "forget_blobs", lambda _self, digests: blobs.update(digests))
     assert keeper("collect", redis={"host": "127.0.0.1", "port": 1}) == DONE
     assert layers == {("a", layer) for layer in own} and blobs == {*own, digest}
+
+
+def test_the_lease_is_renewed_while_a_long_access_log_is_read(keeper, monkeypatch):
+    digest = untagged(keeper)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    line = f'{{"time":"{moment}","method":"GET","path":"/v2/a/blobs/sha256:{"0" * 64}","status":200}}\n'
+    keeper.log.write_text(line * 200_000)
+    seconds = [0.0]
+    monkeypatch.setattr(lease, "clock", lambda: seconds[0])
+    original = AccessLog._recent
+
+    def slow(self, line):
+        # Ten minutes for the whole of it.
+        seconds[0] += 600 / 200_000
+        return original(self, line)
+
+    monkeypatch.setattr(AccessLog, "_recent", slow)
+    assert keeper("collect", access_logs=[str(keeper.log)]) == DONE
+    assert keeper.storage.content(digest) is None

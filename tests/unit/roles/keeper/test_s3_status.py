@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import PREFIX, S3Keeper, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper.errors import ATTENTION, BUSY, DONE
+from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED
 from registry_keeper.s3 import lease
 from registry_keeper.s3.client import StoreError
 from registry_keeper.status import running
@@ -110,3 +110,58 @@ def test_a_scrub_and_a_collection_do_not_wait_for_each_other_but_two_scrubs_do(k
     keeper.storage._write("holdfast-keeper/lease-scrub", b'{"run": "another", "host": "h2", "purpose": "scrub"}')
     assert keeper("collect") == DONE and keeper("scrub") == BUSY
     assert lease.NAME != "holdfast-keeper/lease-scrub"
+
+
+def test_a_blob_that_goes_while_scrub_reads_it_is_no_damage_and_no_failure(keeper):
+    digest = keeper.storage.image("a", "kept", "1")
+    path = PREFIX + keeper.storage.tree.data(digest)
+
+    def collect(method, name):
+        if method == "GET" and name == path:
+            keeper.store.objects.pop(path, None)
+
+    keeper.store.before = collect
+    assert keeper("scrub") == DONE
+    assert keeper.document["pass_complete"] and keeper.document["damaged"] == []
+
+
+def test_a_blob_that_the_store_cannot_give_is_told_of_and_the_pass_goes_on(keeper, other):
+    digest = keeper.storage.image("a", "kept", "1")
+
+    def fail(method, name):
+        if method == "GET" and name.endswith(keeper.storage.tree.data(digest)):
+            raise StoreError("status 500 InternalError")
+
+    keeper.store.before = fail
+    for host in (keeper, other):
+        assert host("scrub") == ATTENTION
+        assert host.document["pass_complete"] and (host.document["damaged"], host.document["unreadable"]) == ([], [digest])
+    assert keeper.document["blobs"] == 4
+    keeper.store.before = lambda _method, _name: None
+    assert keeper("scrub") == DONE and keeper.document["unreadable"] == []
+
+
+def test_a_store_that_gives_nothing_is_not_asked_for_everything(keeper):
+    for number in range(10):
+        keeper.storage.image("a", f"image {number}", str(number))
+
+    def fail(method, name):
+        if method == "GET" and name.endswith("/data"):
+            raise StoreError("status 500 InternalError")
+
+    keeper.store.before = fail
+    assert keeper("scrub") == FAILED
+    assert len({name for method, name in keeper.store.asked if name.endswith("/data")}) == 11
+
+
+def test_a_store_that_is_away_is_no_damage(keeper):
+    keeper.storage.image("a", "kept", "1")
+
+    def fail(_method, name):
+        if name.endswith("/data"):
+            raise StoreError("no answer")
+
+    keeper.store.before = fail
+    assert keeper("scrub") == FAILED
+    keeper.store.before = lambda _method, _name: None
+    assert keeper("scrub") == DONE

@@ -12,7 +12,7 @@ import json
 import typing as t
 
 from registry_keeper.bucket_backup import states as backup_states
-from registry_keeper.bucket_backup.transfer import DamagedError, is_sound, transfer
+from registry_keeper.bucket_backup.transfer import DamagedError, gives_sound, transfer
 from registry_keeper.report import human_bytes
 from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.listing import TREE
@@ -93,8 +93,8 @@ def _check(target: Objects, source: Objects, there: t.Mapping[bytes, Item], keys
     chosen = sorted(key for key in keys if int.from_bytes(key[:4], "big") % parts == part % parts and there[key].modified < now - _YOUNG)
     for number, key in enumerate(chosen):
         digest = digest_of(key)
-        if not is_sound(target, backup_states.blob_name(key), digest, None) and not _again(source, target, key):
-            work.warn(f"{digest} is damaged in the backup, and the images do not have it")
+        if not gives_sound(target, backup_states.blob_name(key), digest) and not _again(source, target, key):
+            work.warn(f"{digest} is damaged in the backup, or cannot be read there, and the images do not have it")
         work.report.progress(f"read {number + 1} of {len(chosen)} blobs of the backup again")
     target.write(backup_states.CHECKED, (json.dumps({"time": now, "part": (part + 1) % parts}) + "\n").encode())
     work.report.add(checked_part=f"{part % parts + 1}/{parts}", checked_blobs=len(chosen))

@@ -17,7 +17,7 @@ import typing as t
 from registry_keeper.bucket_backup import states
 from registry_keeper.bucket_backup.links import path_of
 from registry_keeper.bucket_backup.target import prepare, target_of
-from registry_keeper.bucket_backup.transfer import DamagedError, is_sound, transfer
+from registry_keeper.bucket_backup.transfer import DamagedError, gives_sound, transfer
 from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.s3.lease import Lease
@@ -176,7 +176,7 @@ class _Restoration:
         copied = size = 0
         for number, key in enumerate(keys):
             digest, place = digest_of(key), TREE.data(digest_of(key))
-            if (self._listing is None or key in self._listing.blobs) and is_sound(self._store, place, digest):
+            if (self._listing is None or key in self._listing.blobs) and gives_sound(self._store, place, digest):
                 continue
             try:
                 length = transfer(self._backup, states.blob_name(key), self._store, place, digest)

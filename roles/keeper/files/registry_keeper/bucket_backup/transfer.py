@@ -48,6 +48,18 @@ def is_sound(objects: Objects, name: str, digest: str, size: int | None = None) 
     return objects.digest(name, item.size, digest.partition(":")[0], piece=_piece(item.size)) == digest
 
 
+def gives_sound(objects: Objects, name: str, digest: str) -> bool:
+    """The same of an object that is to be written again otherwise: one that the store has and does not give is no better than a damaged one.
+
+    Whether the store can be reached at all shows when that is written. Raises StoreError where it does not even say whether the object is there.
+    """
+    objects.head(name)
+    try:
+        return is_sound(objects, name, digest)
+    except StoreError:
+        return False
+
+
 def _piece(size: int) -> int:
     return max(PIECE, -(-size // _MOST_PARTS))
 

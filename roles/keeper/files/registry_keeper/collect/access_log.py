@@ -25,6 +25,7 @@ _DIGEST = re.compile(rb"sha(?:256|384|512)(?::|%3[Aa])([0-9a-f]{128}|[0-9a-f]{96
 _DELETES = b'"method":"DELETE"'
 _PUSHES = re.compile(rb'"method":"PUT","path":"/v2/([a-z0-9._/-]+)/manifests/(\w[\w.-]{0,127})"')
 _BLOCK = 1 << 18  # bytes that are read rather than searched
+_LINES = 10_000  # that are read in a second or less
 _DISORDER = 60  # seconds by which a line may come after a later one
 UNREADABLE = (OSError, EOFError, zlib.error)
 
@@ -32,9 +33,13 @@ UNREADABLE = (OSError, EOFError, zlib.error)
 class AccessLog:
     """The digests that were asked for and found since a moment; follow() reads what has been added."""
 
-    def __init__(self, patterns: t.Sequence[str], since: float) -> None:
-        """patterns are paths or glob patterns; since is in seconds since 1970. Nothing is read yet."""
+    def __init__(self, patterns: t.Sequence[str], since: float, meanwhile: t.Callable[[], None] = lambda: None) -> None:
+        """patterns are paths or glob patterns; since is in seconds since 1970. Nothing is read yet.
+
+        meanwhile is called every second or so while much is read, and may raise.
+        """
         self._patterns = patterns
+        self._meanwhile = meanwhile
         self._since = since
         self._position: dict[tuple[int, int], int] = {}  # by device and inode: a rotated log goes on under another name
         self._second: tuple[bytes, bool] = (b"", True)
@@ -101,9 +106,11 @@ class AccessLog:
     def _lines(self, file: t.Any, found: set[bytes]) -> int:
         """Read whole lines; returns the number of bytes read. A line that is still being written is left for the next look."""
         size = 0
-        for line in file:
+        for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 break
+            if number % _LINES == 0:
+                self._meanwhile()
             size += len(line)
             push = _PUSHES.search(line) if b'"PUT"' in line else None
             if push is not None and self._recent(line):

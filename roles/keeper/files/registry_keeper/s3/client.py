@@ -3,7 +3,7 @@
 """Requests to a bucket of an S3 store, over a connection that stays open.
 
 What is not an answer to the question asked is an error, never "it is not there": a collection would believe it. So an object is missing only
-where the store says 404 with NoSuchKey (or to a HEAD, 404), and a list is over only where the store says so.
+where the store says 404 with NoSuchKey (or to a HEAD, 404), an upload where it says NoSuchUpload, and a list is over only where the store says so.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Client:
             time.sleep(pause)
         if answer.status not in expect or (answer.status < 300 and b"<Error>" in answer.content[:500] and method != "GET"):
             raise StoreError(f"{self.bucket.endpoint}: {doing}: status {answer.status} {answer.code}".rstrip())
-        if answer.status == 404 and method != "HEAD" and answer.code != "NoSuchKey":
+        if answer.status == 404 and method != "HEAD" and answer.code != ("NoSuchUpload" if "uploadId" in (query or {}) else "NoSuchKey"):
             raise StoreError(f"{self.bucket.endpoint}: {doing}: status 404 {answer.code}".rstrip())
         return answer
 

@@ -24,7 +24,7 @@ from registry_keeper.report import Report, counted, human_bytes, human_seconds
 from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.lease import LeaseLostError
 from registry_keeper.s3.quarantine import Run, runs
-from registry_keeper.s3.rescue import Rescue
+from registry_keeper.s3.rescue import Rescue, blob_path
 from registry_keeper.s3.sweep import Sweep
 from registry_keeper.s3.uploads import remove_abandoned
 from registry_keeper.s3.work import Work, begun, end_killed
@@ -83,6 +83,8 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
         raise KeeperError(f"{stopped}: everything that this run had taken is back in its place") from stopped
     if stopped is not None:
         raise stopped
+    for key in sweep.damaged:
+        work.warn(f"{digest_of(key)} is damaged in the store, and nothing needs it: it stays until you remove {blob_path(key)} there")
     uploads = _remove_abandoned(work)
     report.add(abandoned_uploads=uploads)
     if uploads:

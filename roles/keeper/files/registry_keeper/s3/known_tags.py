@@ -29,6 +29,7 @@ class KnownTags:
 
     def __init__(self, objects: Objects, pushed: t.Iterable[tuple[str, str]] = ()) -> None:
         self._objects = objects
+        self.none_before = False  # the last mark has left a record, and has found no tag
         self._known = self._read()
         for name, tag in pushed:
             self._known.setdefault(name, set()).add(tag)
@@ -42,6 +43,7 @@ class KnownTags:
             return {}  # the next record is made of the lists
         if not isinstance(document, dict):
             return {}
+        self.none_before = content is not None and not document
         return {name: {tag for tag in tags if isinstance(tag, str)} for name, tags in document.items() if isinstance(tags, list)}
 
     def complete(self, listing: Listing) -> None:

@@ -21,7 +21,7 @@ import typing as t
 
 from registry_keeper.errors import BUSY, FAILED, KeeperError
 from registry_keeper.s3.client import Answer, StoreError, seconds_of
-from registry_keeper.s3.objects import Objects
+from registry_keeper.s3.objects import UNMET, Objects
 
 NAME = "holdfast-keeper/lease"
 LASTS = 300.0  # seconds without renewal, after which another host may take it
@@ -69,10 +69,10 @@ class Lease:
                 raise KeeperError(f"{_holder(found)} works on this store; this run has done nothing", BUSY)
         condition = {"if-none-match": "*"} if found is None else {"if-match": found.headers.get("etag", "")}
         began = clock()
-        if self._write(condition) == 412 and not self._is_ours(self._read()):
+        if not self._write(condition) and not self._is_ours(self._read()):
             raise KeeperError("another run has just begun to work on this store; this run has done nothing", BUSY)
         # What is written is what is there already, so it does no harm where the condition is ignored.
-        honoured = self._write({"if-none-match": "*"}) == 412
+        honoured = not self._write({"if-none-match": "*"})
         time.sleep(WAIT if honoured else WAIT_UNCONDITIONAL)
         self._renewed = began
         self._look(KeeperError("another run has just begun to work on this store; this run has done nothing", BUSY))
@@ -86,7 +86,7 @@ class Lease:
             return
         self._look(LeaseLostError("another run has taken the lease"))
         if now - self._renewed > LASTS / 10:
-            if self._write({"if-match": self._tag}) == 412:
+            if not self._write({"if-match": self._tag}):
                 self._look(LeaseLostError("another run has taken the lease"))
             self._renewed = now
 
@@ -106,10 +106,11 @@ class Lease:
         answer = self._objects.client.ask("GET", self._key, expect=(200, 404))
         return answer if answer.status == 200 else None
 
-    def _write(self, condition: t.Mapping[str, str]) -> int:
+    def _write(self, condition: t.Mapping[str, str]) -> bool:
+        """Whether the condition was met, or the store does not know any."""
         body = json.dumps(self._holder, sort_keys=True).encode()
         headers = {**condition, **self._objects.client.bucket.encryption}
-        return self._objects.client.ask("PUT", self._key, headers=headers, body=body, expect=(200, 204, 412)).status
+        return self._objects.client.ask("PUT", self._key, headers=headers, body=body, expect=(200, 204, *UNMET)).status not in UNMET
 
     def _is_ours(self, found: Answer | None) -> bool:
         return found is not None and _decoded(found).get("run") == self._holder["run"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import concurrent.futures
+import contextlib
 import hashlib
 import itertools
 import re
@@ -21,6 +22,8 @@ from registry_keeper.s3.client import Answer, Client, StoreError, seconds_of
 PART = 64 << 20  # bytes that are copied or read by one request: none may take longer than a timeout
 ALWAYS_READ = 8 << 20  # copies up to so many bytes are read again, whatever the store says of them
 READERS = 8  # connections that read many small objects at once
+# A condition is not met, another write has come in between, or there is nothing any more that could match. Amazon S3 says each of them.
+UNMET = (412, 409, 404)
 _AT_ONCE = 64  # small objects that are read between two looks at the lease
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?Z")
 
@@ -158,7 +161,7 @@ class Objects:
         if self.head(name) is not None:
             return False
         headers = {"if-none-match": "*", **self.client.bucket.encryption}
-        self.client.ask("PUT", self._prefix + name, headers=headers, body=content, expect=(200, 204, 412))
+        self.client.ask("PUT", self._prefix + name, headers=headers, body=content, expect=(200, 204, *UNMET))
         found = self.read(name)
         if found is None:
             raise StoreError(f"{name}: was written, and is not there")
@@ -227,7 +230,9 @@ class Objects:
             document = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{"".join(rows)}</CompleteMultipartUpload>'
             self.client.ask("POST", key, query={"uploadId": begun}, headers={"content-type": "application/xml"}, body=document.encode())
         except BaseException:
-            self.client.ask("DELETE", key, query={"uploadId": begun}, expect=(200, 204, 404))
+            # What is said is why it has ended. An upload that stays takes space, and is no object.
+            with contextlib.suppress(StoreError):
+                self.client.ask("DELETE", key, query={"uploadId": begun}, expect=(200, 204, 404))
             raise
 
 

@@ -3,7 +3,8 @@
 """scrub, in an S3 store: read blobs again at a set rate, and say which are not what their digest says.
 
 One host at a time, with a lease of its own, so that nothing else waits for it; a pass goes on at whichever host comes next. It only looks:
-what is damaged stays in its place, and is told of until it is sound or gone. Whether images are complete, each collection says.
+what is damaged stays in its place, and is told of until it is sound or gone. So is what the store does not give, which may be a part of
+it that is away: that is not called damaged, and a pass goes on after it. Whether images are complete, each collection says.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import typing as t
 from registry_keeper import lock
 from registry_keeper.errors import ATTENTION, DONE
 from registry_keeper.report import Report, counted, human_bytes, human_seconds
+from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.lease import Lease
 from registry_keeper.s3.listing import TREE, Listing
 from registry_keeper.s3.objects import Objects
@@ -31,6 +33,7 @@ LEASE = "holdfast-keeper/lease-scrub"
 _PIECE = 8 << 20
 _SAVE_EVERY = 30.0
 _NAMED = 100
+_MOST_UNREADABLE = 10  # that a run finds, before it takes the store to be away
 
 
 def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
@@ -42,14 +45,17 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         work = _Scrub(objects, Pace(rate, seconds), report, fresh=options.full)
         complete = work.read()
         work.save(complete)
-    report.add(blobs=work.blobs, bytes=work.size, damaged=work.damaged, pass_complete=complete, last_pass=work.last_pass)
+    unreadable = sorted(work.unreadable)
+    report.add(blobs=work.blobs, bytes=work.size, damaged=work.damaged, unreadable=unreadable[:_NAMED], pass_complete=complete, last_pass=work.last_pass)
     report.say(f"{counted(work.blobs, 'blob')} read, {human_bytes(work.size)}" + (", the end of a pass" if complete else ""))
     for digest in work.damaged[:_NAMED]:
         report.warn(f"{digest} is damaged in the store; delete the images that have it, or remove it there and push them again")
-    if not work.damaged:
+    for digest in unreadable[:_NAMED]:
+        report.warn(f"{digest} is in the store, which does not give it: {work.unreadable[digest]}")
+    if not work.damaged and not unreadable:
         when = f"the last whole pass ended {human_seconds(time.time() - work.last_pass)} ago" if work.last_pass else "no pass has ended yet"
         report.say(f"nothing is damaged; {when}")
-    return ATTENTION if work.damaged else DONE
+    return ATTENTION if work.damaged or unreadable else DONE
 
 
 class _Scrub:
@@ -62,6 +68,7 @@ class _Scrub:
         self._last = "" if fresh else str(known.get("last") or "")
         self.last_pass = float(known.get("last_pass") or 0)
         self.damaged: list[str] = [str(digest) for digest in known.get("damaged") or ()]
+        self.unreadable: dict[str, str] = {str(digest): "" for digest in known.get("unreadable") or ()}  # with what the store said
 
     def _load(self) -> dict[str, t.Any]:
         try:
@@ -74,7 +81,7 @@ class _Scrub:
         """Keep where the pass is, for whichever host goes on. Raises StoreError."""
         if complete:
             self.last_pass = time.time()
-        kept = {"last": "" if complete else self._last, "last_pass": self.last_pass, "damaged": self.damaged}
+        kept = {"last": "" if complete else self._last, "last_pass": self.last_pass, "damaged": self.damaged, "unreadable": sorted(self.unreadable)}
         self._objects.write(NAME, (json.dumps(kept, sort_keys=True) + "\n").encode())
 
     def read(self) -> bool:
@@ -83,13 +90,19 @@ class _Scrub:
         for name, item in self._objects.list(f"{TREE.blobs}/"):
             listing.add(name, item)
         blobs = {digest_of(key) for key in listing.blobs}
-        self.damaged = [digest for digest in self.damaged if digest in blobs and not self._sound(digest)]
+        again = [digest for digest in dict.fromkeys([*self.damaged, *self.unreadable]) if digest in blobs]
+        self.damaged, self.unreadable = [], {}
+        for digest in again:
+            self._look(digest)
+        most = len(self.unreadable) + _MOST_UNREADABLE
         saved = time.monotonic()
         for digest in sorted(digest for digest in blobs if digest > self._last):
             if self._pace.over:
                 return False
-            if digest not in self.damaged and not self._sound(digest):
-                self.damaged.append(digest)
+            if digest not in self.damaged and digest not in self.unreadable:
+                self._look(digest)
+            if len(self.unreadable) > most:
+                raise StoreError(f"the store does not give {len(self.unreadable)} blobs that it has, such as {digest}: {self.unreadable[digest]}")
             self._last = digest
             self.blobs += 1
             if time.monotonic() - saved > _SAVE_EVERY:
@@ -97,13 +110,27 @@ class _Scrub:
                 saved = time.monotonic()
         return True
 
-    def _sound(self, digest: str) -> bool:
+    def _look(self, digest: str) -> None:
         """Nothing is called damaged for what one read said, nor what is not there any more. Raises StoreError."""
+        name, failure = TREE.data(digest), ""
         for _attempt in range(2):
-            now = self._objects.head(TREE.data(digest))
-            if now is None or self._objects.digest(TREE.data(digest), now.size, digest.partition(":")[0], self._count, _PIECE) == digest:
-                return True
-        return False
+            now = self._objects.head(name)
+            if now is None:
+                return  # a collection may have taken it, also while it was read
+            try:
+                found = self._objects.digest(name, now.size, digest.partition(":")[0], self._count, _PIECE)
+            except StoreError as error:
+                failure = str(error)
+                continue
+            if found == digest:
+                return
+            failure = ""
+        if self._objects.head(name) is None:
+            return
+        if failure:
+            self.unreadable[digest] = failure
+        else:
+            self.damaged.append(digest)
 
     def _count(self, count: int) -> None:
         self.size += count

@@ -33,6 +33,7 @@ import typing as t
 from registry_keeper.collect.access_log import AccessLog
 from registry_keeper.collect.mark import Mark
 from registry_keeper.report import Report
+from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.listing import Listing
 from registry_keeper.s3.objects import Item, Objects
 from registry_keeper.s3.quarantine import Run
@@ -58,6 +59,7 @@ class Sweep:
         self.links: list[Link] = []
         self.tags: list[tuple[str, str]] = []
         self.blobs: dict[bytes, int] = {}
+        self.damaged: list[bytes] = []  # blobs that nothing needs, and that are not what their digest says
         self._looked = 0.0
 
     # --- links
@@ -200,7 +202,7 @@ class Sweep:
         for key in keys:
             known, path = self.mark.blobs[key], blob_path(key)
             expected = Item(known.size, known.modified)
-            if not self._unchanged(path, expected) or self.objects.copy(path, self.run.place(path), digest_of(key)) is None:
+            if not self._unchanged(path, expected) or not self._copied(key, path):
                 continue
             if self._unchanged(path, expected):
                 self.taken.blobs[key] = self.run
@@ -208,6 +210,18 @@ class Sweep:
                 self.objects.remove(path)
         if self.cache is not None:
             self.cache.forget_blobs(map(digest_of, keys))
+
+    def _copied(self, key: bytes, path: str) -> bool:
+        """Whether the quarantine has a blob now. A damaged one stays where it is: nothing that is not sound may be relied on there. Raises StoreError."""
+        try:
+            return self.objects.copy(path, self.run.place(path), digest_of(key)) is not None
+        except StoreError:
+            item = self.objects.head(path)
+            if item is None or any(self.objects.digest(path, item.size, digest_of(key).partition(":")[0]) == digest_of(key) for _attempt in range(2)):
+                raise
+        self.objects.remove(self.run.place(path))
+        self.damaged.append(key)
+        return False
 
     def look(self) -> None:
         """List all repositories for links to what has been taken, or is about to be; bring back what is linked again. Raises StoreError."""

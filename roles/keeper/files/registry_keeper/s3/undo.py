@@ -81,6 +81,7 @@ def _image(rescue: Rescue, image: str, report: Report) -> None:
         if not is_digest(written):
             raise KeeperError(f"{image}: no run has that tag; give REPOSITORY@DIGEST", USAGE)
         digest = written
+    _refuse_damaged(rescue, key_of(digest))
     _manifest(rescue, name, key_of(digest))
     if rescue.objects.head(link_path("revisions", name, key_of(digest))) is None:
         raise KeeperError(f"{name}@{digest}: is neither in the repository nor in a run", USAGE)
@@ -94,8 +95,8 @@ def _image(rescue: Rescue, image: str, report: Report) -> None:
 
 def _manifest(rescue: Rescue, name: str, key: bytes) -> None:
     """A manifest with what it needs, in an order in which nothing is there before what it needs."""
-    content = _content(rescue, key)
-    for needed in manifest.parse(content).needed if content is not None else ():
+    references = _references(rescue, key)
+    for needed in references.needed if references else ():
         if needed in rescue.taken.revisions.get(name, {}):
             _manifest(rescue, name, needed)
         else:
@@ -107,19 +108,28 @@ def _manifest(rescue: Rescue, name: str, key: bytes) -> None:
 def _referrers(rescue: Rescue, name: str, subject: bytes) -> None:
     """Signatures and other manifests about one that is there again."""
     for key in list(rescue.taken.revisions.get(name, {})):
-        content = _content(rescue, key)
-        if content is not None and manifest.parse(content).subject == subject:
+        references = _references(rescue, key)
+        if references and references.subject == subject:
             _manifest(rescue, name, key)
             _referrers(rescue, name, key)
 
 
 def _content(rescue: Rescue, key: bytes) -> bytes | None:
-    """What a manifest says, wherever it is. Raises KeeperError where it is none."""
+    """What a manifest says, wherever it is."""
     run: t.Any = rescue.taken.blobs.get(key)
-    content = rescue.objects.read(run.place(blob_path(key)) if run else blob_path(key))
+    return rescue.objects.read(run.place(blob_path(key)) if run else blob_path(key))
+
+
+def _references(rescue: Rescue, key: bytes) -> manifest.References | None:
+    """What a manifest refers to. None for one that is not there or is damaged, which keeps nothing else from coming back."""
+    content = _content(rescue, key)
     try:
-        if content is not None:
-            manifest.parse(content)
-    except manifest.NotAManifest as error:
-        raise KeeperError(f"{TREE.data(digest_of(key))}: the manifest cannot be read: {error}") from error
-    return content
+        return None if content is None else manifest.parse(content)
+    except manifest.NotAManifest:
+        return None
+
+
+def _refuse_damaged(rescue: Rescue, key: bytes) -> None:
+    """Raise KeeperError where it is known to be no use to bring an image back."""
+    if _content(rescue, key) is not None and _references(rescue, key) is None:
+        raise KeeperError(f"{TREE.data(digest_of(key))}: the manifest is damaged and cannot be read")

@@ -39,7 +39,9 @@ class Work:
         self.options = parse(settings)
         self.objects = objects or objects_of(settings)
         self.cache = RedisCache(settings.redis) if settings.redis else None
-        self.log = AccessLog(settings.access_logs, since(self.options.grace_seconds)) if settings.access_logs else None
+        # A week of a busy host takes minutes to read, and the lease has to be renewed meanwhile.
+        log = AccessLog(settings.access_logs, since(self.options.grace_seconds), lambda: self.objects.guard())
+        self.log = log if settings.access_logs else None
         self.attention = False
         self.largest: list[dict[str, t.Any]] = []
         self.uploads: dict[str, float] = {}
@@ -84,11 +86,12 @@ class Work:
         taken = Taken.of(every)
         self.report.progress("listing the store")
         listing = Listing.whole(self.objects)
-        if not listing.repositories and not listing.blobs and every:
-            raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
-        self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         protected = self.log.read() if self.log else frozenset()
         self.tags = KnownTags(self.objects, self.log.pushed if self.log else ())
+        # Blobs go by the keeper alone: all of them where the last mark has found no tag, and otherwise never.
+        if not listing.repositories and not listing.blobs and every and not self.tags.none_before:
+            raise KeeperError(f"{self.objects.client.bucket.endpoint}: lists nothing of the registry, which had something before: nothing was done")
+        self.compare(listing, Listing.whole(self.objects, version=1, blobs=False), now)
         self.tags.complete(listing)
         self.listing = listing
         taken.without(listing, listing.repositories)

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils._move import files, main, store, tree
+from ansible_collections.holdfast.registry.plugins.module_utils._move import files, main, progress, store, tree
 from ansible_collections.holdfast.registry.plugins.module_utils._s3 import client
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._move.moving import IN_STORE, ROOT, Directory, Lab
 
@@ -91,6 +91,40 @@ def test_the_source_is_only_read(lab: Lab) -> None:
     objects = dict(lab.store.objects)
     lab.move(back=True, directory=lab.tmp / "back-in-files")
     assert lab.store.objects == objects
+
+
+def test_a_list_that_may_lack_something_is_no_move(lab: Lab) -> None:
+    for number in range(3):
+        lab.directory.image("team/app", str(number), f"layer {number}".encode())
+    lab.move()
+    lab.store.page = 5
+    lab.store.lies.add("one page only")
+    said = lab.move(status=1, prefixes=("images", "elsewhere"))
+    assert said["state"] == "failed" and "does not say whether it ends" in said["line"]
+    lab.store.lies.clear()
+    assert "3 tags" in lab.move(prefixes=("images", "elsewhere"))["line"]
+
+
+def test_one_store_under_two_names_is_refused_before_a_tag_is_written_over(lab: Lab) -> None:
+    lab.directory.image("team/app", "1")
+    lab.move()
+    objects = dict(lab.store.objects)
+    for phase, over in (("copy", False), ("finish", False), ("finish", True)):
+        said = lab.move(phase, status=1, prefixes=("images", "images"), over=over)
+        assert said["state"] == "failed" and "is the same place as" in said["line"] and "Remove neither" in said["line"]
+    assert lab.store.objects == objects
+
+
+def test_one_directory_under_two_names_is_refused(lab: Lab) -> None:
+    lab.directory.image("team/app", "1")
+    (lab.tmp / "link").symlink_to(lab.directory.path)
+    (lab.tmp / "below").symlink_to(lab.directory.path / "docker")
+    before = lab.directory.contents()
+    for name in ("link", "below"):
+        job = {"source": {"directory": str(lab.directory.path)}, "target": {"directory": str(lab.tmp / name)}, "state": str(lab.tmp / "state")}
+        with pytest.raises(HoldfastError, match="is the same place as"):
+            main.run(job, True, progress.Progress(str(lab.tmp / "progress.json")))
+    assert lab.directory.contents() == before
 
 
 def test_the_way_back_gives_the_same_files(lab: Lab) -> None:

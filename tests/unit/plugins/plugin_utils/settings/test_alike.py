@@ -38,6 +38,9 @@ def test_hosts_with_the_same_settings_are_let_through():
         ("holdfast_server_name", "registry.example.org", "registry2.example.org"),
         ("holdfast_redis_host", "one", "two"),
         ("registry_redis_address", "192.0.2.1:6379", "192.0.2.2:6379"),
+        ("keeper_retention", [{"keep_newest": 50}], [{"keep_newest": 5}]),
+        ("keeper_collect_grace", "7d", "1h"),
+        ("keeper_collect_undo", "14d", "1d"),
         ("holdfast_virtual_address", "192.0.2.10/24", "192.0.2.11/24"),
     ],
 )
@@ -47,6 +50,14 @@ def test_a_setting_that_differs_is_named_with_both_hosts_and_what_would_be_right
         f"{name}: differs between one and two, which are one registry; "
         "give it once for all of them, in all: vars: or in the vars: of the group registry_servers"
     )
+
+
+def test_hosts_that_back_up_one_bucket_keep_the_same_backups_of_it_and_others_may_keep_what_they_like():
+    bucket, much, little = {"s3": {"bucket": "backup"}}, {"daily": 14}, {"last": 1}
+    one, two = {"keeper_backup_keep": much}, {"keeper_backup_keep": little}
+    assert problems({"one": one, "two": two}, servers=("one", "two")) == []
+    with_bucket = {"one": {**one, "keeper_bucket_backup": bucket}, "two": {**two, "keeper_bucket_backup": bucket}}
+    assert [problem.split(":")[0] for problem in problems(with_bucket, servers=("one", "two"))] == ["keeper_backup_keep"]
 
 
 def test_a_setting_that_only_one_host_has_is_named():
