@@ -40,11 +40,15 @@ class Work:
         self.objects = objects or objects_of(settings)
         self.cache = RedisCache(settings.redis) if settings.redis else None
         # A week of a busy host takes minutes to read, and the lease has to be renewed meanwhile.
-        log = AccessLog(settings.access_logs, since(self.options.grace_seconds), lambda: self.objects.guard())
+        log = AccessLog(settings.access_logs, since(self.options.grace_seconds), self._hold_lease)
         self.log = log if settings.access_logs else None
         self.attention = False
         self.largest: list[dict[str, t.Any]] = []
         self.uploads: dict[str, float] = {}
+
+    def _hold_lease(self) -> None:
+        """Renew it where that is due: a lease replaces the guard when it is taken."""
+        self.objects.guard()
 
     def warn(self, line: str) -> None:
         self.report.warn(line)
