@@ -60,8 +60,8 @@ def _logins(settings: Settings) -> list[str]:
             found.append(f"docker_client_logins[{place}]: needs {' and '.join(missing)}, or state: absent")
     if found or endpoint_problem("docker_client_registry", settings["docker_client_registry"]):
         return found
-    problems_of_parts = said(parse_logins, settings["docker_client_logins"], settings["docker_client_registry"], parameter="docker_client_logins")
-    return problems_of_parts or list(_at_former_registries(settings))
+    of_each = said(parse_logins, settings["docker_client_logins"], settings["docker_client_registry"], parameter="docker_client_logins")
+    return of_each or list(_at_former_registries(settings))
 
 
 def _at_former_registries(settings: Settings) -> t.Iterator[str]:
