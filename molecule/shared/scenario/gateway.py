@@ -24,6 +24,8 @@ SEARCH_SOCKET = "/run/holdfast-gateway-search/search.sock"
 LOGS = "/var/log/holdfast-gateway"
 ACCESS_LOG = f"{LOGS}/access.log"
 ERROR_LOG = f"{LOGS}/error.log"
+# in a line of the error log: nginx could not do what it is configured to do, such as a variable without a value, or a loop
+ALARMS = ("[emerg]", "[alert]", "rewrite or internal redirection cycle", "could not find named location")
 LOGROTATE = "/etc/logrotate.d/holdfast-gateway"
 MANIFESTS = f"{RUNTIME}/manifests"
 # below these the gateway keeps files of its own
