@@ -43,7 +43,7 @@ def _of(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str
         yield f"{place}: must be {_a_list(option, value)}, not {kind_of(value)}"
     elif wanted == "dict":
         yield f"{place}: must be {_a_dictionary(option)}, not {kind_of(value)}"
-    elif wanted in _WANTED and (isinstance(value, (list, dict)) or (wanted == "int" and not _is_number(value)) or (wanted == "bool" and not _is_boolean(value))):
+    elif wanted in _WANTED and not _fits(wanted, value):
         yield f"{place}: must be {_WANTED[wanted]}{_such_as(option)}, not {_found(option, value)}"
 
 
@@ -55,16 +55,17 @@ def _of_member(wanted: str, place: str, option: Option, value: t.Any) -> t.Itera
         yield from _of(wanted, place, option, value)
 
 
-def _is_number(value: t.Any) -> bool:
-    """Whether this is a whole number, which may come as text. A boolean is one for Python only."""
-    return not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) is not None
-
-
-def _is_boolean(value: t.Any) -> bool:
-    try:
-        boolean(value)
-    except TypeError:
+def _fits(wanted: str, value: t.Any) -> bool:
+    """Whether a single value is of this type, or a text for it. For Python a boolean is a number too."""
+    if isinstance(value, (list, dict)):
         return False
+    if wanted == "int":
+        return not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) is not None
+    if wanted == "bool":
+        try:
+            boolean(value)
+        except TypeError:
+            return False
     return True
 
 
