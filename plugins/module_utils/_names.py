@@ -108,6 +108,12 @@ def parse_endpoint(text: str, *, parameter: str) -> Endpoint:
     return Endpoint(host, None if port is None else int(port))
 
 
+def spellings(registry: str) -> list[str]:
+    """The ways to write a registry, the one with a port first: clients take HOST and HOST:443 for two names."""
+    host = re.sub(r":443\Z", "", registry)
+    return [registry] if re.search(r":[0-9]+\Z", host) else [f"{host}:443", host]
+
+
 def _ipv6_problem(host: str) -> str | None:
     return None if ":" in host and is_address(host) else "has no IPv6 address in its brackets"
 

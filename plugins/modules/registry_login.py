@@ -53,7 +53,8 @@ options:
           - Whose file it is. V(docker) is C(~/.docker/config.json), which podman, skopeo and buildah read as well unless one of their own
             files has the registry.
           - V(podman) is C(~/.config/containers/auth.json). C(podman login) itself writes into a file below C(/run), which is preferred
-            but gone after the next boot; if it has other credentials, the module warns.
+            but gone after the next boot; if it has other credentials, the module warns. So it does if C(credential-helpers) in C(registries.conf)
+            keeps podman from reading any of these files.
         type: str
         choices: [docker, podman]
         default: docker

@@ -89,3 +89,24 @@ def test_without_a_default_route_the_setting_that_helps_is_named(tmp_path: pathl
     run = read(tmp_path, "docker_client_hosts_address", "client", ipv4="{}")
     assert not run.succeeded
     assert "holdfast_server_address: registry has no default route or cannot be reached, so its address must be given" in run.output
+
+
+KNOW = """
+- hosts: localhost
+  gather_facts: false
+  vars: {holdfast_servers: [gone, here]}
+  tasks:
+    - ansible.builtin.import_tasks: TASKS
+    - ansible.builtin.assert: {that: "hostvars['here'].ansible_facts.module_setup is defined"}
+"""
+
+
+@pytest.mark.controller
+def test_a_server_that_cannot_be_reached_takes_nothing_away_that_is_known_of_the_others(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "know.yml").write_text(KNOW.replace("TASKS", str(hosts.PROJECT / "playbooks/tasks/know-server.yml")))
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    gone = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    (tmp_path / "more.yml").write_text(json.dumps({"all": {"hosts": {"here": here, "gone": gone, "localhost": here}}}))
+    run = playbook.run(tmp_path / "know.yml", "--inventory", str(tmp_path / "more.yml"))
+    assert run.succeeded, run.output
+    assert "fatal: [localhost -> gone]: UNREACHABLE!" in run.output

@@ -85,9 +85,14 @@ def test_a_further_name_is_trusted_and_has_the_address(host: Host) -> None:
     assert not host.file("/etc/docker/certs.d/pictures.holdfast.test:5000").exists
 
 
-def test_a_former_registry_leaves_nothing_behind(host: Host) -> None:
-    playbook.converged(docker_client_registry="pictures.holdfast.test:5000", docker_client_former_registries=["images.holdfast.test:5000"])
+def test_a_former_registry_leaves_nothing_behind_but_a_login_that_root_had_before(host: Host) -> None:
+    logins = [{"user": user, "username": "alice", "password": "alice has a password"} for user in ("alice", "root")]
+    playbook.module("client", "registry_login", registry="images.holdfast.test:5000", logins=logins[1:], check_credentials=False)
+    playbook.converged(
+        docker_client_registry="pictures.holdfast.test:5000", docker_client_former_registries=["images.holdfast.test:5000"], docker_client_logins=logins
+    )
     assert "images.holdfast.test" not in host.file("/etc/hosts").content_string
     assert host.check_output("ls /etc/docker/certs.d") == "pictures.holdfast.test:5000"
     assert host.check_output("ls /usr/local/share/ca-certificates") == "holdfast-pictures.holdfast.test_5000.crt"
     assert list(json.loads(host.file("/home/alice/.docker/config.json").content_string)["auths"]) == ["pictures.holdfast.test:5000"]
+    assert sorted(json.loads(host.file("/root/.docker/config.json").content_string)["auths"]) == ["images.holdfast.test:5000", "pictures.holdfast.test:5000"]

@@ -36,7 +36,7 @@ class Login:
 
     @property
     def is_for_hub(self) -> bool:
-        return self.registry in _HUB_NAMES
+        return self.registry.lower() in _HUB_NAMES
 
     @property
     def key(self) -> str:

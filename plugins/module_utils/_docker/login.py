@@ -19,6 +19,7 @@ import time
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import podman
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import PLACES, Plan, make_plan, plan_without_account
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
@@ -113,7 +114,7 @@ class Work:
 
         def work() -> dict[str, t.Any]:
             plan = update(self._run, account.pw_dir, logins, write=write) if account else plan_without_account(logins)
-            warnings = _overruled(account, logins) if account else []
+            warnings = podman.unused(account, logins) if account else []
             return {"outcomes": plan.outcomes, "before": plan.before, "after": plan.after, "written": plan.written, "warnings": warnings}
 
         return as_user(account, work) if account and os.geteuid() == 0 else work()
@@ -230,24 +231,6 @@ def update(run_program: Run, home: str, logins: t.Sequence[Login], *, write: boo
             if plan.content is not None:
                 atomic_write(path, plan.content, Ownership(plan.mode, os.geteuid(), os.getegid()))
     return plan
-
-
-def _overruled(account: pwd.struct_passwd, logins: t.Sequence[Login]) -> list[str]:
-    """A line for each login that podman does not use, since it prefers what "podman login" has written until the next boot."""
-    lines = []
-    for path in (f"/run/user/{account.pw_uid}/containers/auth.json", f"/run/containers/{account.pw_uid}/auth.json"):
-        try:
-            with open(path, "rb") as file:
-                auths = json.load(file)["auths"]
-            mine = [login for login in logins if login.client == "podman" and login.present]
-            lines += [
-                f"{login.place}: podman uses other credentials of {login.registry}, in {path}, until 'podman logout {login.registry}' or the next boot"
-                for login in mine
-                if (auths.get(login.key) or {}).get("auth", login.auth) != login.auth
-            ]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return lines
 
 
 def _check_writable(path: str) -> None:

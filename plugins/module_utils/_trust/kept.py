@@ -23,7 +23,7 @@ READABLE = Ownership(mode=0o644)
 class Kept:
     """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing.
 
-    Under the former names nothing shall be kept any longer. Without leave, what is kept at other endpoints stays for now.
+    Under the former names nothing shall be kept any longer. Without leave, what is kept by registry under these, or at other endpoints, stays for now.
     """
 
     name: str

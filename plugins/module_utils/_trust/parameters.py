@@ -91,10 +91,12 @@ class Asked:
         return frozenset({*self._stores.by_registry, *(["system"] if self._stores.system else [])}) - self._stores.left
 
     def do(self, *, leave: bool = True) -> Result:
-        """Change the stores, or in check mode only say what would be changed. Without leave, nothing is taken out of other places."""
+        """Change the stores, or in check mode only say what would be changed. Without leave, nothing is taken out of other places yet, but for
+        the system's store: no file names what is there, and one refresh is enough.
+        """
         wanted, stores = self._wanted, self._stores
         if not leave:
-            wanted = dataclasses.replace(wanted, former=(), leave=False)
+            wanted = dataclasses.replace(wanted, leave=False)
             by_registry = {name: store for name, store in stores.by_registry.items() if name not in stores.left}
             stores = Stores(None if "system" in stores.left else stores.system, by_registry)
         result = trust(self._run_program, wanted, stores, check_mode=self._check_mode)

@@ -71,7 +71,7 @@ def _removed(planned: list[Change]) -> set[str]:
 def _plan_directory(store: RegistryStore, directory: str, wanted: Kept, keep: bool) -> list[Change]:
     written, removed = _plan_kept(directory, wanted) if keep else ([], [])
     for name in _kept_names(directory):
-        if (wanted.exclusive and name != wanted.name) or (not keep and name == wanted.name) or name in wanted.former:
+        if (wanted.exclusive and name != wanted.name) or (not keep and name == wanted.name) or (wanted.leave and name in wanted.former):
             removed += [*_plan_removal_of_pair(directory, name), *Remove.plan(os.path.join(directory, f"{name}.crt"))]
     hosts: list[Change] = []
     if store.with_hosts and keep:

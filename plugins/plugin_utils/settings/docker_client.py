@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import parse_logins
+from ansible_collections.holdfast.registry.plugins.module_utils._names import spellings
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.requirements import parse as parse_requirements
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings import client_engine, client_tools
 from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base import (
@@ -66,12 +66,9 @@ def _logins(settings: Settings) -> list[str]:
 
 def _at_former_registries(settings: Settings) -> t.Iterator[str]:
     """Logins that each run would write, and take back at its end."""
-    former = {_with_port(each) for each in settings["docker_client_former_registries"]} - {_with_port(settings["docker_client_registry"])}
+    former = {spelling for each in settings["docker_client_former_registries"] for spelling in spellings(each)}
+    former.difference_update(spellings(settings["docker_client_registry"]))
     for place, login in enumerate(settings["docker_client_logins"]):
         registry = login.get("registry")
-        if registry and login.get("state") != "absent" and _with_port(registry) in former:
+        if registry and login.get("state") != "absent" and registry in former:
             yield f"docker_client_logins[{place}].registry: {registry} is in docker_client_former_registries, whose users are logged out; leave it out of one"
-
-
-def _with_port(registry: str) -> str:
-    return registry if re.search(r":[0-9]+\Z", registry) else f"{registry}:443"

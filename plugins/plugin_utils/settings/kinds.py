@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings that are a single value where a role reads a list, text where it reads a dictionary, and the like.
 
-Ansible's own validation converts them, but only for the check: the role reads what was written.
+Ansible's own validation converts them, but only for the check: the role reads what was written. What it cannot convert is said here as well, in the words
+of all other checks.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.holdfast.registry.plugins.module_utils._names import kind_of
 
-_WANTED = {"int": "a number", "float": "a number", "bool": "true or false", "str": "a string", "path": "a string"}
+_WANTED = {"int": "a whole number", "bool": "true or false", "str": "a string", "path": "a string"}
+_NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 # What a message may repeat: it is no secret and no certificate.
 _SHOWN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@*+-]{0,79}")
 
@@ -21,10 +24,13 @@ Option = t.Mapping[str, t.Any]
 
 
 def problems(options: t.Mapping[str, Option], given: t.Mapping[str, t.Any], place: str = "") -> t.Iterator[str]:
-    """What is of another kind than the argument spec's options say, each with its place. Without a value, a key says nothing."""
+    """What is of another kind than the argument spec's options say, each with its place. Without a value, text is empty, and what has no default is not set."""
     for name, option in options.items():
+        wanted = option.get("type", "str")
         if given.get(name) is not None:
-            yield from _of(option.get("type", "str"), f"{place}{name}", option, given[name])
+            yield from _of(wanted, f"{place}{name}", option, given[name])
+        elif name in given and wanted not in ("str", "path", "raw") and (option.get("required") or option.get("default") is not None):
+            yield f"{place}{name}: is empty; give it a value, or leave the line out"
 
 
 def _of(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str]:
@@ -37,8 +43,8 @@ def _of(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str
         yield f"{place}: must be {_a_list(option, value)}, not {kind_of(value)}"
     elif wanted == "dict":
         yield f"{place}: must be {_a_dictionary(option)}, not {kind_of(value)}"
-    elif wanted in _WANTED and isinstance(value, (list, dict)):
-        yield f"{place}: must be {_WANTED[wanted]}, not {kind_of(value)}"
+    elif wanted in _WANTED and not _fits(wanted, value):
+        yield f"{place}: must be {_WANTED[wanted]}{_such_as(option)}, not {_found(option, value)}"
 
 
 def _of_member(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str]:
@@ -47,6 +53,31 @@ def _of_member(wanted: str, place: str, option: Option, value: t.Any) -> t.Itera
         yield f"{place}: must be a string, not {kind_of(value)}; put it in quotes"
     else:
         yield from _of(wanted, place, option, value)
+
+
+def _fits(wanted: str, value: t.Any) -> bool:
+    """Whether a single value is of this type, or a text for it. For Python a boolean is a number too."""
+    if isinstance(value, (list, dict)):
+        return False
+    if wanted == "int":
+        return not isinstance(value, bool) and _NUMBER.fullmatch(str(value)) is not None
+    if wanted == "bool":
+        try:
+            boolean(value)
+        except TypeError:
+            return False
+    return True
+
+
+def _such_as(option: Option) -> str:
+    """The default of a number, as an example."""
+    return f", such as {option['default']}" if option.get("type") == "int" and option.get("default") is not None else ""
+
+
+def _found(option: Option, value: t.Any) -> str:
+    """A value, or no more than its type."""
+    shown = not option.get("no_log") and isinstance(value, (str, int, float)) and _SHOWN.fullmatch(str(value))
+    return kind_of(value) if isinstance(value, bool) or not shown else repr(value) if isinstance(value, str) else str(value)
 
 
 def _a_list(option: Option, value: t.Any) -> str:

@@ -168,6 +168,17 @@ def test_what_can_be_taken_up_while_the_engine_runs_is_reloaded(host):
     assert host.actions()[3:] == ["reload docker.service"]
 
 
+@pytest.mark.parametrize("stores", [["system"], ["system", "docker"]])
+def test_the_systems_store_is_refreshed_once_also_where_another_name_goes(host, stores):
+    told = {"name": "company", "engines": [], "endpoints": [ENDPOINT], "stores": stores, "content": CA}
+    command = (host.path / "bin/update").read_text()
+    host.write("bin/update", f"{command}echo >>{host.path}/refreshed\n", 0o755)
+    host.run(**told)
+    host.done(**{**told, "name": "another", "endpoints": ["another.example.org"], "content": sign("Second")[0]}, former_names=["company"])
+    assert (host.path / "refreshed").read_text() == "\n" * 2
+    assert [path.name for path in (host.path / "etc/anchors").glob("*.crt")] == ["another.crt"]
+
+
 @pytest.mark.parametrize(("stores", "actions"), [(["system"], ["restart docker.service"]), (["system", "docker"], [])])
 def test_docker_is_restarted_for_a_certificate_only_where_it_reads_none_of_its_own(host, stores, actions):
     told = {"name": "company", "engines": ["docker"], "endpoints": [ENDPOINT], "stores": stores}

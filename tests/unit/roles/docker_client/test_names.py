@@ -8,6 +8,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.filter import spellings
 
 yaml = pytest.importorskip("yaml")
 
@@ -33,6 +34,7 @@ def value(name, **settings):
     environment = nativetypes.NativeEnvironment(undefined=jinja2.StrictUndefined)
     environment.context_class = Context
     environment.filters.update({**mathstuff.FilterModule().filters(), **core.FilterModule().filters()})
+    environment.filters.update({f"holdfast.registry.{name}": function for name, function in spellings.FilterModule().filters().items()})
     environment.tests.update(core_tests.TestModule().tests())
     written = [yaml.safe_load((ROLE / directory / "main.yml").read_text()) for directory in ("defaults", "vars")]
     nothing = {"stdout_lines": []}
@@ -60,3 +62,22 @@ def test_the_engine_is_told_the_mirror_of_docker_hub_in_whatever_case_that_is_wr
     mirrors = [{"upstream": upstream, "mirror": "m:5444"}, {"upstream": "mydocker.io", "mirror": "m:5444"}]
     found = value("__docker_client_daemon_mirrors", docker_client_registry="r", docker_client_clients=["docker"], docker_client_mirrors=mirrors)
     assert found == ["https://m:5444"]
+
+
+@pytest.mark.parametrize(
+    ("registry", "name"),
+    [
+        ("r.example.org", "holdfast-r.example.org_443"),
+        ("r.example.org:443", "holdfast-r.example.org_443"),
+        ("r.example.org:5443", "holdfast-r.example.org_5443"),
+        ("[2001:db8::5]", "holdfast-2001-db8--5_443"),
+        ("[2001:db8::443]:5000", "holdfast-2001-db8--443_5000"),
+    ],
+)
+def test_what_is_kept_for_a_registry_is_under_its_name_and_port(registry, name):
+    assert value("__docker_client_trust_name", docker_client_registry=registry) == name
+
+
+def test_a_former_registry_that_is_the_one_of_now_is_not_forgotten():
+    formers = ["r.example.org:443", "r.example.org", "r.example.org:5000"]
+    assert value("__docker_client_forgotten", docker_client_registry="r.example.org", docker_client_former_registries=formers) == ["r.example.org:5000"]

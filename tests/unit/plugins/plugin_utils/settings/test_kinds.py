@@ -68,9 +68,44 @@ def test_lists_and_dictionaries_are_refused_where_a_role_reads_a_single_value(ro
 
 @each_role
 @pytest.mark.parametrize("value", ["5443", "yes", "", 5443, True, 1.5, None], ids=repr)
-def test_numbers_and_booleans_may_come_as_text_and_the_other_way_round(role, value):
-    for _name, _option, within in options_of(role, *SCALARS):
+def test_text_may_come_as_a_number_or_a_boolean(role, value):
+    for _name, _option, within in options_of(role, "str", "path"):
         assert refused(role, within(value)) == []
+
+
+@each_role
+@pytest.mark.parametrize("value", ["5443", "0", 5443, 0, -1], ids=repr)
+def test_numbers_may_come_as_text(role, value):
+    for _name, _option, within in options_of(role, "int"):
+        assert refused(role, within(value)) == []
+
+
+@each_role
+@pytest.mark.parametrize("value", ["yes", "", "443s", " 443", "0443", "4_43", "\u0664\u0664\u0663", "443\n", True, 443.0, 1.5], ids=repr)
+def test_anything_else_is_refused_where_a_role_reads_a_number(role, value):
+    for name, _option, within in options_of(role, "int"):
+        assert refused(role, within(value)) == [name]
+
+
+@each_role
+@pytest.mark.parametrize("value", ["yes", "False", "0", 1, False], ids=repr)
+def test_booleans_may_come_as_text(role, value):
+    for _name, _option, within in options_of(role, "bool"):
+        assert refused(role, within(value)) == []
+
+
+@each_role
+@pytest.mark.parametrize("value", ["maybe", "", 5443, 1.5], ids=repr)
+def test_anything_else_is_refused_where_a_role_reads_a_boolean(role, value):
+    for name, _option, within in options_of(role, "bool"):
+        assert refused(role, within(value)) == [name]
+
+
+@each_role
+def test_what_has_a_default_is_not_left_empty(role):
+    for name, option, within in options_of(role, "int", "bool", "list", "dict"):
+        needed = option.get("required") or option.get("default") is not None
+        assert refused(role, within(None)) == ([name] if needed else [])
 
 
 @each_role
@@ -104,7 +139,13 @@ def test_the_defaults_are_of_the_right_kind(role):
         ("nginx_auth", {"nginx_auth_users": "alice:secret"}, "nginx_auth_users: must be a list, such as [{name: ...}], not a string"),
         ("nginx_auth", {"nginx_auth_groups": "team=alice"}, "nginx_auth_groups: must be a dictionary, not a string"),
         ("nginx_auth", {"nginx_auth_realm": ["a"]}, "nginx_auth_realm: must be a string, not a list"),
-        ("nginx_auth", {"nginx_auth_port": [443]}, "nginx_auth_port: must be a number, not a list"),
+        ("nginx_auth", {"nginx_auth_port": [443]}, "nginx_auth_port: must be a whole number, not a list"),
+        ("site", {"holdfast_port": "https"}, "holdfast_port: must be a whole number, such as 443, not 'https'"),
+        ("site", {"holdfast_port": 443.5}, "holdfast_port: must be a whole number, such as 443, not 443.5"),
+        ("site", {"holdfast_port": True}, "holdfast_port: must be a whole number, such as 443, not a boolean"),
+        ("site", {"holdfast_port": "a key\nof two lines"}, "holdfast_port: must be a whole number, such as 443, not a string"),
+        ("site", {"holdfast_port": None}, "holdfast_port: is empty; give it a value, or leave the line out"),
+        ("site", {"holdfast_hosts_entry": "maybe"}, "holdfast_hosts_entry: must be true or false, not 'maybe'"),
         ("nginx_auth", {"nginx_auth_tls": {}}, "nginx_auth_tls: must be true or false, not a dictionary"),
         ("registry", {"registry_storage": '{"s3": {"secret_key": "hidden"}}'}, "registry_storage: must be a dictionary, such as {s3: ...}, not a string"),
     ],

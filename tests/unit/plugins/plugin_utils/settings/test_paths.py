@@ -24,7 +24,8 @@ def rendered(file, *names, **variables):
     jinja = jinja2.Environment(undefined=jinja2.ChainableUndefined)
     jinja.filters["regex_replace"] = lambda text, pattern, by: re.sub(pattern, by, text)
     jinja.filters["expanduser"] = os.path.expanduser
-    return jinja.from_string(written).render(lookup=lambda *_names: "", **variables)
+    jinja.tests["ansible.builtin.abs"] = os.path.isabs
+    return jinja.from_string(written).render(lookup=lambda _plugin, name: os.environ.get(name, ""), **variables)
 
 
 @pytest.mark.parametrize("given", ["/etc/ssl/own", "/etc/ssl/own/"])
@@ -40,3 +41,22 @@ def test_a_slash_at_the_end_makes_no_other_path(given):
 def test_generated_passwords_may_be_in_the_home_directory(monkeypatch):
     monkeypatch.setenv("HOME", "/home/alice")
     assert rendered(WIRING, "holdfast_secrets", holdfast_secrets_directory="~/secrets") == "/home/alice/secrets"
+
+
+@pytest.mark.parametrize(
+    ("data", "directory"),
+    [
+        ("/srv/data", "/srv/data"),
+        # The XDG Base Directory Specification has programs ignore a relative path.
+        ("data", "/home/alice/.local/share"),
+        ("./data", "/home/alice/.local/share"),
+        ("", "/home/alice/.local/share"),
+        (None, "/home/alice/.local/share"),
+    ],
+)
+def test_otherwise_they_are_in_the_directory_for_data_of_users(monkeypatch, data, directory):
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    if data is not None:
+        monkeypatch.setenv("XDG_DATA_HOME", data)
+    assert rendered(WIRING, "holdfast_secrets", holdfast_server_name="r.example.org") == f"{directory}/holdfast-registry/r.example.org"
