@@ -24,7 +24,7 @@ from registry_keeper import lock
 from registry_keeper.bucket_backup import prune, states
 from registry_keeper.bucket_backup.links import Found, find, path_of
 from registry_keeper.bucket_backup.target import prepare, target_of, target_options
-from registry_keeper.bucket_backup.transfer import DamagedError, is_sound, transfer
+from registry_keeper.bucket_backup.transfer import DamagedError, transfer
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
 from registry_keeper.report import Report, counted, counted_images, human_bytes, human_seconds
 from registry_keeper.s3.client import StoreError
@@ -171,7 +171,7 @@ class _Backup:
             except DamagedError:
                 self._work.warn(f"{digest_of(key)} is damaged in the store; delete the images that have it, or push them again")
                 size = None
-                if is_sound(self._target, states.blob_name(key), digest_of(key)):
+                if self._target.is_sound(states.blob_name(key), digest_of(key)):
                     continue
             if size is None:
                 absent.add(key)
