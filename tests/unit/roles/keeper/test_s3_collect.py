@@ -175,6 +175,29 @@ def test_a_damaged_blob_that_nothing_needs_stays_and_keeps_nothing_else_from_goi
     assert keeper("collect") == DONE
 
 
+def test_a_damaged_blob_in_the_quarantine_that_is_needed_again_is_told_of_and_ends_nothing(keeper):
+    digest, other = untagged(keeper), keeper.storage.image("a", "another", "other")
+    config = json.loads(keeper.storage.content(digest))["config"]["digest"]
+    assert keeper("collect") == DONE
+    run = keeper.document["run"]
+    place, copy = (f"{PREFIX}{start}{keeper.storage.tree.data(config)}" for start in ("", f"holdfast-keeper/runs/{run}/tree/"))
+    sound = keeper.store.objects[copy].content
+    keeper.store.objects[copy].content = b"damaged"
+    keeper.storage.tag("a", "1", digest)
+    for command in ("collect", "purge", "collect"):
+        assert keeper(command) == ATTENTION
+        assert any(config in line and copy.removeprefix(PREFIX) in line for line in keeper.document["warnings"])
+        assert place not in keeper.store.objects and keeper.storage.pull("a", other) is None
+        # It may be what is left of the image: also when the run is old.
+        keeper.later(24 * 8)
+        assert keeper.store.objects[copy].content == b"damaged"
+    assert keeper("undo", run) == ATTENTION
+    keeper.storage.blob(sound)
+    assert keeper("collect") == DONE and keeper.storage.pull("a", "1") is None
+    keeper.later(24 * 8)
+    assert keeper("purge") == DONE and copy not in keeper.store.objects
+
+
 def test_a_registry_of_which_everything_has_gone_is_no_store_that_lists_nothing(keeper):
     digest = untagged(keeper)
     assert keeper("collect") == DONE and keeper.storage.content(digest) is None
