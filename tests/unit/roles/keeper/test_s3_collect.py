@@ -93,6 +93,18 @@ def test_a_manifest_that_cannot_be_read_holds_its_repository(keeper):
     assert keeper.storage.pull("a", gone) is None
 
 
+def test_a_manifest_that_names_something_else_than_was_pushed_holds_its_repository(keeper):
+    """A bit that has changed in a digest leaves a manifest of another image: what the right one needs would go."""
+    digest = keeper.storage.image("a", "kept", "1")
+    stored = keeper.store.objects[PREFIX + keeper.storage.tree.data(digest)]
+    layer = json.loads(stored.content)["layers"][0]["digest"]
+    stored.content = stored.content.replace(layer.encode(), f"sha256:{'0' * 64}".encode())
+    for _time in range(3):
+        keeper.later(24 * 8)
+        assert keeper("collect") == ATTENTION
+    assert keeper.storage.content(layer) is not None
+
+
 def test_a_run_can_be_killed_at_every_request_and_loses_nothing(tmp_path, monkeypatch):
     no_waiting(monkeypatch)
 
