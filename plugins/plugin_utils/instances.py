@@ -247,7 +247,7 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
     """What two instances must not share: one of them would fail to start, or serve what belongs to the other."""
     names: dict[t.Any, str] = {}
     taken: dict[t.Any, str] = {}
-    storages: list[tuple[str, dict[str, t.Any]]] = []
+    storages: list[tuple[list[str], dict[str, t.Any]]] = []
     for instance in found:
         place, store = instance["place"], instance["store"]
         if names.setdefault(instance["name"], place) != place:
@@ -270,16 +270,25 @@ def _conflicts(found: list[dict[str, t.Any]]) -> t.Iterator[str]:
         socket_directory = instance["socket"].rpartition("/")[0]
         if shared and socket_directory and taken.setdefault(("directory", socket_directory), place) != place:
             yield f"{place}socket: is in the directory of another instance's socket, {socket_directory}, which goes when that instance stops"
-        # A bucket can be written in several ways.
-        storage = f"{object_stores.bucket_of(store)}/{store['prefix']}".rstrip("/") + "/docker/registry/" if store else instance["images"].rstrip("/") + "/"
+        areas = _areas(instance)
         for its, other in storages:
-            if storage.startswith(its) or its.startswith(storage):
+            if any(one.startswith(another) or another.startswith(one) for one in areas for another in its):
                 key = "storage.s3.prefix" if store else "storage_directory"
                 yield (
                     f"{place}{key}: {instance['images'].rstrip('/')} and that of instance {other['name']!r}, {other['images'].rstrip('/')}, overlap; "
                     "each instance needs its own"
                 )
-        storages.append((storage, instance))
+        storages.append((areas, instance))
+
+
+def _areas(instance: dict[str, t.Any]) -> list[str]:
+    """Below what names nobody else may have anything: a purge of the keeper removes what it finds among its own."""
+    store = instance["store"]
+    if not store:
+        return [instance["images"].rstrip("/") + "/"]
+    # A bucket can be written in several ways.
+    place = f"{object_stores.bucket_of(store)}/{store['prefix']}".rstrip("/")
+    return [f"{place}/docker/registry/", f"{place}/holdfast-keeper/"]
 
 
 def _other_archives(found: list[dict[str, t.Any]]) -> t.Iterator[str]:

@@ -92,7 +92,7 @@ def manage(
     drain is what has to be done before a service that drains is stopped or restarted.
     """
     names = [wanted.name for wanted in services]
-    removed = unwanted.remove(systemd, remove_others, names, check_mode)
+    removed = unwanted.stop(systemd, remove_others, names, check_mode)
     units = systemd.units(names)
     if not check_mode and any(unit.is_stale or not unit.exists for unit in units.values()):
         systemd.read_unit_files()
@@ -111,6 +111,8 @@ def manage(
         unit = systemd.unit(wanted.name) if before else units[wanted.name]
         service = stopped.get(wanted.name) or _Service(wanted, unit, enabled[wanted.name], systemd, waiting, paths, drain)
         results.append(service.manage(check_mode))
+    if not check_mode:
+        unwanted.remove(systemd, removed)
     lines = [f"{gone['name']}: removed" for gone in removed]
     lines += [f"{result['name']}: {', '.join(result['actions'])} ({'; '.join(result['reasons'])})" for result in results if result["actions"]]
     return {

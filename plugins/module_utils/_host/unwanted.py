@@ -18,10 +18,10 @@ from ansible_collections.holdfast.registry.plugins.module_utils._host.systemd im
 MARK = re.compile(rb"^X-ManagedBy=holdfast\.registry$", re.MULTILINE)
 
 
-def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str], check_mode: bool) -> list[dict[str, str]]:
-    """Remove the units in the administrator's directory that match a pattern, have the MARK and are not wanted. Returns each with its description.
+def stop(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str], check_mode: bool) -> list[dict[str, str]]:
+    """Stop and disable the units in the administrator's directory that match a pattern, have the MARK and are not wanted.
 
-    The unit file goes last, so that a run that was killed in between is completed by the next.
+    Returns each with its description, for remove(). A run that ends in between is completed by the next, which returns them again.
     Raises HoldfastError where a unit cannot be stopped.
     """
     found = []
@@ -33,24 +33,30 @@ def remove(systemd: Systemd, patterns: t.Sequence[str], wanted: t.Container[str]
             continue
         described = re.search(rb"^Description=(.*)$", content, re.MULTILINE)
         found.append({"name": name, "description": described[1].decode(errors="replace") if described else ""})
-    if found and not check_mode:
-        _remove(systemd, [unit["name"] for unit in found])
+    if not check_mode:
+        in_order = _in_order(found)
+        for name in in_order:
+            systemd.act("stop", name)
+        for name in in_order:
+            # Once more, since a service that was stopped may have started another.
+            systemd.act("stop", name)
+            systemd.act("disable", name)
     return found
 
 
-def _remove(systemd: Systemd, names: list[str]) -> None:
-    # Timers first, or they start again what was stopped.
-    in_order = sorted(names, key=lambda name: not name.endswith(".timer"))
-    for name in in_order:
-        systemd.act("stop", name)
-    for name in in_order:
-        # Once more, since a service that was stopped may have started another. And before systemd reads all unit files again, as it
-        # does when one is disabled: a timer whose service has gone fails then.
-        systemd.act("stop", name)
-        systemd.act("disable", name)
+def remove(systemd: Systemd, stopped: t.Sequence[t.Mapping[str, str]]) -> None:
+    """Remove the files of units that stop() has returned: the last of all, since what their descriptions say may not have been seen before."""
+    names = _in_order(stopped)
+    for name in names:
         stamps.forget(name)
         whole.remove(os.path.join(UNIT_FILES, name))
-    systemd.read_unit_files()
-    for name in in_order:
+    if names:
+        systemd.read_unit_files()
+    for name in names:
         # systemd would list it for ever.
         systemd.forget_failures(name)
+
+
+def _in_order(units: t.Sequence[t.Mapping[str, str]]) -> list[str]:
+    # Timers first, or they start again what was stopped, and fail where their service has gone.
+    return sorted((unit["name"] for unit in units), key=lambda name: not name.endswith(".timer"))

@@ -58,6 +58,8 @@ def run(job: t.Mapping[str, t.Any], final: bool, progress: Progress) -> None:
         # In the last pass a store that is away for a moment is waited for, as everywhere later. Before, what is wrong is said at once.
         with contextlib.suppress(StoreError) if final else contextlib.nullcontext():
             place.prepare()
+        if isinstance(place, Store):
+            place.refuse_other()
     _refuse_same(source, target)
     record = Record(os.path.join(job["state"], "record"), source.text, target.text)
     move = Move(source, target, record, progress, over=bool(job.get("over")))

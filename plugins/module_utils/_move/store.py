@@ -43,6 +43,14 @@ class Store:
         """Look the addresses of the store up, and leave out those that refuse connections. Raises StoreError."""
         self._client.find_addresses()
 
+    def refuse_other(self) -> None:
+        """Refuse what answers and is no S3 store, such as a web server: nothing that it says about a lease is true. Raises StoreError."""
+        answer = self._ask("GET", query={**self._query("blobs/"), "max-keys": "1"})
+        with contextlib.suppress(StoreError):
+            if answer.texts("IsTruncated"):
+                return
+        raise StoreError("http", f"{self.text}: is no S3 store: it answers a list with {answer.content[:60]!r}")
+
     def blobs(self) -> t.Iterator[Found]:
         """All objects of blobs."""
         return self._list("blobs/")
@@ -56,7 +64,7 @@ class Store:
     def _list(self, below: str) -> t.Iterator[Found]:
         more: dict[str, str] = {}
         while True:
-            answer = self._ask("GET", query={"list-type": "2", "prefix": f"{self._root}/{below}", **more})
+            answer = self._ask("GET", query={**self._query(below), **more})
             for row in answer.rows("Contents"):
                 yield Found(row["Key"][len(self._root) + 1 :], int(row["Size"]), row.get("ETag", "").strip('"'))
             truncated, token = answer.texts("IsTruncated"), answer.texts("NextContinuationToken")
@@ -66,6 +74,9 @@ class Store:
             if truncated != ["true"] or not token or not token[0] or token[0] == more.get("continuation-token"):
                 raise StoreError("list", f"{self.text}: a list of {below} does not say whether it ends, or where it goes on")
             more = {"continuation-token": token[0]}
+
+    def _query(self, below: str) -> dict[str, str]:
+        return {"list-type": "2", "prefix": f"{self._root}/{below}"}
 
     def read(self, path: str, size: int) -> t.Iterator[bytes]:
         """The content in pieces. Raises Gone."""

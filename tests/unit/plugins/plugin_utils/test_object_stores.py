@@ -131,7 +131,11 @@ def test_descriptors_of_a_store_are_cached_only_by_versions_that_forget_deleted_
 
 @pytest.mark.parametrize(
     ("one", "other", "overlap"),
-    [("", "", True), ("a", "a", True), ("", "docker/registry", True), ("", "a", False), ("a", "a/b", False), ("a", "ab", False)],
+    [
+        *[("", "", True), ("a", "a", True), ("", "docker/registry", True), ("", "a", False), ("a", "a/b", False), ("a", "ab", False)],
+        # A run of the keeper, of which a purge removes everything; and what only looks like one.
+        *[("", "holdfast-keeper/runs/b", True), ("a/holdfast-keeper", "a", True), ("a", "holdfast-keeper", False), ("", "holdfast-keepers", False)],
+    ],
 )
 def test_two_instances_need_different_places_in_a_store(one, other, overlap):
     wrong = problems({"name": "team", "storage": storage(prefix=other)}, first=storage(prefix=one))

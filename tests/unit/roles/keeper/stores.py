@@ -267,7 +267,7 @@ class S3Keeper:
     def __init__(self, directory: pathlib.Path, store: Store | None = None, **collect: t.Any) -> None:
         self.store = store or Store()
         self.storage = Registry(self.store)
-        self.directory = directory
+        self.directory, self.endpoint = directory, "https://store.example.org"
         self.log = directory / "access.log"
         self.collect_settings = {"grace_seconds": HOUR, "settle_seconds": 0, **collect}
         self.document: dict[str, t.Any] = {}
@@ -275,13 +275,13 @@ class S3Keeper:
     def __call__(self, *arguments: str, **more: t.Any) -> int:
         settings = self.directory / "settings.json"
         document = {"instance": "registry", "storage": str(self.directory), "collect": self.collect_settings, **more}
-        document["s3"] = {"endpoint": "https://store.example.org", "bucket": "registry", "prefix": PREFIX.rstrip("/")}
+        document["s3"] = {"endpoint": self.endpoint, "bucket": "registry", "prefix": PREFIX.rstrip("/")}
         settings.write_text(json.dumps(document))
         out, sys.stdout = sys.stdout, io.StringIO()
         modules = (work, scrub, s3_status)
         original = work.objects_of
         for module in modules:
-            module.objects_of = lambda _settings: Objects(Client(self.store), readers=1)
+            module.objects_of = lambda _settings: Objects(Client(self.store, self.endpoint), readers=1)
         try:
             status = main.main(["--settings", str(settings), "--json", *arguments])
             self.document = json.loads(sys.stdout.getvalue())

@@ -22,7 +22,7 @@ import pytest
 from registry_keeper.backup import backup, fetch, host_lock, restore, restore_host
 from registry_keeper.backup.restic import Failed, Restic
 from registry_keeper.backup.settings import BackupSettings, Source, load, read_environment
-from registry_keeper.errors import ATTENTION, BUSY, FAILED, USAGE, KeeperError
+from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperError
 from registry_keeper.report import Report
 from registry_keeper.storage.layout import Layout
 from registry_keeper.storage.links import Link
@@ -190,7 +190,7 @@ def test_only_this_hosts_own_backups_are_forgotten(tmp_path, settings):
     restic = Restic(settings, program(tmp_path, f"echo \"$@\" >{tmp_path}/arguments; echo '[]'"))
     os.makedirs(settings.state)
     backup._forget(restic, Report(out=io.StringIO(), err=io.StringIO()))
-    assert "--host h --tag holdfast-registry --group-by host --keep-last 1" in (tmp_path / "arguments").read_text()
+    assert "--host h --tag holdfast-registry --group-by host,tags --keep-last 1" in (tmp_path / "arguments").read_text()
 
 
 # restic says of a directory that it could not read both when it counts the files and when it reads them.
@@ -231,30 +231,45 @@ def test_a_file_that_goes_while_restic_counts_is_no_loss(back_up):
 
 
 @pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed")
-def test_a_real_restic_that_could_not_read_a_blob_makes_no_whole_backup():
+def test_a_real_restic_that_could_not_read_a_blob_makes_no_whole_backup_and_forgets_none():
     directory = tempfile.mkdtemp(prefix="backup-")  # that of pytest is closed to the user that this runs as
     try:
         storage = Storage(f"{directory}/storage")
         storage.image("app", "one", "1")
         closed = storage.tree.data(storage.blob(b"one layer 0"))
-        os.chmod(closed, 0)
         instances = [{"name": "registry", "storage": storage.path}]
-        settings = {"host": "h", "repository": f"{directory}/repository", "instances": instances, "state": f"{directory}/state"}
+        settings = {"host": "h", "repository": f"{directory}/repository", "instances": instances, "state": f"{directory}/state", "keep": {"last": 1}}
         pathlib.Path(directory, "settings.json").write_text(json.dumps(settings))
         pathlib.Path(directory, "password").write_text("a password\n")
         # Root can read everything.
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
         if other:
             subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
-        ended = subprocess.run(
-            [*other, sys.executable, "-m", "registry_keeper", "--json", "backup", "--backup-settings", directory],
-            env={**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.PIPE,
-            check=False,
-        )
-        document = json.loads(ended.stdout)
-        assert (ended.returncode, document["unread"]) == (ATTENTION, [closed])
-        assert document["snapshot"] and not document["last_success"]
+
+        def run(*arguments):
+            ended = subprocess.run(
+                [*other, sys.executable, "-m", "registry_keeper", "--json", "backup", "--backup-settings", directory, *arguments],
+                env={**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"},
+                stdout=subprocess.PIPE,
+                check=False,
+            )
+            return ended.returncode, json.loads(ended.stdout)
+
+        status, whole = run()
+        assert status == DONE
+        os.chmod(closed, 0)
+        for _time in range(2):
+            status, document = run()
+            assert (status, document["unread"], document["last_success"]) == (ATTENTION, [closed], whole["last_success"])
+
+        def listed():
+            return {one["id"][:8]: one["incomplete"] for one in run("--list")[1]["snapshots"]}
+
+        # Of each kind the newest stays.
+        assert listed() == {whole["snapshot"][:8]: False, document["snapshot"][:8]: True}
+        os.chmod(closed, 0o644)
+        status, again = run()
+        assert listed() == {again["snapshot"][:8]: False, document["snapshot"][:8]: True}
     finally:
         shutil.rmtree(directory)
 

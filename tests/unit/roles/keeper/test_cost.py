@@ -34,9 +34,9 @@ def parsed(monkeypatch):
     """The contents of manifests that were read."""
     original, contents = manifest.parse, []
 
-    def parse(content):
+    def parse(content, key=None):
         contents.append(content)
-        return original(content)
+        return original(content, key)
 
     monkeypatch.setattr(manifest, "parse", parse)
     return contents

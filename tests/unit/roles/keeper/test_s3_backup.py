@@ -31,7 +31,7 @@ class Backup(S3Keeper):
 
     def __init__(self, directory, **more):
         super().__init__(directory, **more)
-        self.target = Store()
+        self.target, self.target_endpoint = Store(), TARGET["endpoint"]
 
     def __call__(self, command, *arguments, **more):
         return super().__call__(command, *arguments, bucket_backup={**TARGET, **more})
@@ -61,7 +61,7 @@ def keeper(tmp_path, monkeypatch):
     no_waiting(monkeypatch)
     made = Backup(tmp_path)
     for module in (backup, restore):
-        monkeypatch.setattr(module, "target_of", lambda _settings: Objects(Client(made.target, "https://other.example.org", "backup")))
+        monkeypatch.setattr(module, "target_of", lambda _settings: Objects(Client(made.target, made.target_endpoint, "backup")))
         monkeypatch.setattr(module, "prepare", lambda _settings: None)
     numbers = iter(range(1000, 10000))
     # States of one second are told apart by their names' ends.
@@ -535,13 +535,24 @@ def test_a_backup_that_has_gone_is_not_begun_again_without_a_word(keeper):
     assert keeper("backup-bucket", "--take-over") == DONE and len(keeper.states()) == 1
 
 
-def test_the_bucket_of_the_images_is_no_place_for_their_backup(keeper, monkeypatch, capsys):
+def test_a_store_whose_endpoint_is_written_in_another_way_is_the_same_one(keeper):
+    some_images(keeper)
+    assert keeper("backup-bucket") == DONE
+    keeper.endpoint = "https://STORE.example.org:443"
+    assert keeper("backup-bucket") == DONE
+    keeper.target_endpoint = "https://other.Example.org:443"
+    keeper.target.objects.clear()
+    assert keeper("backup-bucket") == FAILED and keeper.states() == []
+
+
+@pytest.mark.parametrize("endpoint", ["https://store.example.org", "https://STORE.example.org", "https://store.example.org:443"])
+def test_the_bucket_of_the_images_is_no_place_for_their_backup(keeper, monkeypatch, capsys, endpoint):
     monkeypatch.undo()
     no_waiting(monkeypatch)
     monkeypatch.setenv("REGISTRY_KEEPER_BACKUP_ACCESSKEY", "x")
     monkeypatch.setenv("REGISTRY_KEEPER_BACKUP_SECRETKEY", "x")
     with contextlib.suppress(ValueError):
-        assert keeper("backup-bucket", endpoint="https://store.example.org", bucket="registry") == USAGE
+        assert keeper("backup-bucket", endpoint=endpoint, bucket="registry") == USAGE
     assert "bucket_backup.bucket: is the bucket of the images" in capsys.readouterr().err
 
 

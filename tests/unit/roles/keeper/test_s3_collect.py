@@ -93,6 +93,18 @@ def test_a_manifest_that_cannot_be_read_holds_its_repository(keeper):
     assert keeper.storage.pull("a", gone) is None
 
 
+def test_a_manifest_that_names_something_else_than_was_pushed_holds_its_repository(keeper):
+    """A bit that has changed in a digest leaves a manifest of another image: what the right one needs would go."""
+    digest = keeper.storage.image("a", "kept", "1")
+    stored = keeper.store.objects[PREFIX + keeper.storage.tree.data(digest)]
+    layer = json.loads(stored.content)["layers"][0]["digest"]
+    stored.content = stored.content.replace(layer.encode(), f"sha256:{'0' * 64}".encode())
+    for _time in range(3):
+        keeper.later(24 * 8)
+        assert keeper("collect") == ATTENTION
+    assert keeper.storage.content(layer) is not None
+
+
 def test_a_run_can_be_killed_at_every_request_and_loses_nothing(tmp_path, monkeypatch):
     no_waiting(monkeypatch)
 
@@ -173,6 +185,29 @@ def test_a_damaged_blob_that_nothing_needs_stays_and_keeps_nothing_else_from_goi
         assert not [name for name in keeper.store.objects if "/runs/" in name and name.endswith(f"{damaged.partition(':')[2]}/data")]
     del keeper.store.objects[path]
     assert keeper("collect") == DONE
+
+
+def test_a_damaged_blob_in_the_quarantine_that_is_needed_again_is_told_of_and_ends_nothing(keeper):
+    digest, other = untagged(keeper), keeper.storage.image("a", "another", "other")
+    config = json.loads(keeper.storage.content(digest))["config"]["digest"]
+    assert keeper("collect") == DONE
+    run = keeper.document["run"]
+    place, copy = (f"{PREFIX}{start}{keeper.storage.tree.data(config)}" for start in ("", f"holdfast-keeper/runs/{run}/tree/"))
+    sound = keeper.store.objects[copy].content
+    keeper.store.objects[copy].content = b"damaged"
+    keeper.storage.tag("a", "1", digest)
+    for command in ("collect", "purge", "collect"):
+        assert keeper(command) == ATTENTION
+        assert any(config in line and copy.removeprefix(PREFIX) in line for line in keeper.document["warnings"])
+        assert place not in keeper.store.objects and keeper.storage.pull("a", other) is None
+        # It may be what is left of the image: also when the run is old.
+        keeper.later(24 * 8)
+        assert keeper.store.objects[copy].content == b"damaged"
+    assert keeper("undo", run) == ATTENTION
+    keeper.storage.blob(sound)
+    assert keeper("collect") == DONE and keeper.storage.pull("a", "1") is None
+    keeper.later(24 * 8)
+    assert keeper("purge") == DONE and copy not in keeper.store.objects
 
 
 def test_a_registry_of_which_everything_has_gone_is_no_store_that_lists_nothing(keeper):

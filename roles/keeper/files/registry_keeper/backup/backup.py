@@ -20,7 +20,7 @@ import typing as t
 
 from registry_keeper.backup.fetch import remove_left
 from registry_keeper.backup.host_lock import host_lock, storage_lock
-from registry_keeper.backup.restic import TAG, Ended, Failed, Restic
+from registry_keeper.backup.restic import INCOMPLETE, TAG, Ended, Failed, Restic
 from registry_keeper.backup.settings import DIRECTORY, BackupSettings, Source, load
 from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.owner import as_owner
@@ -82,9 +82,10 @@ def publish(options: argparse.Namespace, document: t.Mapping[str, t.Any]) -> Non
 
 def _list(restic: Restic, report: Report) -> int:
     found = restic.snapshots()
-    report.add(snapshots=[{"id": one["id"], "time": one["time"], "paths": one["paths"]} for one in found])
+    incomplete = {str(one["id"]): INCOMPLETE in (one.get("tags") or ()) for one in found}
+    report.add(snapshots=[{"id": one["id"], "time": one["time"], "paths": one["paths"], "incomplete": incomplete[str(one["id"])]} for one in found])
     for one in found:
-        report.say(f"{str(one['id'])[:8]}  {str(one['time'])[:19].replace('T', ' ')}")
+        report.say(f"{str(one['id'])[:8]}  {str(one['time'])[:19].replace('T', ' ')}{'  incomplete' if incomplete[str(one['id'])] else ''}")
     if not found:
         report.say(f"no backup of {restic.settings.host} in {restic.settings.shown_repository}")
     return DONE
@@ -217,6 +218,10 @@ def _snapshot(restic: Restic, report: Report, paths: t.Sequence[str]) -> tuple[d
                 report.progress(f"{message.get('percent_done', 0):.0%} of {human_bytes(message.get('total_bytes', 0))}")
     if "snapshot_id" not in summary:
         raise KeeperError("restic ended without a backup and without an error")
+    if unread or ended.code == _INCOMPLETE:
+        restic.run_alone("tag", "--quiet", "--add", INCOMPLETE, str(summary["snapshot_id"]))
+        # That gives it another ID.
+        summary["snapshot_id"] = restic.snapshots()[-1]["id"]
     return summary, unread, ended
 
 
@@ -230,10 +235,13 @@ def _vanished(source: Source, listed: links.Listed) -> t.Iterator[str]:
 
 
 def _forget(restic: Restic, report: Report) -> None:
-    """Forget this host's backups that are not to be kept: nobody else's, whatever else is in the repository."""
+    """Forget this host's backups that are not to be kept: nobody else's, whatever else is in the repository.
+
+    Incomplete ones are counted by themselves, so that they push no whole one out.
+    """
     settings = restic.settings
     keep = [word for name, count in sorted(settings.keep.items()) for word in (f"--keep-{name}", str(count))]
-    printed = restic.run_alone("forget", "--json", "--host", settings.host, "--tag", TAG, "--group-by", "host", *keep)
+    printed = restic.run_alone("forget", "--json", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep)
     groups = json.loads(printed.strip() or "[]") or []
     kept, forgotten = (sum(len(group.get(what) or []) for group in groups) for what in ("keep", "remove"))
     report.add(snapshots=kept, forgotten=forgotten)

@@ -16,6 +16,7 @@ from registry_keeper.backup.settings import BackupSettings, read_environment
 from registry_keeper.errors import BUSY, FAILED, KeeperError
 
 TAG = "holdfast-registry"
+INCOMPLETE = "holdfast-incomplete"  # besides the other one
 Facts = dict[str, t.Any]
 # What restic says of it, in lower case, what that means, and the exit status. In this order.
 _MEANINGS = (

@@ -24,10 +24,10 @@ from registry_keeper import lock
 from registry_keeper.bucket_backup import prune, states
 from registry_keeper.bucket_backup.links import Found, find, path_of
 from registry_keeper.bucket_backup.target import prepare, target_of, target_options
-from registry_keeper.bucket_backup.transfer import DamagedError, is_sound, transfer
+from registry_keeper.bucket_backup.transfer import DamagedError, transfer
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
 from registry_keeper.report import Report, counted, counted_images, human_bytes, human_seconds
-from registry_keeper.s3.client import StoreError
+from registry_keeper.s3.client import StoreError, canonical
 from registry_keeper.s3.lease import Lease
 from registry_keeper.s3.listing import TREE
 from registry_keeper.s3.mark import Taken
@@ -90,23 +90,31 @@ def _recent(target: Objects) -> str:
 
 def find_place(source: Objects, target: Objects, take_over: bool = False) -> None:
     """Make the place where there has never been one; refuse one that is another registry's, or has been emptied. Raises KeeperError."""
-    of, at = ({"endpoint": one.client.bucket.endpoint, "bucket": one.client.bucket.name, "prefix": one.client.bucket.prefix} for one in (source, target))
+    buckets = (source.client.bucket, target.client.bucket)
+    of, at = ({"endpoint": canonical(one.endpoint), "bucket": one.name, "prefix": one.prefix} for one in buckets)
     place = target.client.bucket.shown
-    there, noted = _document(target, states.MARKER), _document(source, NOTE)
+    there, noted = _document(target, states.MARKER), _place(_document(source, NOTE))
+    was = _place(there.get("of")) if there else None
     if not take_over:
         if there is None and noted == at:
             raise KeeperError(f"{place}: the backup that was there has gone. If it is lost, begin a new one with `registry-keeper backup-bucket --take-over`")
         if there is None and states.listed(target):
             raise KeeperError(f"{place}: has backups, but not {states.MARKER}, which says of what. `registry-keeper backup-bucket --take-over` goes on there")
-        if there is not None and there.get("of") != of:
+        if there is not None and was != of:
             raise KeeperError(
-                f"{place}: is the backup of another bucket, {there.get('of')}; give another prefix. "
+                f"{place}: is the backup of another bucket, {was}; give another prefix. "
                 "If the images have moved, `registry-keeper backup-bucket --take-over` goes on there"
             )
-    if there is None or there.get("of") != of:
+    if was != of:
         target.write(states.MARKER, (json.dumps({"version": states.VERSION, "of": of}, sort_keys=True) + "\n").encode())
     if noted != at:
         source.write(NOTE, (json.dumps(at, sort_keys=True) + "\n").encode())
+
+
+def _place(known: t.Any) -> t.Any:
+    """What was noted of a bucket, with its endpoint in the form in which it is compared."""
+    endpoint = known.get("endpoint") if isinstance(known, dict) else None
+    return {**known, "endpoint": canonical(endpoint)} if isinstance(endpoint, str) else known
 
 
 def _document(objects: Objects, name: str) -> dict[str, t.Any] | None:
@@ -171,7 +179,7 @@ class _Backup:
             except DamagedError:
                 self._work.warn(f"{digest_of(key)} is damaged in the store; delete the images that have it, or push them again")
                 size = None
-                if is_sound(self._target, states.blob_name(key), digest_of(key)):
+                if self._target.is_sound(states.blob_name(key), digest_of(key)):
                     continue
             if size is None:
                 absent.add(key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from registry_keeper.errors import USAGE, KeeperError
+from registry_keeper.s3.client import canonical
 from registry_keeper.s3.objects import Objects
 from registry_keeper.s3.settings import client_of, options, read_names, store_settings
 from registry_keeper.settings import Settings, number, section
@@ -26,7 +27,7 @@ def target_options(settings: Settings) -> dict[str, t.Any]:
     known.update(check_days=number(0, default=7), check_parts=number(1, 1000, default=20))
     found = section(settings.bucket_backup, _SECTION, known)
     source = options(settings)
-    if (found["endpoint"], found["bucket"]) == (source["endpoint"], source["bucket"]):
+    if (canonical(found["endpoint"]), found["bucket"]) == (canonical(source["endpoint"]), source["bucket"]):
         raise KeeperError(f"{_SECTION}.bucket: is the bucket of the images, and a backup in it is lost with it", USAGE)
     return found
 

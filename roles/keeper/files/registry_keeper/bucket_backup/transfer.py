@@ -35,27 +35,19 @@ def transfer(source: Objects, name: str, target: Objects, copy: str, digest: str
             # Once more: it may have been read badly.
             if attempt == 2:
                 raise
-    if not is_sound(target, copy, digest, item.size):
+    if not target.is_sound(copy, digest, item.size):
         raise StoreError(f"{target.client.bucket.endpoint}: gives something else for {copy} than what was written there. It cannot keep images")
     return item.size
 
 
-def is_sound(objects: Objects, name: str, digest: str, size: int | None = None) -> bool:
-    """Whether an object is there, is of that size, and is what its digest says. It is read as a whole. Raises StoreError."""
-    item = objects.head(name)
-    if item is None or size not in (None, item.size):
-        return False
-    return objects.digest(name, item.size, digest.partition(":")[0], piece=_piece(item.size)) == digest
-
-
 def gives_sound(objects: Objects, name: str, digest: str) -> bool:
-    """The same of an object that is to be written again otherwise: one that the store has and does not give is no better than a damaged one.
+    """`Objects.is_sound` of what is to be written again otherwise: what the store has and does not give is no better than what is damaged.
 
     Whether the store can be reached at all shows when that is written. Raises StoreError where it does not even say whether the object is there.
     """
     objects.head(name)
     try:
-        return is_sound(objects, name, digest)
+        return objects.is_sound(name, digest)
     except StoreError:
         return False
 

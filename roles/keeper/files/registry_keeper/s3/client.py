@@ -87,10 +87,8 @@ class Client:
 
     def __init__(self, bucket: Bucket, timeout: float = TIMEOUT) -> None:
         self.bucket, self.timeout = bucket, timeout
-        parts = urllib.parse.urlsplit(bucket.endpoint)
-        self._secure = parts.scheme == "https"
-        # As http.client names the host: without the port that goes without saying.
-        place = re.sub(r":443$" if self._secure else r":80$", "", parts.netloc)
+        scheme, _mark, place = canonical(bucket.endpoint).partition("://")
+        self._secure = scheme == "https"
         self._host = place if bucket.path_style else f"{bucket.name}.{place}"
         self._context = ssl.create_default_context(cafile=bucket.ca_file or None) if self._secure else None
         self._connection: http.client.HTTPConnection | None = None
@@ -155,6 +153,12 @@ class Client:
         if response.length:
             raise http.client.HTTPException(f"{response.length} bytes more than the {len(content)} that were read")
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
+
+
+def canonical(endpoint: str) -> str:
+    """The same endpoint, however it is written: to compare it with others. Its host is as http.client names it, without the port that goes without saying."""
+    parts = urllib.parse.urlsplit(endpoint)
+    return f"{parts.scheme}://{re.sub(':443$' if parts.scheme == 'https' else ':80$', '', parts.netloc.lower())}"
 
 
 def seconds_of(text: str) -> float | None:

@@ -83,6 +83,7 @@ def _sweep(work: Work, every: list[Run], marked: Mark, rescue: Rescue) -> int:
         raise KeeperError(f"{stopped}: everything that this run had taken is back in its place") from stopped
     if stopped is not None:
         raise stopped
+    work.tell_of_damaged(rescue)
     for key in sweep.damaged:
         work.warn(f"{digest_of(key)} is damaged in the store, and nothing needs it: it stays until you remove {blob_path(key)} there")
     uploads = _remove_abandoned(work)

@@ -147,6 +147,17 @@ class Objects:
                 raise StoreError(f"{name}: bytes {first} to {last} came as {len(answer.content)} bytes")
             yield answer.content
 
+    def is_sound(self, name: str, digest: str, size: int | None = None) -> bool:
+        """Whether an object is there, is of that size, and is what its digest says. It is read as a whole. Raises StoreError."""
+        item = self.head(name)
+        if item is None or size not in (None, item.size):
+            return False
+        return self.digest(name, item.size, digest.partition(":")[0]) == digest
+
+    def is_damaged(self, name: str, digest: str) -> bool:
+        """Whether an object is there, and is not what its digest says. One read says nothing: it may have gone wrong. Raises StoreError."""
+        return not any(self.is_sound(name, digest) for _attempt in range(2)) and self.head(name) is not None
+
     # --- changing
 
     def write(self, name: str, content: bytes, known: t.Mapping[str, str] | None = None) -> None:

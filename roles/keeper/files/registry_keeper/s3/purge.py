@@ -34,6 +34,7 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             work.purge(going, rescue)
         except CacheError as error:
             raise KeeperError(f"{error}: not everything was removed") from error
+    work.tell_of_damaged(rescue)
     facts = report.facts
     names = ", ".join(facts["purged_runs"])
     blobs, size = counted(facts["purged_blobs"], "blob"), human_bytes(facts["purged_bytes"])

@@ -38,28 +38,33 @@ class Return:
         self.objects, self.taken = objects, taken
         self.back = 0
         self.blobs_back = 0
+        self.damaged: dict[str, str] = {}  # copies in the quarantine that are needed and not what their digests say, with these
 
     def blob(self, key: bytes) -> bool:
-        """Bring back a blob; False where no run has it, or it is there. Raises StoreError."""
-        run, path = self.taken.blobs.pop(key, None), blob_path(key)
-        if run is None or self.objects.head(path) is not None:
+        """Bring back a blob; False where no run has it, it is there, or the copy is damaged. Raises StoreError."""
+        run = self.taken.blobs.pop(key, None)
+        return run is not None and self.blob_of(run, key)
+
+    def blob_of(self, run: Run, key: bytes) -> bool:
+        """The same of the copy that one run has."""
+        path, digest, copy = blob_path(key), digest_of(key), run.place(blob_path(key))
+        if copy in self.damaged or self.objects.head(path) is not None:
             return False
         try:
-            size = self.objects.copy(run.place(path), path, digest_of(key))
+            size = self.objects.copy(copy, path, digest)
         except StoreError:
-            self._not_half(path, run, key)
-            raise
+            # What was copied and is not what its digest says would be taken for the blob.
+            if self.objects.is_damaged(path, digest):
+                self.objects.remove(path)
+            if not self.objects.is_damaged(copy, digest):
+                self.taken.blobs[key] = run
+                raise
+            self.damaged[copy] = digest
+            return False
         if size is None:
             return False
         self.blobs_back += 1
         return True
-
-    def _not_half(self, path: str, run: Run, key: bytes) -> None:
-        """What was copied and is not what its digest says would be taken for the blob."""
-        item = self.objects.head(path)
-        if item is not None and self.objects.digest(path, item.size, digest_of(key).partition(":")[0]) != digest_of(key):
-            self.objects.remove(path)
-        self.taken.blobs[key] = run
 
     def link(self, kind: str, name: str, key: bytes) -> bool:
         """Bring back a link, and its content before it. False where that is gone for good, or the link is there. Raises StoreError."""

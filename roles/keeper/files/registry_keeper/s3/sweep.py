@@ -216,8 +216,7 @@ class Sweep:
         try:
             return self.objects.copy(path, self.run.place(path), digest_of(key)) is not None
         except StoreError:
-            item = self.objects.head(path)
-            if item is None or any(self.objects.digest(path, item.size, digest_of(key).partition(":")[0]) == digest_of(key) for _attempt in range(2)):
+            if not self.objects.is_damaged(path, digest_of(key)):
                 raise
         self.objects.remove(self.run.place(path))
         self.damaged.append(key)

@@ -9,7 +9,7 @@ import typing as t
 
 from registry_keeper.collect.mark import Mark
 from registry_keeper.collect.undo import add_arguments
-from registry_keeper.errors import DONE, USAGE, KeeperError
+from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.report import Report
 from registry_keeper.s3.listing import TREE, Listing
 from registry_keeper.s3.mark import Marking, Taken
@@ -38,7 +38,8 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
             one.finish(undone=True)
     report.add(brought_back=rescue.back + rescue.blobs_back)
     report.say(f"brought back: {rescue.back + rescue.blobs_back}")
-    return DONE
+    work.tell_of_damaged(rescue)
+    return ATTENTION if work.attention else DONE
 
 
 def _rescue(work: Work, first: Run | None, every: bool) -> Rescue:

@@ -21,7 +21,7 @@ from registry_keeper.s3.listing import Listing
 from registry_keeper.s3.mark import Marking, Taken
 from registry_keeper.s3.objects import Objects
 from registry_keeper.s3.quarantine import Run, runs
-from registry_keeper.s3.rescue import TAG_AT_REST, Rescue, tag_path
+from registry_keeper.s3.rescue import TAG_AT_REST, Rescue, Return, tag_path
 from registry_keeper.s3.settings import objects_of
 from registry_keeper.settings import Settings
 from registry_keeper.storage.layout import digest_of, thing_of
@@ -147,20 +147,28 @@ class Work:
             self.warn(f"{path}: is no link; push that tag again, or remove it")
         self.report.add(unreadable={name: len(digests) for name, digests in unreadable.items()}, missing=describe(missing), missing_blobs=len(missing))
 
+    def tell_of_damaged(self, rescue: Return) -> None:
+        """Say which copies in the quarantine could not come back."""
+        for copy, digest in sorted(rescue.damaged.items()):
+            self.warn(f"{digest} is needed, and its copy in the quarantine, {copy}, is damaged: delete the images that have it, or push them again")
+
     def purge(self, due: t.Sequence[Run], rescue: Rescue) -> None:
         """Remove runs for good; the rescue has brought back what is needed. Raises CacheError and StoreError; what is not removed stays."""
         gone: list[str] = []
         blobs = size = 0
         for run in due:
             self.tell(run)
+            found = run.blobs()
+            for path in found:
+                key = thing_of(path)[2]
+                if isinstance(key, bytes) and rescue.is_needed(key):
+                    rescue.blob_of(run, key)
+            if any(run.place(path) in rescue.damaged for path in found):
+                continue  # which may be all that is left of what is needed
             # What could come back has to find its content, so the links are forgotten first.
             for name, _item in list(self.objects.list(f"{run.path}links/")):
                 self.objects.remove(name)
-            for path, length in run.blobs().items():
-                key = thing_of(path)[2]
-                if isinstance(key, bytes) and rescue.is_needed(key) and self.objects.head(path) is None:
-                    self.objects.copy(run.place(path), path, digest_of(key))
-                    rescue.blobs_back += 1
+            for path, length in found.items():
                 self.objects.remove(run.place(path))
                 blobs, size = blobs + 1, size + length
                 self.report.progress(f"removed {blobs} blobs")

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import typing as t
 
-from registry_keeper.storage.layout import is_digest, key_of
+from registry_keeper.storage.layout import digest_of, is_digest, key_of
 
 # As the registry's Go reads JSON: integers are of any length, and a key may be there twice. So an object is a tuple of pairs.
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float)
@@ -28,8 +29,8 @@ class NotAManifest(ValueError):
     """The content is no manifest: cut short by a power cut, or damaged."""
 
 
-def parse(content: bytes) -> References:
-    """The references of a manifest or index of any type. Raises NotAManifest.
+def parse(content: bytes, key: bytes | None = None) -> References:
+    """The references of a manifest or index of any type. Raises NotAManifest, also for what is not what its digest, the key, says.
 
     All descriptors count, wherever they are: a type that is not known yet must not lose what it needs. Annotations do not: they are
     text that people and builders write. Layers with URLs are fetched from there,
@@ -37,6 +38,9 @@ def parse(content: bytes) -> References:
 
     Go takes a key in any case, so the registry accepts "Layers" as well, and so does this.
     """
+    # A changed bit in a digest leaves a manifest of another image.
+    if key is not None and hashlib.new(digest_of(key).partition(":")[0], content).digest() != key:
+        raise NotAManifest("is not what its digest says")
     needed: dict[bytes, None] = {}
     elsewhere: set[bytes] = set()
     subject: bytes | None = None

@@ -269,7 +269,7 @@ class _Repository:
         path = self.tree.data(digest_of(key))
         for root in ("", *(os.path.join(tree, os.path.relpath(path, self.tree.storage)) for tree in self.quarantined.trees)):
             try:
-                known = self.read[key] = manifest.parse(self.reader.content(root or path))
+                known = self.read[key] = manifest.parse(self.reader.content(root or path), key)
                 self.cache.remember(key, known)
                 return known
             except (FileNotFoundError, manifest.NotAManifest):

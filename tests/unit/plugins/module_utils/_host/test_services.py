@@ -447,6 +447,26 @@ def test_a_unit_that_is_not_declared_any_more_is_removed_and_its_description_ret
     assert not manage(manager, wanted, remove_others=["app@*.service"])["changed"]
 
 
+def test_a_unit_that_was_removed_is_returned_again_after_a_run_that_did_not_come_to_its_end(several):
+    """Its description may say what is left of it, and whoever runs that has not seen it yet."""
+    for name in ("app@old.service", "app@new.service"):
+        (several / "units" / name).write_text(f"[Unit]\nDescription={name}, data in /srv\nX-ManagedBy=holdfast.registry\n")
+
+    class Killed(Several):
+        def __call__(self, *command):
+            if command[1] == "restart":
+                raise KeyboardInterrupt
+            return super().__call__(*command)
+
+    wanted = [{"name": "app@new.service", "restart": True}]
+    killed = Killed("app@old.service", "app@new.service")
+    with pytest.raises(KeyboardInterrupt):
+        manage(killed, wanted, remove_others=["app@*.service"])
+    assert ("stop", "app@old.service") in killed.done
+    result = manage(Several("app@old.service", "app@new.service"), wanted, remove_others=["app@*.service"])
+    assert [gone["name"] for gone in result["removed"]] == ["app@old.service"]
+
+
 @pytest.mark.parametrize(
     ("pending", "restarted"),
     [("app.conf", True), ("apps.d/one", True), ("units/app.service", True), ("units/app.service.d/more.conf", True), ("other.conf", False)],

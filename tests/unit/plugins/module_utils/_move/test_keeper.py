@@ -175,3 +175,13 @@ def test_a_store_to_another_prefix_is_moved_and_both_leases_are_looked_at(lab: L
     assert lab.move(prefixes=("images", "elsewhere"))["blobs"] == 2
     moved = {key.partition("/docker/registry/v2/")[2]: one.content for key, one in lab.store.objects.items() if key.startswith("elsewhere/docker")}
     assert moved == lab.directory.contents()
+
+
+@pytest.mark.parametrize("phase", ["copy", "finish"])
+@pytest.mark.parametrize("back", [False, True], ids=["target", "source"])
+def test_what_is_no_store_is_refused_at_once_and_has_no_command_to_wait_for(lab: Lab, phase: str, back: bool) -> None:
+    lab.directory.image("team/app", "1")
+    lab.store.lies.add("no store")
+    said = lab.move(phase, status=1, back=back)
+    assert said["line"].startswith("http://store/registry/images: is no S3 store: it answers a list with b'<html>It works!")
+    assert len(lab.store.asked) == 1
