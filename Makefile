@@ -15,6 +15,8 @@ CLUSTER := $(addprefix $(HOLDFAST_LAB_PREFIX)-cluster-,registry1 registry2 clien
 venv := .venv
 bin := $(venv)/bin
 collection := .cache/collections/ansible_collections/holdfast/registry
+# By the process of this make: another one may run for other hosts meanwhile.
+summary := .cache/summary-$(shell echo $$PPID)
 export HOLDFAST_LAB_PREFIX MATRIX
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/$(bin):$(PATH)
@@ -30,27 +32,27 @@ help: ## List the commands
 .PHONY: site
 site: $(venv)/site.done ## Set up the registry and its clients, and test them with a push and a pull: without INVENTORY, throw-away containers
 	@$(if $(is_demo),tests/lab/lab up $(DEMO))
-	@mkdir -p .cache; rm -f .cache/summary
+	@mkdir -p .cache; rm -f $(summary)
 	@# Both in one run: it asks only once for a password to become root with.
-	ansible-playbook -i $(INVENTORY) playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
+	ansible-playbook -i $(INVENTORY) playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/$(summary) $(ARGS)
 	@# --tags passes verify.yml over; then there is no summary, and never that of an earlier run.
-	@if [ -e .cache/summary ]; then cat .cache/summary; else echo "Done, and not tested: that is what 'make verify' does"; fi
+	@if [ -e $(summary) ]; then cat $(summary); rm -f $(summary); else echo "Done, and not tested: that is what 'make verify' does"; fi
 	@$(if $(is_demo),echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-demo-client bash"; echo "Remove it all:        make clean")
 
 .PHONY: demo-cluster
 demo-cluster: $(venv)/site.done ## The demonstration with two hosts of one registry, and an S3 store of three nodes
 	@tests/lab/lab up $(CLUSTER)
-	@mkdir -p .cache; rm -f .cache/summary
-	ansible-playbook -i inventories/cluster molecule/shared/store.yml playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS)
-	@cat .cache/summary
+	@mkdir -p .cache; rm -f $(summary)
+	ansible-playbook -i inventories/cluster molecule/shared/store.yml playbooks/site.yml playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/$(summary) $(ARGS)
+	@cat $(summary); rm -f $(summary)
 	@echo "Look inside:          docker exec -it $(HOLDFAST_LAB_PREFIX)-cluster-client bash"; echo "Remove it all:        make clean"
 
 .PHONY: verify
 verify: $(venv)/site.done ## Test a running registry, and leave nothing behind
-	@mkdir -p .cache; rm -f .cache/summary
+	@mkdir -p .cache; rm -f $(summary)
 	@# If one client fails, the summary shows the results of the others.
-	@status=0; ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/.cache/summary $(ARGS) || status=$$?; \
-	  if [ -e .cache/summary ]; then cat .cache/summary; fi; exit $$status
+	@status=0; ansible-playbook -i $(INVENTORY) playbooks/verify.yml -e holdfast_summary_file=$(CURDIR)/$(summary) $(ARGS) || status=$$?; \
+	  if [ -e $(summary) ]; then cat $(summary); rm -f $(summary); fi; exit $$status
 
 .PHONY: status
 status: $(venv)/site.done ## Say what the registries hold, how long disk and certificates last, and what needs attention
@@ -65,7 +67,7 @@ check: $(venv)/site.done ## Show what `make site` would change, and change nothi
 clean: ## Remove the demonstration: its containers, their data and passwords
 	@tests/lab/lab down $(DEMO) $(CLUSTER)
 	@tests/lab/lab stop-engine
-	rm -rf .cache/demo .cache/demo-cluster .cache/summary
+	rm -rf .cache/demo .cache/demo-cluster .cache/summary*
 
 .PHONY: test
 test: KILLS := 15

@@ -25,7 +25,7 @@ options:
     type: path
     required: true
   name:
-    description: Base name of the files.
+    description: Base name of the files. V(ca), V(ca-bundle), V(ca-chain) and V(ca-trust) are the CA's own files and refused.
     type: str
     default: registry
   certificate:

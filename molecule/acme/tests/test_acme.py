@@ -179,6 +179,21 @@ def test_a_certificate_that_clients_would_refuse_is_not_installed(server: Host, 
     server.check_output(f"rm {issued}")
 
 
+def test_what_is_refused_is_not_ordered_again_at_each_run(server: Host) -> None:
+    before = serial(server)
+    with configured(server, issuer_ca="/etc/holdfast-acme/server-ca.crt"):
+        assert start(server) != 0
+        assert "asking" in log(server)
+        assert start(server) != 0
+        assert "asking" not in log(server)
+        assert "the same is asked for again after" in log(server)
+        assert "the same is asked for again after" in status(server)["problem"]
+    assert serial(server) == served(server) == before
+    # what is in use will do, so nothing is refused any more
+    assert start(server) == 0
+    assert server.run("test -e /etc/holdfast-acme/refused.json").rc != 0
+
+
 def test_a_link_in_place_of_what_was_issued_is_not_followed(server: Host) -> None:
     issued = "/var/lib/holdfast-acme/issued.pem"
     server.check_output(f"ln -s /etc/shadow {issued}")

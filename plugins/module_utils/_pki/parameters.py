@@ -13,7 +13,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._names import ch
 USAGES = ("server", "client")
 MAX_DAYS = 36500
 
-_RESERVED = ("ca",)
+_RESERVED = ("ca", "ca-bundle", "ca-chain", "ca-trust")
 _URL = re.compile(r"https?://[A-Za-z0-9.:_\[\]-]+/[A-Za-z0-9._~/-]+")
 
 
@@ -54,13 +54,18 @@ def check_passphrase(passphrase: str | None, *, parameter: str = "passphrase") -
         raise HoldfastError(f"{parameter}: must be 1 to 1023 bytes long; leave the parameter out for a key that is not encrypted")
 
 
+def check_certificate_name(name: str, where: str) -> None:
+    """Refuse a base name of files that is not plain, or is taken by the collection's own files."""
+    check_file_name(name, where)
+    if name in _RESERVED:
+        raise HoldfastError(f"{where}: {name!r} is taken by the CA's own files; choose another name")
+
+
 def check_file_names(names: list[str], *, where: str) -> None:
-    """Refuse base names of files that are not plain, are taken by the collection's own files, or appear twice."""
+    """Refuse base names of files that check_certificate_name() refuses, or that appear twice."""
     for index, name in enumerate(names):
         place = f"{where}[{index}].name"
-        check_file_name(name, place)
-        if name in _RESERVED:
-            raise HoldfastError(f"{place}: {name!r} is taken by the CA's own files; choose another name")
+        check_certificate_name(name, place)
         if name in names[:index]:
             raise HoldfastError(f"{place}: {name!r} is already used by {where}[{names.index(name)}]; every certificate needs a name of its own")
 

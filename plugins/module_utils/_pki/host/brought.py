@@ -15,14 +15,13 @@ from ansible_collections.holdfast.registry.plugins.module_utils._errors import H
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write, apply
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes, remove_leftovers, status_of
-from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import all_to_pem, cas_from_pem, certificates_from_pem, is_ca, to_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files import Paths, TakePlace, held, show_certificates, show_key
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.info import Look, problems_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import is_encrypted, key_bits, key_from_pem
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import parse_name
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory, check_path
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_certificate_name, check_directory, check_path
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.pem import check_no_key
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import days_left, isoformat, not_after
 
@@ -48,7 +47,7 @@ def ensure(params: dict[str, t.Any], ownership: Ownership, run: Run, *, check_mo
     Raises HoldfastError, with nothing installed, for a pair that does not belong together or that clients would refuse.
     """
     check_directory(params["directory"])
-    check_file_name(params["name"], "name")
+    check_certificate_name(params["name"], "name")
     paths = Paths.of(params["directory"], params["name"])
     if check_mode and not library.HAS_CRYPTOGRAPHY:  # an earlier task would install it
         return _predict(paths)

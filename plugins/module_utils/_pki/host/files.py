@@ -92,6 +92,16 @@ def read_key(path: str) -> PrivateKey | None:
     return key_from_pem(pem, path)
 
 
+def read_waiting_key(path: str) -> PrivateKey | None:
+    """The key that waits at path, or None where there is none, or one that is damaged: no certificate in use can be for that. Else as read_key()."""
+    pem = read_bytes(path)
+    if pem is not None and not is_encrypted(pem):
+        with contextlib.suppress(HoldfastError):
+            return key_from_pem(pem, path)
+        return None
+    return read_key(path)
+
+
 def read_certificate(path: str) -> x509.Certificate | None:
     """The first certificate in the file at path, or None where there is none that can be read."""
     pem = read_bytes(path)

@@ -33,6 +33,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files 
     held,
     read_certificate,
     read_key,
+    read_waiting_key,
     show_certificates,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import key_bits, key_type_of
@@ -171,7 +172,7 @@ def _check_signature(directory: str, certificate: x509.Certificate, trust: Trust
 
 def _is_for_waiting_key(paths: Paths, certificate: x509.Certificate, trust: Trust, place: str, *, check_mode: bool) -> bool:
     """Whether the waiting key has to take the place of the one in use. Raises HoldfastError where the certificate is for neither."""
-    waiting, in_use = read_key(paths.waiting), read_key(paths.key)
+    waiting, in_use = read_waiting_key(paths.waiting), read_key(paths.key)
     bits = key_bits(certificate.public_key())
     # The waiting key first: it is also the one in use where a swap was cut short before its end.
     if waiting is not None and key_bits(waiting) == bits:

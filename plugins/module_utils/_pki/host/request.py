@@ -29,6 +29,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files 
     held,
     read_certificate,
     read_key,
+    read_waiting_key,
     show_key,
 )
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import Issuer, WantedCertificate
@@ -84,12 +85,13 @@ def ensure(directory: str, wanted: list[WantedCertificate], *, ca_certificate: s
 def make_plan(directory: str, wanted: WantedCertificate, issuer: Issuer, now: datetime) -> RequestPlan:
     """Decide for one certificate. Changes nothing."""
     paths = Paths.of(directory, wanted.name)
-    there = Pair(read_key(paths.key), read_key(paths.waiting), read_certificate(paths.certificate))
+    there = Pair(read_key(paths.key), read_waiting_key(paths.waiting), read_certificate(paths.certificate))
+    damaged = Remove.plan(paths.waiting, show=show_key, why="removed, damaged and in use nowhere") if there.waiting is None else []
     there, changes = _finish_swap(paths, wanted, there)
     why_new_key = _why_new_key(wanted, there, issuer)
     key, more = _plan_key(paths, wanted, there, why_new_key)
     needs = _needs(paths, wanted, there.certificate, key, why_new_key, issuer, now)
-    return RequestPlan(wanted, paths, key, there.certificate, changes + more, needs)
+    return RequestPlan(wanted, paths, key, there.certificate, [*damaged, *changes, *more], needs)
 
 
 def _finish_swap(paths: Paths, wanted: WantedCertificate, there: Pair) -> tuple[Pair, list[Change]]:

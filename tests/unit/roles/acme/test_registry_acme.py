@@ -125,6 +125,24 @@ def test_what_a_killed_run_left_is_removed(running, program):
     assert [path.name for path in directory.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("content", ["", "half a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_a_damaged_key_that_waits_is_made_again(running, authority, program, content):
+    running["key_type"] = "ec-p384"
+    pathlib.Path(f"{running['key']}.new").write_text(content)
+    pathlib.Path(running["csr"]).write_text(content)
+    program.prepare(running)
+    bring(running, issued(running, authority))
+    program.install(running)
+    assert program.needed(running, with_key=True) == ""
+
+
+def test_a_damaged_key_in_use_is_left_and_named(running, program):
+    pathlib.Path(running["key"]).write_text("half a key")
+    with pytest.raises(program.Failure, match=f"{running['key']}; restore it, or remove it for another one: "):
+        program.prepare(running)
+    assert read(running, "key") == "half a key"
+
+
 def test_a_lost_key_gets_a_successor_with_a_certificate_of_its_own(running, authority, program):
     pathlib.Path(running["key"]).unlink()
     assert program.needed(running, with_key=True)
@@ -282,3 +300,22 @@ def test_a_file_that_cannot_be_read_is_named_and_no_certificate_is_asked_for(run
     assert f"{path}: Is a directory" in capsys.readouterr().err
     if step in ("prepare", "ask"):
         assert (status(running)["state"], status(running)["problem"]) == ("failed", f"{path}: Is a directory")
+
+
+@pytest.mark.parametrize("content", [None, "", "{half", "[]", "3", "{}", '{"names": [1]}'], ids=repr)
+@pytest.mark.parametrize("step", ["prepare", "ask", "ensure"])
+def test_a_configuration_that_is_damaged_is_named_with_what_to_run(program, monkeypatch, capsys, tmp_path, step, content):
+    path = tmp_path / "config.json"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr(sys, "argv", ["registry-acme", str(path), step])
+    assert program.main() == 1
+    said = capsys.readouterr().err
+    assert f"{path}: " in said and "run the playbook again" in said and said.startswith("<4>") is (step != "ensure")
+
+
+@pytest.mark.parametrize(("word", "value"), [("services", [{"name": "nginx.service"}]), ("renew_percent", "much"), ("names", None), ("names", [])])
+def test_a_configuration_with_a_wrong_value_is_named(host, program, monkeypatch, capsys, word, value):
+    services = [{"name": "nginx.service", "port": 443, "server_name": ""}]
+    assert called(program, monkeypatch, {**host, "services": services, word: value}, "ask") == 1
+    assert "config.json: is not what role acme has written" in capsys.readouterr().err

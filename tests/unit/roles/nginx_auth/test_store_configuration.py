@@ -96,9 +96,32 @@ def test_only_get_and_head_of_a_blob_lead_to_the_store(nginx):
     assert nginx.sets("5446", uri="/v2/")["has_files"] == "no"
 
 
+def test_a_blob_by_another_digest_leads_to_the_store_too(nginx):
+    answers = {method: nginx("alias_answer", has_files="store", request_method=method) for method in ("GET", "HEAD", "DELETE")}
+    assert answers == {"GET": "stored_alias", "HEAD": "stored_alias_head", "DELETE": "registry_write"}
+    assert nginx("alias_answer", has_files="yes", request_method="GET") == nginx("alias_answer", has_files="no", request_method="GET") == "registry"
+    assert "set $answer $alias_answer;" in nginx.files["where-to.conf"]
+
+
+def test_a_blob_by_another_digest_is_taken_from_the_registrys_own_store_and_nothing_is_remembered_of_it(nginx):
+    found = locations(nginx)
+    for name in ("@alias-registry", "@alias_head-registry"):
+        (where,) = re.findall(r'if \(\$upstream_http_location !~ "(.*)"\) \{\n        return 471;', found[name])
+        asked = re.search(where.replace("(?<", "(?P<"), f"{FIRST}/aa/{HEX}/data?{QUERY}")
+        assert asked.groupdict() == {"hex": HEX, "hex_start": "aa"}
+        assert nginx("signature", registry="registry", hex=asked["hex"], upstream_http_location=f"{FIRST}/aa/{HEX}/data?{QUERY}") == QUERY
+        assert found[name].index(where) < found[name].index("set $signed $signature;")
+        assert "auth_request off;" in found[name]
+        assert "remember" not in found[name]
+    for name in ("@stored_alias", "@stored_alias_head"):
+        assert "error_page 404 = @unknown_blob;" in found[name]
+        assert "error_page 500 502 503 504 = @unavailable;" in found[name]
+
+
 def test_each_request_to_a_store_is_verified_and_has_nothing_of_the_client(nginx):
     found = {name: content for name, content in locations(nginx).items() if "proxy_pass https://" in content}
-    assert set(found) == {"@store-registry", "@store_head-registry", "@store-virtual", "@store_head-virtual"}
+    ways = ("store", "store_head", "alias", "alias_head")
+    assert set(found) == {f"@{way}-{registry}" for way in ways for registry in ("registry", "virtual")}
     for name, content in found.items():
         for line in (
             "proxy_ssl_verify on;",
@@ -155,7 +178,7 @@ def test_nothing_is_remembered_where_that_is_not_wanted():
 
 def test_without_a_store_there_is_nothing_of_one():
     written = "".join(rendered(nginx_auth_further_registries=[PLAIN]).values())
-    for unwanted in ("@store", "stored_blob", "proxy_ssl", "slice ", "$signature", "memory.sock", "Location $location", "from-the-store.conf;"):
+    for unwanted in ("@store", "stored_blob", "alias", "proxy_ssl", "slice ", "$signature", "memory.sock", "Location $location", "from-the-store.conf;"):
         assert unwanted not in written, unwanted
 
 

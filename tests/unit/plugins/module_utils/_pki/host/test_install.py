@@ -7,8 +7,11 @@ import pytest
 pytest.importorskip("cryptography")
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._pki import library
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import brought
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._pki.steps import (
+    NOW,
     asked,
     ca,
     converge,
@@ -39,6 +42,19 @@ def test_a_certificate_that_does_not_fit_is_refused_and_nothing_is_installed(tmp
         with pytest.raises(HoldfastError, match=message):
             install(tmp_path / "tls", certificates, ca_pem)
     assert tree(tmp_path / "tls") == before
+
+
+def test_a_damaged_key_that_waits_does_not_keep_a_certificate_from_being_installed(tmp_path):
+    made, _requested, signed, _installed = converge(tmp_path)
+    (tmp_path / "tls/registry.crt").unlink()
+    (tmp_path / "tls/registry.key.new").write_text("half a key")
+    assert install(tmp_path / "tls", signed["certificates"], made["certificate"])["changed"]
+
+
+@pytest.mark.parametrize("name", ["ca", "ca-bundle", "ca-chain", "ca-trust"])
+def test_a_certificate_that_is_brought_does_not_take_the_name_of_a_file_of_the_ca(tmp_path, name):
+    with pytest.raises(HoldfastError, match=f"^name: '{name}' is taken by the CA's own files; choose another name$"):
+        brought.ensure({"directory": str(tmp_path), "name": name}, Ownership(), None, check_mode=False, now=NOW)
 
 
 def test_the_cas_certificate_is_kept_right_without_any_certificate(tmp_path):

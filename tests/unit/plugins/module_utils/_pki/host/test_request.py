@@ -174,6 +174,41 @@ def test_a_swap_that_was_cut_short_is_finished(tmp_path):
     assert not (tls / "registry.key.new").exists()
 
 
+DAMAGED = ["", "half a key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("key_type", ["ec-p256", "ec-p384"])
+def test_a_damaged_key_that_waits_is_removed_and_made_again_where_one_is_wanted(tmp_path, content, key_type):
+    converge(tmp_path)
+    waiting = tmp_path / "tls/registry.key.new"
+    waiting.write_text(content)
+    predicted, real = predict(tmp_path, entry(key_type=key_type)), converge(tmp_path, entry(key_type=key_type))
+    assert predicted[1]["changes"] == real[1]["changes"]
+    assert real[1]["changes"][0] == f"{waiting}: removed, damaged and in use nowhere"
+    assert pair_matches(tmp_path / "tls")
+    assert not waiting.exists()
+    assert [step["changed"] for step in converge(tmp_path, entry(key_type=key_type))] == [False] * 4
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_key_that_waits_while_there_is_no_other_is_made_again(tmp_path, content):
+    converge(tmp_path)
+    (tmp_path / "tls/registry.key").rename(tmp_path / "tls/registry.key.new")
+    (tmp_path / "tls/registry.key.new").write_text(content)
+    converge(tmp_path)
+    assert pair_matches(tmp_path / "tls")
+    assert not (tmp_path / "tls/registry.key.new").exists()
+
+
+def test_a_waiting_key_with_a_passphrase_is_refused_by_name_and_left(tmp_path):
+    converge(tmp_path)
+    (tmp_path / "tls/registry.key.new").write_bytes(key_to_pem(generate_key("ec-p256"), "a passphrase"))
+    with pytest.raises(HoldfastError, match="registry.key.new: the private key is encrypted"):
+        converge(tmp_path)
+    assert (tmp_path / "tls/registry.key.new").exists()
+
+
 def test_a_certificate_that_ends_with_its_ca_waits_for_the_cas_renewal(tmp_path):
     converge(tmp_path, entry(renew_before_days=60), lifetime_days=50, renew_before_days=5)
     assert not needs(converge(tmp_path, entry(renew_before_days=60), lifetime_days=50, renew_before_days=5)[1])
