@@ -23,6 +23,7 @@ CACHE = "/var/cache/holdfast-gateway/stored"
 DRAIN = "/etc/holdfast-gateway/drain"
 PLACE = f"https://store.holdfast.test:{STORE_PORT}/bucket/pre/fix/docker/registry/v2/blobs/sha256"
 SIGNED = "X-Amz-Signature=for-GET"
+ALIASES = [f"sha512:{128 * 'b'}", f"sha384:{96 * 'b'}"]
 UNITS = {"test-stored": "python3 /run/stored.py", "test-store": "python3 /run/store.py"}
 SLICE = 8 * 2**20
 # Three slices, the last of them a small one.
@@ -77,6 +78,10 @@ def hashed(server: Host, hex_: str, first: int, end: int) -> str:
 
 def get(client: Client, hex_: str, repository: str = "good/app", **request: Any) -> Answer:
     return client.ask(STORED, path(hex_, repository), **{"password": ALICE, **request})
+
+
+def get_alias(client: Client, alias: str = ALIASES[0], repository: str = "told/app", **request: Any) -> Answer:
+    return client.ask(STORED, f"/v2/{repository}/blobs/{alias}", **{"password": ALICE, **request})
 
 
 def asked(server: Host, whom: str) -> list[list[Any]]:
@@ -286,6 +291,54 @@ def test_a_store_without_the_name_in_its_certificate_gets_no_request(client: Cli
     hosts.write(server, "/run/location", f"{PLACE.replace('store.', 'false.')}/aa/{{hex}}/data?{SIGNED}")
     answer = client.ask(MISLED, path(hex_, "told/app"), password=ALICE)
     assert (answer.status, logged(server)["why"]) == (502, "the store failed with 502")
+    assert asked(server, "store") == []
+
+
+# By another digest, which the registry knows as a second name of a blob by SHA-256
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_a_blob_comes_by_another_digest_from_the_store_and_then_from_the_cache(client: Client, server: Host, alias: str) -> None:
+    hex_ = blob(server, LARGE)
+    hosts.write(server, "/run/location", f"{PLACE}/{hex_[:2]}/{hex_}/data?{SIGNED}")
+    for times in (1, 2):
+        answer = get_alias(client, alias)
+        assert (answer.status, answer.hex, answer.header("docker-content-digest")) == (200, hex_, f"sha256:{hex_}")
+        assert "location" not in dict(map(tuple, answer.headers))
+        assert len(asked(server, "registry")) == times
+    # The same slices serve who asks for it by its other digest.
+    assert get(client, hex_, repository="told/app").hex == hex_
+    assert len(asked(server, "store")) == 3
+    part = get_alias(client, alias, headers={"Range": "bytes=5-9"})
+    assert (part.status, part.length) == (206, 5)
+
+
+def test_a_client_is_told_of_one_by_another_digest_without_fetching_it(client: Client, server: Host) -> None:
+    hex_ = blob(server, 1000)
+    hosts.write(server, "/run/location", f"{PLACE}/{hex_[:2]}/{hex_}/data?{SIGNED.replace('GET', 'HEAD')}")
+    answer = get_alias(client, method="HEAD")
+    assert (answer.status, answer.header("content-length"), answer.header("docker-content-digest")) == (200, "1000", f"sha256:{hex_}")
+
+
+def test_by_another_digest_no_redirect_to_another_place_is_followed_or_passed_on(client: Client, server: Host) -> None:
+    hex_ = blob(server, 10)
+    for location in ELSEWHERE:
+        if location == f"{PLACE}/aa/{OTHER}/data?{SIGNED}":
+            continue  # a blob of the store, as the registry may name one
+        hosts.write(server, "/run/location", location.replace(HEX, hex_))
+        for method in ("GET", "HEAD"):
+            answer = get_alias(client, method=method)
+            assert answer.status == 502, location
+            assert "location" not in dict(map(tuple, answer.headers)), location
+            assert "X-Amz" not in answer.body + str(answer.headers), location
+    assert logged(server)["why"] == "redirected to another place than the store"
+    assert asked(server, "store") == []
+
+
+@pytest.mark.parametrize(("repository", "password", "status"), [("gone/app", ALICE, 404), ("down/app", ALICE, 503), ("told/app", "", 401)])
+def test_what_is_refused_is_refused_by_another_digest_too(client: Client, server: Host, repository: str, password: str, status: int) -> None:
+    answer = get_alias(client, repository=repository, password=password)
+    assert (answer.status, code(answer)) == (status, {404: "BLOB_UNKNOWN", 503: "UNAVAILABLE", 401: "UNAUTHORIZED"}[status])
     assert asked(server, "store") == []
 
 
