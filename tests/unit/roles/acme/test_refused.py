@@ -21,12 +21,13 @@ class Server:
 
     def __init__(self, program, authority, monkeypatch):
         self.program, self.authority, self.real, self.ahead, self.ca, self.orders = program, authority, time.time, 0, "other", []
+        self.life = 90
         monkeypatch.setattr(program, "run_certbot", self.issue)
         monkeypatch.setattr(program.time, "time", lambda: self.real() + self.ahead)
 
     def issue(self, host):
         self.orders.append(self.ahead)
-        return issued(host, self.authority, ca=self.ca)
+        return issued(host, self.authority, ca=self.ca, days=self.life)
 
     def run(self, host):
         """What the unit does. Returns its failure, or ""."""
@@ -61,6 +62,11 @@ def test_a_due_renewal_that_is_refused_waits_and_what_is_in_use_stays(running, p
     before = read(running, "certificate")
     assert server.days(running, 6) == [0, 1, 3]
     assert read(running, "certificate") == before
+
+
+def test_the_waits_are_short_where_certificates_are(host, server):
+    server.life = 2
+    assert server.days(host, 3) == [0, 0.5, 1, 1.5, 2, 2.5]
 
 
 def test_the_wait_is_told_in_the_status_with_its_end_and_how_to_end_it(host, server):
