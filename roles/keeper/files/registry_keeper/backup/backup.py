@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import time
@@ -82,7 +83,7 @@ def publish(options: argparse.Namespace, document: t.Mapping[str, t.Any]) -> Non
 
 def _list(restic: Restic, report: Report) -> int:
     found = restic.snapshots()
-    incomplete = {str(one["id"]): INCOMPLETE in (one.get("tags") or ()) for one in found}
+    incomplete = {str(one["id"]): _is_incomplete(one) for one in found}
     report.add(snapshots=[{"id": one["id"], "time": one["time"], "paths": one["paths"], "incomplete": incomplete[str(one["id"])]} for one in found])
     for one in found:
         report.say(f"{str(one['id'])[:8]}  {str(one['time'])[:19].replace('T', ' ')}{'  incomplete' if incomplete[str(one['id'])] else ''}")
@@ -237,13 +238,19 @@ def _vanished(source: Source, listed: links.Listed) -> t.Iterator[str]:
 def _forget(restic: Restic, report: Report) -> None:
     """Forget this host's backups that are not to be kept: nobody else's, whatever else is in the repository.
 
-    Incomplete ones are counted by themselves, so that they push no whole one out.
+    Incomplete ones are counted by themselves, so that they push no whole one out. Nothing pushes out the last of them, so they go with the whole
+    ones that were there before.
     """
     settings = restic.settings
     keep = [word for name, count in sorted(settings.keep.items()) for word in (f"--keep-{name}", str(count))]
     printed = restic.run_alone("forget", "--json", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep)
     groups = json.loads(printed.strip() or "[]") or []
     kept, forgotten = (sum(len(group.get(what) or []) for group in groups) for what in ("keep", "remove"))
+    if any(group.get("remove") and not _is_incomplete(group) for group in groups):
+        outlived = [str(one["id"]) for one in itertools.takewhile(_is_incomplete, restic.snapshots())]
+        if outlived:
+            restic.run_alone("forget", "--quiet", *outlived)
+            kept, forgotten = kept - len(outlived), forgotten + len(outlived)
     report.add(snapshots=kept, forgotten=forgotten)
     if forgotten:
         report.say(f"forgotten: {forgotten}, kept: {kept}")
@@ -251,6 +258,11 @@ def _forget(restic: Restic, report: Report) -> None:
         report.progress("freeing the space of what is forgotten")
         restic.run_alone("prune", "--quiet")
         _done(settings, "prune")
+
+
+def _is_incomplete(tagged: t.Mapping[str, t.Any]) -> bool:
+    """Whether restic says so of a snapshot, or of a group of them."""
+    return INCOMPLETE in (tagged.get("tags") or ())
 
 
 def _check(restic: Restic, report: Report) -> None:
