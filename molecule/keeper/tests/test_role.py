@@ -60,8 +60,12 @@ def test_a_timer_runs_its_command_as_the_instances_user(host: Host) -> None:
 
 def test_a_command_that_finds_another_at_work_tries_again(host: Host) -> None:
     unit = "registry-keeper-retain@registry.service"
-    host.check_output(f"setsid flock {STORAGE}/keeper/lock sleep 60 >/dev/null 2>&1 & echo $! >/run/holder; systemctl start --no-block {unit}")
+    lock = f"{STORAGE}/keeper/lock"
+    host.check_output(f"setsid flock {lock} sleep 60 >/dev/null 2>&1 & echo $! >/run/holder")
     try:
+        # Started before the other holds the lock, the command would find nobody at work.
+        host.check_output(f"for i in $(seq 50); do flock --nonblock {lock} true || exit 0; sleep 0.1; done; exit 1")
+        host.check_output(f"systemctl start --no-block {unit}")
         host.check_output(f"for i in $(seq 50); do systemctl show -p SubState {unit} | grep -q auto-restart && exit; sleep 0.2; done; exit 1")
         assert shown(host, "retain@registry.service", "ExecMainStatus") == "4"
     finally:
