@@ -44,7 +44,7 @@ def _of(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str
     elif wanted == "dict":
         yield f"{place}: must be {_a_dictionary(option)}, not {kind_of(value)}"
     elif wanted in _WANTED and not _fits(wanted, value):
-        yield f"{place}: must be {_WANTED[wanted]}{_such_as(option)}, not {_found(option, value)}"
+        yield f"{place}: must be {_WANTED[wanted]}{_such_as(option)}, not {_found(option, value)}{_almost(wanted, value)}"
 
 
 def _of_member(wanted: str, place: str, option: Option, value: t.Any) -> t.Iterator[str]:
@@ -78,6 +78,16 @@ def _found(option: Option, value: t.Any) -> str:
     """A value, or no more than its type."""
     shown = not option.get("no_log") and isinstance(value, (str, int, float)) and _SHOWN.fullmatch(str(value))
     return kind_of(value) if isinstance(value, bool) or not shown else repr(value) if isinstance(value, str) else str(value)
+
+
+def _almost(wanted: str, value: t.Any) -> str:
+    """What to change in a text that is almost a number, as the end of a sentence."""
+    if wanted != "int" or not isinstance(value, str):
+        return ""
+    number = value.strip()
+    if number != value and _fits(wanted, number):
+        return " with white space around it; a block of YAML that begins with > ends in a line break, one with >- does not"
+    return " with zeros in front" if _fits(wanted, number.lstrip("0")) else ""
 
 
 def _a_list(option: Option, value: t.Any) -> str:

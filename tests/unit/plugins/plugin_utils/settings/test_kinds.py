@@ -142,6 +142,13 @@ def test_the_defaults_are_of_the_right_kind(role):
         ("nginx_auth", {"nginx_auth_port": [443]}, "nginx_auth_port: must be a whole number, not a list"),
         ("site", {"holdfast_port": "https"}, "holdfast_port: must be a whole number, such as 443, not 'https'"),
         ("site", {"holdfast_port": 443.5}, "holdfast_port: must be a whole number, such as 443, not 443.5"),
+        ("site", {"holdfast_port": "0443"}, "holdfast_port: must be a whole number, such as 443, not '0443' with zeros in front"),
+        (
+            "site",
+            {"holdfast_port": "443\n"},
+            "holdfast_port: must be a whole number, such as 443, not a string with white space around it; "
+            "a block of YAML that begins with > ends in a line break, one with >- does not",
+        ),
         ("site", {"holdfast_port": True}, "holdfast_port: must be a whole number, such as 443, not a boolean"),
         ("site", {"holdfast_port": "a key\nof two lines"}, "holdfast_port: must be a whole number, such as 443, not a string"),
         ("site", {"holdfast_port": None}, "holdfast_port: is empty; give it a value, or leave the line out"),
