@@ -241,6 +241,18 @@ def test_undo_is_not_kept_from_the_rest_by_a_damaged_manifest(keeper):
     assert link in keeper.store.objects
 
 
+def test_undo_believes_no_manifest_that_is_not_what_its_digest_says(keeper):
+    digest = untagged(keeper)
+    assert keeper("collect") == DONE
+    copy = f"{PREFIX}holdfast-keeper/runs/{keeper.document['run']}/tree/{keeper.storage.tree.data(digest)}"
+    stored = keeper.store.objects[copy]
+    layer = json.loads(stored.content)["layers"][0]["digest"]
+    stored.content = stored.content.replace(layer.encode(), f"sha256:{'0' * 64}".encode())
+    before = keeper.storage.objects_of_registry()
+    assert keeper("undo", "--image", f"a@{digest}") == FAILED
+    assert "the manifest is damaged" in keeper.document["error"] and keeper.storage.objects_of_registry() == before
+
+
 def test_undo_of_what_nobody_has_is_refused(keeper):
     untagged(keeper)
     assert keeper("collect") == DONE

@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import PREFIX, Killed, S3Keeper, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper.errors import BUSY, DONE, USAGE
+from registry_keeper.errors import ATTENTION, BUSY, DONE, USAGE
 
 RULES = [{"repositories": ["**"], "keep_newest": 1}]
 
@@ -76,6 +76,22 @@ def test_a_tag_that_an_undo_brings_back_is_young_again(keeper):
     assert keeper("retain", retention=rules) == DONE and keeper.document["removed"] == 2
     assert keeper("undo", keeper.document["run"]) == DONE
     assert keeper("retain", retention=rules) == DONE and keeper.document["removed"] == 0
+
+
+@pytest.mark.parametrize("how", ["changed", "lost", "deleted"])
+def test_no_tag_goes_where_nobody_knows_what_an_image_that_stays_needs(keeper, how):
+    index = keeper.storage.index("a", [keeper.old], "3")
+    path = PREFIX + keeper.storage.tree.data(index)
+    if how == "changed":
+        keeper.store.objects[path].content = keeper.store.objects[path].content.replace(keeper.old.encode(), f"sha256:{'0' * 64}".encode())
+    else:
+        del keeper.store.objects[path]
+    if how == "deleted":
+        del keeper.store.objects[f"{PREFIX}{keeper.storage.tree.revision('a', index)}/link"]
+    keeper.later(1)
+    # The tag of an image that was deleted keeps nothing.
+    status, left = (DONE, "") if how == "deleted" else (ATTENTION, keeper.old)
+    assert keeper("retain", retention=RULES) == status and tag_of(keeper, "1") == left
 
 
 def test_a_dry_run_changes_nothing(keeper):

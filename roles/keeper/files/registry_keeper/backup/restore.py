@@ -27,7 +27,7 @@ from registry_keeper.settings import FIRST_INSTANCE
 from registry_keeper.storage import links as link_lists
 from registry_keeper.storage.complete import references_of
 from registry_keeper.storage.image_links import REPOSITORY, image_of, wanted_of
-from registry_keeper.storage.layout import Layout, digest_of, read_link
+from registry_keeper.storage.layout import Layout, digest_of, key_of, read_link
 from registry_keeper.storage.links import Link
 from registry_keeper.storage.manifest import NotAManifest, parse
 
@@ -163,13 +163,12 @@ def is_sound(layout: Layout, digest: str) -> bool:
 
 def _parts(backup: Backup, entry: t.Mapping[str, t.Any], digest: str, layout: Layout) -> list[str]:
     """The digests that a manifest refers to, read from the storage, or else from the backup. None where it cannot be read."""
-    if is_sound(layout, digest):
-        found = references_of(layout.data(digest))
-    else:
+    found = references_of(layout, digest)
+    if found is None:
         algorithm, _colon, name = digest.partition(":")
         content = b"".join(backup.restic.dump(backup.snapshot, f"{entry['blobs']}/{algorithm}/{name[:2]}/{name}/data"))
         try:
-            found = parse(content)
+            found = parse(content, key_of(digest))
         except NotAManifest:
             found = None
     return [digest_of(key) for key in found.needed] if found else []
