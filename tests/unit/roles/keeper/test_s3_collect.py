@@ -400,7 +400,10 @@ def test_an_empty_store_has_nothing_to_collect_and_one_that_lists_nothing_any_mo
     assert [name for name in keeper.store.objects if "/runs/" in name] == runs
 
 
-def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper):
+@pytest.mark.parametrize("conditions", [True, False])
+@pytest.mark.parametrize("when", ["before", "after", "history long before"])
+def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper, conditions, when):
+    keeper.store.conditions = conditions
     digest = untagged(keeper)
     other = keeper.storage.image("a", "other", "2")
     tag = keeper.storage.tree.tag("a", "1")
@@ -410,9 +413,14 @@ def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper):
 
     def push(method, name):
         if (method, name) == ("PUT", f"{PREFIX}{tag}/current/link"):
-            keeper.storage.tag("a", "1", other)
+            if when.startswith("history"):
+                keeper.storage._write(f"{tag}/current/link", other.encode())
+            else:
+                keeper.storage.tag("a", "1", other)
 
-    keeper.store.before = push
+    if when.startswith("history"):
+        keeper.storage._write(f"{tag}/index/{other.replace(':', '/')}/link", other.encode())
+    setattr(keeper.store, when.split()[-1], push)
     assert keeper("undo", keeper.document["run"]) == DONE
     assert (keeper.storage.read(f"{tag}/current/link") or b"").decode() == other
 
