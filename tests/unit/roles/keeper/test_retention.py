@@ -111,6 +111,27 @@ def test_a_tag_that_an_undo_brings_back_is_young_again(storage):
         storage.age("app", "old", 30)
 
 
+@pytest.mark.parametrize("repository", ["a/current/link", "blobs/a", "tags/current/link/index"])
+@pytest.mark.parametrize("tag", ["current", "index", "link", "_.-", "sha256-0"])
+def test_names_that_are_names_of_the_storages_own_directories_come_back_too(storage, repository, tag):
+    storage.push(repository, tag, 30)
+    before = storage.tags()
+    assert retain(storage) == DONE and storage.tags() == set()
+    (run,) = storage.runs()
+    assert main.main(["--settings", str(storage.settings), "undo", run.name]) == DONE
+    assert storage.tags() == before and storage.runs() == []
+
+
+@pytest.mark.parametrize("rule", [{"keep_newest": 2}, {"keep_younger_than": "7d"}])
+def test_a_clock_that_was_ahead_for_a_while_lets_no_later_push_go(storage, rule):
+    """What was pushed then is the newest until the clock gets there, and would push out whatever is pushed from now on."""
+    for tag, days in (("ahead", -300), ("also ahead", -299), ("third ahead", -298), ("now", 0), ("yesterday", 1), ("old", 30)):
+        storage.push("app", tag, days)
+    storage.configure([{"repositories": ["**"], **rule}])
+    assert retain(storage) == DONE
+    assert storage.tags() == {f"app:{tag}" for tag in ("ahead", "also ahead", "third ahead", "now", "yesterday")}
+
+
 def test_a_run_without_work_leaves_no_run(storage):
     storage.push("app", "new")
     assert retain(storage) == DONE

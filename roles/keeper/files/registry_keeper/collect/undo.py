@@ -44,7 +44,7 @@ def _whole(one: Run, report: Report) -> int:
     """Everything of a run, what others need first."""
     everything = [relative for relative, _status in one.walk()]
     # A tag's whole directory: its history belongs to it.
-    tags = {relative[: relative.index("/current/link")] for relative in everything if "/_manifests/tags/" in relative and relative.endswith("/current/link")}
+    tags = {relative[: -len("/current/link")] for relative in everything if "/_manifests/tags/" in relative and relative.endswith("/current/link")}
     files = [relative for relative in everything if not any(relative.startswith(tag + "/") for tag in _of(relative, tags))]
     count = 0
     for relative in sorted(files, key=_order):

@@ -12,6 +12,8 @@ import typing as t
 
 from registry_keeper.retain.policy import Rule
 
+_AHEAD = 3600.0  # seconds by which a tag may be younger than the clock says
+
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
@@ -64,6 +66,9 @@ def verdicts(
             found[tag.name] = Verdict(tag, False, ("no rule applies to it",), None)
         elif tag.digest is None:
             found[tag.name] = Verdict(tag, False, ("its link is broken, so its image is not known",), rule.number)
+        elif tag.pushed > now + _AHEAD:
+            # A clock was wrong, then or now. As the newest ones they would push out whatever is pushed until their time has come.
+            found[tag.name] = Verdict(tag, False, ("its time is in the future, so it is not known when it was pushed",), rule.number)
         else:
             groups.setdefault(rule.number, []).append(tag)
     for rule in applying:
