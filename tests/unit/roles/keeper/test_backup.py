@@ -480,6 +480,13 @@ def test_a_tag_that_names_another_image_is_not_replaced(tmp_path):
         restore.refuse_other_tags([Link("app", "tag", "sha256:" + "0" * 64, "1")], Layout(str(tmp_path)))
 
 
+@pytest.mark.parametrize("name", ["a/../../../b", "../b", "a//b", "a/", "a/_layers", "A", ".."])
+def test_a_new_name_that_is_no_repositorys_is_refused_before_anything_is_read(tmp_path, back_up, name):
+    options = argparse.Namespace(image="app:1", everything=False, instance="registry", new_name=name, over=False, snapshot=None, backup_settings=str(tmp_path))
+    with pytest.raises(KeeperError, match="cannot be the name of a repository"):
+        restore.run_host(options, Report(out=io.StringIO(), err=io.StringIO()))
+
+
 @pytest.fixture
 def backed_up(tmp_path, back_up):
     """A storage, its backup, and the entry of it in that. The tags 1, 2 and 3 are so many days old, and their images have another tag each."""
