@@ -22,6 +22,7 @@ import typing as t
 from load import REWRITTEN, Client, Puller, Refused, World
 
 SEGMENT = 10  # seconds with collections, then as many without
+LONGEST = 5  # times the seconds that were asked for, until enough collections have been killed
 SETTINGS = "/run/holdfast-soak.json"
 SERVICE, UNIT = "registry-keeper-collect@registry.service", "holdfast-soak-collect.service"
 # They are stopped meanwhile: a collection ends with 4 while a backup runs, and none of ours may come between those of the rival.
@@ -35,6 +36,7 @@ RIVAL = ["docker-registry", "garbage-collect", "--delete-untagged"]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600, help="(%(default)s)")
+    parser.add_argument("--kills", type=int, default=1, help="how many collections have to be killed: it goes on until then, at most five times as long")
     parser.add_argument("--clients", type=int, default=4, help="that push and pull (%(default)s); one more only pulls")
     parser.add_argument("--grace", type=float, default=5, help="of the collections, in seconds (%(default)s)")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
@@ -55,13 +57,13 @@ def main() -> None:
     subprocess.run(["systemctl", "stop", *TIMERS], check=True)
     collections = (Rival if options.rival else Keeper)(options, world)
     began = time.monotonic()
-    while time.monotonic() - began < options.seconds:
+    while (ran := time.monotonic() - began) < options.seconds or (collections.kills_wanted and ran < LONGEST * options.seconds):
         world.segment = "without"
         time.sleep(min(SEGMENT, options.seconds / 4))
         world.segment = "with"
         end = time.monotonic() + min(SEGMENT, options.seconds / 4)
         while time.monotonic() < end:
-            collections.one(end - time.monotonic())
+            collections.one(end - time.monotonic(), must_kill=collections.kills_wanted and ran >= options.seconds)
         print(f"{time.monotonic() - began:.0f} s: {world.counts.get('images pushed', 0)} pushes, {len(world.failures)} failures", file=sys.stderr, flush=True)
     world.stop.set()
     for thread in threads:
@@ -104,7 +106,7 @@ class Keeper:
     """Collections with a tiny grace; four of ten are killed."""
 
     def __init__(self, options: argparse.Namespace, world: World) -> None:
-        self.world, self.chance = world, random.Random(options.seed)
+        self.world, self.chance, self._kills = world, random.Random(options.seed), options.kills
         self.counts = dict.fromkeys(("collections", "killed", "undone", "links taken", "blobs taken", "blobs purged", "brought back", "collections failed"), 0)
         settings = json.loads(pathlib.Path("/etc/registry-keeper/registry.json").read_text())
         settings["collect"] = {**settings.get("collect", {}), "grace_seconds": options.grace, "undo_seconds": 15, "settle_seconds": 1.2}
@@ -114,17 +116,25 @@ class Keeper:
         shown = subprocess.run(["systemctl", "show", f"--property={PRIORITY}", SERVICE], stdout=subprocess.PIPE, text=True, check=True).stdout
         self._priority = [f"--property={line}" for line in shown.split("\n") if line and "[" not in line]
 
-    def one(self, seconds: float) -> None:
+    @property
+    def kills_wanted(self) -> bool:
+        """Whether fewer collections than asked for have been killed. Few fit into a minute of a busy machine, and chance may spare all of them."""
+        return self.counts["killed"] < self._kills
+
+    def one(self, seconds: float, must_kill: bool) -> None:
         """A collection, or a killed one, or an undo of one."""
         self.counts["collections"] += 1
-        if self.chance.random() < 0.4:
+        if self.chance.random() < 0.4 or must_kill:
             with self._start("collect") as process:
                 try:
                     self._note(*process.communicate(timeout=self.chance.uniform(0.2, 5)), process.returncode)
                 except subprocess.TimeoutExpired:
                     subprocess.run(["systemctl", "kill", "--signal=KILL", UNIT], check=False)
-                    process.communicate()
-                    self.counts["killed"] += 1
+                    output, errors = process.communicate()
+                    if output:  # it had come to its end
+                        self._note(output, errors, process.returncode)
+                    else:
+                        self.counts["killed"] += 1
         else:
             document = self._run("collect")
             if document.get("links") and self.chance.random() < 0.2:
@@ -161,17 +171,19 @@ class Keeper:
 class Rival:
     """The package's own collector, which needs the registry stopped or read-only, on the same load."""
 
+    kills_wanted = False
+
     def __init__(self, options: argparse.Namespace, _world: World) -> None:
         self.counts = {"collections": 0, "collections failed": 0}
         self._command = ["runuser", "-u", "docker-registry", "--", *RIVAL, options.rival]
 
-    def one(self, seconds: float) -> None:
+    def one(self, seconds: float, must_kill: bool) -> None:
         self.counts["collections"] += 1
         self.counts["collections failed"] += subprocess.run(self._command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0
         time.sleep(min(max(0.0, seconds), 0.5))
 
     def last(self) -> None:
-        self.one(0)
+        self.one(0, must_kill=False)
 
 
 if __name__ == "__main__":

@@ -182,6 +182,8 @@ def test_the_role_fails_where_its_check_has_let_through_what_is_wrong():
 )
 def test_times_that_systemd_knows_are_taken(schedule):
     assert module.schedule_problem("keeper_x_schedule", schedule) == []
+    # The program knows when a run is overdue.
+    assert not schedule or module.program_module("status/schedule").overdue_after(schedule) >= 3 * 86400
 
 
 @pytest.mark.parametrize(

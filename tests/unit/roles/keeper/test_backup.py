@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def test_a_repository_is_made_once_and_not_in_place_of_one_that_has_gone(tmp_pat
 
 BACKUP = """case "$1" in
 cat) echo '{"id": "1"}';;
-snapshots) echo '[{"id": "0123456789", "time": "2026-01-01"}]';;
+snapshots) echo '[{"id": "0123456789", "time": "2026-01-01", "original": "abcdef"}]';;
 backup) MADE; echo '{"message_type": "summary", "snapshot_id": "abc"}'; exit CODE;;
 forget) echo '[{"keep": [1], "remove": null}]';;
 esac"""
@@ -230,49 +231,137 @@ def test_a_file_that_goes_while_restic_counts_is_no_loss(back_up):
     assert (status, report.warnings) == (0, [])
 
 
-@pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed")
-def test_a_real_restic_that_could_not_read_a_blob_makes_no_whole_backup_and_forgets_none():
+class Real:
+    """A storage and its backups by the real restic, in a directory of a user who cannot read everything, as root can."""
+
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.storage = Storage(f"{directory}/storage")
+        instances = [{"name": "registry", "storage": self.storage.path}]
+        settings = {"host": "h", "repository": f"{directory}/repository", "instances": instances, "state": f"{directory}/state", "keep": {"last": 1}}
+        settings.update(prune_days=0, check_days=0)
+        (self.directory / "settings.json").write_text(json.dumps(settings))
+        (self.directory / "password").write_text("a password\n")
+        (self.directory / "bin").mkdir()
+
+    def killed_after(self, command):
+        """From now on the program is killed when restic has done this; or never."""
+        wrapper = self.directory / "bin/restic"
+        wrapper.write_text(f'#!/bin/sh\n{shutil.which("restic")} "$@"\nstatus=$?\n[ "$1" != {command} ] || kill -9 $PPID\nexit $status\n')
+        wrapper.chmod(0o755 if command else 0o644)
+
+    def __call__(self, *arguments):
+        other = []
+        if os.geteuid() == 0:
+            other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            subprocess.run(["chown", "-R", "65534:65534", str(self.directory)], check=True)
+        ended = subprocess.run(
+            [*other, sys.executable, "-m", "registry_keeper", "--json", *arguments[:1], "--backup-settings", str(self.directory), *arguments[1:]],
+            env={**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1", "PATH": f"{self.directory}/bin:{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        return ended.returncode, json.loads(ended.stdout or "{}")
+
+    def listed(self):
+        """Each backup, and whether it is incomplete."""
+        return {one["id"][:8]: one["incomplete"] for one in self("backup", "--list")[1]["snapshots"]}
+
+
+@pytest.fixture
+def real():
+    if not shutil.which("restic"):
+        pytest.skip("restic is not installed")
     directory = tempfile.mkdtemp(prefix="backup-")  # that of pytest is closed to the user that this runs as
     try:
-        storage = Storage(f"{directory}/storage")
-        storage.image("app", "one", "1")
-        closed = storage.tree.data(storage.blob(b"one layer 0"))
-        instances = [{"name": "registry", "storage": storage.path}]
-        settings = {"host": "h", "repository": f"{directory}/repository", "instances": instances, "state": f"{directory}/state", "keep": {"last": 1}}
-        pathlib.Path(directory, "settings.json").write_text(json.dumps(settings))
-        pathlib.Path(directory, "password").write_text("a password\n")
-        # Root can read everything.
-        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-        if other:
-            subprocess.run(["chown", "-R", "65534:65534", directory], check=True)
-
-        def run(*arguments):
-            ended = subprocess.run(
-                [*other, sys.executable, "-m", "registry_keeper", "--json", "backup", "--backup-settings", directory, *arguments],
-                env={**os.environ, "PYTHONPATH": str(PROGRAM), "PYTHONDONTWRITEBYTECODE": "1"},
-                stdout=subprocess.PIPE,
-                check=False,
-            )
-            return ended.returncode, json.loads(ended.stdout)
-
-        status, whole = run()
-        assert status == DONE
-        os.chmod(closed, 0)
-        for _time in range(2):
-            status, document = run()
-            assert (status, document["unread"], document["last_success"]) == (ATTENTION, [closed], whole["last_success"])
-
-        def listed():
-            return {one["id"][:8]: one["incomplete"] for one in run("--list")[1]["snapshots"]}
-
-        # Of each kind the newest stays.
-        assert listed() == {whole["snapshot"][:8]: False, document["snapshot"][:8]: True}
-        os.chmod(closed, 0o644)
-        status, again = run()
-        # What is older than all whole ones that stay would stay for ever, and keep images in the repository that have been deleted.
-        assert listed() == {again["snapshot"][:8]: False}
+        yield Real(directory)
     finally:
         shutil.rmtree(directory)
+
+
+def test_a_real_restic_that_could_not_read_a_blob_makes_no_whole_backup_and_forgets_none(real):
+    real.storage.image("app", "one", "1")
+    closed = real.storage.tree.data(real.storage.blob(b"one layer 0"))
+    status, whole = real("backup")
+    assert status == DONE
+    os.chmod(closed, 0)
+    for _time in range(2):
+        status, document = real("backup")
+        assert (status, document["unread"], document["last_success"]) == (ATTENTION, [closed], whole["last_success"])
+    # Of each kind the newest stays.
+    assert real.listed() == {whole["snapshot"][:8]: False, document["snapshot"][:8]: True}
+    os.chmod(closed, 0o644)
+    status, again = real("backup")
+    # What is older than all whole ones that stay would stay for ever, and keep images in the repository that have been deleted.
+    assert real.listed() == {again["snapshot"][:8]: False}
+
+
+def test_a_backup_whose_run_is_killed_before_it_could_tell_is_incomplete_and_the_newest_whole_one_is_restored(real):
+    real.storage.image("app", "one", "1")
+    _status, whole = real("backup")
+    real.storage.image("app", "two", "1")
+    blob = real.storage.tree.data(real.storage.blob(b"two layer 0"))
+    os.chmod(blob, 0)
+    # restic says what it could not read to a program that is no more.
+    real.killed_after("backup")
+    assert real("backup")[0] == -signal.SIGKILL
+    real.killed_after("")
+    listed = real.listed()
+    assert listed.pop(whole["snapshot"][:8]) is False and list(listed.values()) == [True]
+    shutil.rmtree(real.storage.tree.root)
+    status, restored = real("restore", "app:1")
+    assert (status, restored["snapshot"][:8], len(restored["warnings"])) == (DONE, whole["snapshot"][:8], 1)
+    assert real.storage.pull("app", "1") is None
+    # Who names it gets what it has.
+    status, restored = real("restore", "app:1", "--over", "--snapshot", next(iter(listed)))
+    assert status == ATTENTION and "is incomplete" in restored["warnings"][0]
+
+
+WHOLE, LACKING = ["holdfast-registry"], ["holdfast-registry", "holdfast-incomplete"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "asked", "taken", "message"),
+    [
+        pytest.param([WHOLE, WHOLE], None, "1", "", id="the newest"),
+        pytest.param([WHOLE, LACKING, LACKING], "latest", "0", "newer ones are incomplete; `--snapshot 20000000` takes", id="the newest whole one"),
+        pytest.param([WHOLE, LACKING, WHOLE], None, "2", "", id="an older one is incomplete"),
+        pytest.param([LACKING], None, None, "`--snapshot 00000000` restores what the newest one has", id="none is whole"),
+        pytest.param([WHOLE, LACKING], "1", "1", "the backup 10000000 is incomplete", id="named"),
+        pytest.param([None, None], None, "1", "", id="of an earlier version"),
+    ],
+)
+def test_which_backup_is_restored_and_what_is_said_of_it(tmp_path, settings, tags, asked, taken, message):
+    found = [{"id": f"{number}{'0' * 63}", "time": f"2026-01-0{number + 1}T00:00:00Z", "tags": some} for number, some in enumerate(tags)]
+    restic, said = Restic(settings, program(tmp_path, f"echo '{json.dumps(found)}'")), []
+    if taken is None:
+        with pytest.raises(KeeperError) as caught:
+            restic.snapshot(asked, said.append)
+        said.append(str(caught.value))
+    else:
+        assert str(restic.snapshot(asked, said.append)["id"])[0] == taken
+    assert len(said) == (message != "") and message in "".join(said)
+
+
+@pytest.mark.parametrize("after", ["", ', "tags": ["holdfast-registry", "holdfast-incomplete"]', ', "original": "another"'], ids=["whole", "tagged", "another"])
+def test_a_backup_is_whole_only_if_restic_has_taken_the_tag_away(back_up, monkeypatch, after):
+    monkeypatch.setitem(globals(), "BACKUP", BACKUP.replace(', "original": "abcdef"', f', "original": "abcdef"{after}'))
+    if after:
+        with pytest.raises(KeeperError, match="restic did not take the tag holdfast-incomplete from the backup abc"):
+            back_up("true")
+    else:
+        assert back_up("true")[1].facts["snapshot"] == "0123456789"
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_a_blob_that_vanished_meanwhile_makes_a_backup_incomplete_but_in_a_mirror_where_they_expire(tmp_path, back_up, mirror):
+    data = back_up.storage.tree.data(back_up.storage.blob(b"one layer 0"))
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    settings["instances"][0]["mirror"] = mirror
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    status, report = back_up(f"rm {data}")
+    assert status == ATTENTION and "removed while it was backed up" in report.warnings[0]
+    assert report.facts["snapshot"] == ("0123456789" if mirror else "abc")
 
 
 def test_a_collection_that_does_not_end_is_waited_for_only_so_long(tmp_path):
@@ -391,6 +480,13 @@ def test_a_tag_that_names_another_image_is_not_replaced(tmp_path):
         restore.refuse_other_tags([Link("app", "tag", "sha256:" + "0" * 64, "1")], Layout(str(tmp_path)))
 
 
+@pytest.mark.parametrize("name", ["a/../../../b", "../b", "a//b", "a/", "a/_layers", "A", ".."])
+def test_a_new_name_that_is_no_repositorys_is_refused_before_anything_is_read(tmp_path, back_up, name):
+    options = argparse.Namespace(image="app:1", everything=False, instance="registry", new_name=name, over=False, snapshot=None, backup_settings=str(tmp_path))
+    with pytest.raises(KeeperError, match="cannot be the name of a repository"):
+        restore.run_host(options, Report(out=io.StringIO(), err=io.StringIO()))
+
+
 @pytest.fixture
 def backed_up(tmp_path, back_up):
     """A storage, its backup, and the entry of it in that. The tags 1, 2 and 3 are so many days old, and their images have another tag each."""
@@ -440,7 +536,7 @@ def test_a_restoration_without_the_program_needs_what_the_manual_says_and_no_mor
     for there, here in (
         ("/var/lib/docker-registry/docker/registry/v2", str(storage.tree.root)),
         ("/var/lib/registry-keeper-backup", str(tmp_path / "state")),
-        ("restic dump --host HOST --tag holdfast-registry latest", "cat"),
+        ("restic dump SNAPSHOT", "cat"),
         ("docker-registry:", str(os.getuid())),
     ):
         assert there in manual

@@ -268,6 +268,39 @@ def test_one_image_is_brought_back_with_children_and_signatures(keeper):
     assert ("a", multi.replace(":", "-") + ".sig") in keeper.storage.tags()
 
 
+def spoil(keeper, digest, run=None):
+    """Change a digit of a digest that a manifest names: what is left names a layer that is nowhere."""
+    data = keeper.storage.tree.data(digest)
+    path = pathlib.Path(f"{keeper.storage.path}/keeper/runs/{run}/tree", os.path.relpath(data, keeper.storage.path)) if run else pathlib.Path(data)
+    document = json.loads(path.read_bytes())
+    document["layers"][0]["digest"] = "sha256:" + "0" * 64
+    path.write_text(json.dumps(document))
+
+
+def test_an_image_whose_manifest_is_damaged_is_not_brought_back_as_if_it_were_whole(keeper):
+    digest = old(keeper)
+    keeper("collect")
+    run, before = keeper.document["run"], keeper.storage.files()
+    spoil(keeper, digest, run)
+    assert keeper("undo", "--image", f"a@{digest}") == FAILED
+    assert "cannot be read: is not what its digest says" in keeper.document["error"] and keeper.storage.files() == before
+    # All of the run comes back as it was taken.
+    assert keeper("undo", run) == DONE and len(keeper.storage.files()) > len(before)
+
+
+def test_a_damaged_signature_is_named_and_does_not_keep_its_image_from_coming_back(keeper):
+    digest = old(keeper)
+    signature = keeper.storage.image("a", "signature", digest.replace(":", "-") + ".sig")
+    referrer = keeper.storage.image("a", "sbom", subject=digest)
+    keeper.storage.age(24 * HOUR)
+    keeper("collect")
+    for damaged in (signature, referrer):
+        spoil(keeper, damaged, keeper.document["run"])
+    assert keeper("undo", "--image", f"a@{digest}") == ATTENTION
+    assert keeper.storage.pull("a", digest) is None and keeper.storage.pull("a", signature) is not None
+    assert [line for line in keeper.document["warnings"] if signature in line]
+
+
 @pytest.mark.parametrize("arguments", [(), ("no-such-run",), ("--image", "nonsense"), ("--image", "a:nowhere"), ("--image", "a@sha256:" + "00" * 32)])
 def test_an_undo_of_what_is_not_there_is_refused(keeper, arguments):
     old(keeper, "1")

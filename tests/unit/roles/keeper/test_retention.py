@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -16,7 +17,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import lock, main
 from registry_keeper.collect.quarantine import Run, runs
-from registry_keeper.errors import BUSY, DONE, FAILED, USAGE
+from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE
 from registry_keeper.retain import retention
 from registry_keeper.storage.layout import Layout, read_link
 
@@ -108,6 +109,27 @@ def test_a_tag_that_an_undo_brings_back_is_young_again(storage):
         assert main.main(["--settings", str(storage.settings), "undo", *again(storage.runs()[-1].name)]) == DONE
         assert retain(storage) == DONE and storage.tags() == {"app:old"}
         storage.age("app", "old", 30)
+
+
+@pytest.mark.parametrize("repository", ["a/current/link", "blobs/a", "tags/current/link/index"])
+@pytest.mark.parametrize("tag", ["current", "index", "link", "_.-", "sha256-0"])
+def test_names_that_are_names_of_the_storages_own_directories_come_back_too(storage, repository, tag):
+    storage.push(repository, tag, 30)
+    before = storage.tags()
+    assert retain(storage) == DONE and storage.tags() == set()
+    (run,) = storage.runs()
+    assert main.main(["--settings", str(storage.settings), "undo", run.name]) == DONE
+    assert storage.tags() == before and storage.runs() == []
+
+
+@pytest.mark.parametrize("rule", [{"keep_newest": 2}, {"keep_younger_than": "7d"}])
+def test_a_clock_that_was_ahead_for_a_while_lets_no_later_push_go(storage, rule):
+    """What was pushed then is the newest until the clock gets there, and would push out whatever is pushed from now on."""
+    for tag, days in (("ahead", -300), ("also ahead", -299), ("third ahead", -298), ("now", 0), ("yesterday", 1), ("old", 30)):
+        storage.push("app", tag, days)
+    storage.configure([{"repositories": ["**"], **rule}])
+    assert retain(storage) == DONE
+    assert storage.tags() == {f"app:{tag}" for tag in ("ahead", "also ahead", "third ahead", "now", "yesterday")}
 
 
 def test_a_run_without_work_leaves_no_run(storage):
@@ -280,9 +302,61 @@ def test_images_of_a_kept_index_and_subjects_keep_their_tags(storage):
 @pytest.mark.parametrize("more", [b"[" * 9000 + b"]" * 9000, b'"J\xfcrgen"', b"1" * 5000])
 def test_an_odd_index_that_the_registry_accepts_keeps_its_images_too(more):
     image, subject = "sha256:" + "ab" * 32, "sha256:" + "cd" * 32
-    content = b'{"Manifests":[{"Digest":"%s"}],"Subject":{"Digest":"%s"},"layers":[{"digest":"sha256:%s"}],"more":%s}'
-    needs = retention.Manifests(lambda _digest: content % (image.encode(), subject.encode(), b"ef" * 32, more)).needs
-    assert needs("sha256:" + "01" * 32) == (image, subject)
+    written = b'{"Manifests":[{"Digest":"%s"}],"Subject":{"Digest":"%s"},"layers":[{"digest":"sha256:%s"}],"more":%s}'
+    content = written % (image.encode(), subject.encode(), b"ef" * 32, more)
+    needs = retention.Manifests(lambda _digest: content, lambda _digest: True).needs
+    assert needs("sha256:" + hashlib.sha256(content).hexdigest()) == (image, subject)
+
+
+def spoil(storage, digest, how):
+    """Do to a manifest what a failing disk does, or scrub when it has found that."""
+    data = pathlib.Path(storage.tree.data(digest))
+    content = data.read_bytes()
+    if how == "moved away":
+        data.unlink()
+    elif how == "cut short":
+        data.write_bytes(content[: len(content) // 2])
+    else:  # in a digest that it names
+        data.write_bytes(re.sub(rb"sha256:....", b"sha256:0000", content))
+
+
+SPOILT = pytest.mark.parametrize("how", ["changed", "cut short", "moved away"])
+
+
+@SPOILT
+def test_no_tag_goes_where_nobody_knows_what_an_image_that_stays_needs(storage, capsys, how):
+    amd = storage.push("app", "1-amd64", 99)
+    index = storage.push("app", "1", 0, {"manifests": [{"digest": amd}]})
+    storage.push("other", "old", 99)
+    spoil(storage, index, how)
+    assert retain(storage, "--json", "--dry-run") == ATTENTION
+    told = json.loads(capsys.readouterr().out)
+    assert {tag["tag"]: tag["why"] for tag in told["tags"]}["1-amd64"] == ["the manifest of 1 cannot be read, so it is not known what that needs"]
+    assert retain(storage) == ATTENTION
+    assert f"app: cannot read 1 manifest, such as {index}" in capsys.readouterr().err
+    assert storage.tags() == {"app:1", "app:1-amd64"}
+
+
+def test_a_tag_whose_image_was_deleted_needs_nothing(storage):
+    amd = storage.push("app", "1-amd64", 99)
+    index = storage.push("app", "1", 0, {"manifests": [{"digest": amd}]})
+    os.unlink(f"{storage.tree.revision('app', index)}/link")
+    os.unlink(storage.tree.data(index))
+    assert retain(storage) == DONE
+    assert storage.tags() == {"app:1"}
+
+
+@SPOILT
+def test_where_it_is_not_known_which_images_an_index_has_they_may_have_been_pulled(storage, tmp_path, how):
+    amd = storage.push("app", "amd64", 0)
+    index = storage.push("app", "used", 300, {"manifests": [{"digest": amd}]})
+    storage.push("app", "unused", 300)
+    (tmp_path / "access.log").write_text(log_line("x", 60) + log_line(amd, 5))
+    rule = {"repositories": ["**"], "keep_pulled_within": "30d", "keep_younger_than": "1d"}
+    storage.configure([rule], access_logs=[str(tmp_path / "access.log")], server_names=["registry"])
+    spoil(storage, index, how)
+    assert retain(storage) == ATTENTION
+    assert "app:used" in storage.tags()
 
 
 def test_fallback_tags_go_with_their_subject_and_without_one_like_any_other(storage):

@@ -59,8 +59,7 @@ def test_names_in_many_pages_are_all_listed(fake, monkeypatch):
     [
         ("503", ["digest", "list", "write", "remove"]),
         ("another clock", ["digest", "list", "write", "remove"]),
-        # Some stores answer 200 to a removal.
-        ("no store", ["digest", "list", "write"]),
+        ("no store", ["digest", "list", "write", "remove"]),
         ("answers that end early", ["digest", "write"]),
         ("short ranges", ["digest"]),
         ("no right to write", ["write", "remove"]),
@@ -84,6 +83,18 @@ def test_an_answer_that_is_none_is_an_error_and_not_an_absence(fake, lie, fails)
         except StoreError:
             failed.append(what)
     assert failed == fails
+
+
+@pytest.mark.parametrize(("content", "believed"), [(b"", True), (b"<html>Sign in</html>", False), (b"{}", False)])
+def test_a_removal_is_believed_only_where_the_answer_is_empty(fake, monkeypatch, content, believed):
+    """Some stores answer 200 to a removal, and a proxy does so with a page of its own."""
+    at = objects(fake)
+    monkeypatch.setattr(Client, "_once", lambda *_arguments: client.Answer(200, {}, content))
+    if believed:
+        at.remove("a/one")
+    else:
+        with pytest.raises(StoreError, match="a page that no store sends"):
+            at.remove("a/one")
 
 
 def test_a_list_that_does_not_say_whether_it_ends_is_an_error(fake):

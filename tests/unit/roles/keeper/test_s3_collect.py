@@ -241,6 +241,18 @@ def test_undo_is_not_kept_from_the_rest_by_a_damaged_manifest(keeper):
     assert link in keeper.store.objects
 
 
+def test_undo_believes_no_manifest_that_is_not_what_its_digest_says(keeper):
+    digest = untagged(keeper)
+    assert keeper("collect") == DONE
+    copy = f"{PREFIX}holdfast-keeper/runs/{keeper.document['run']}/tree/{keeper.storage.tree.data(digest)}"
+    stored = keeper.store.objects[copy]
+    layer = json.loads(stored.content)["layers"][0]["digest"]
+    stored.content = stored.content.replace(layer.encode(), f"sha256:{'0' * 64}".encode())
+    before = keeper.storage.objects_of_registry()
+    assert keeper("undo", "--image", f"a@{digest}") == FAILED
+    assert "the manifest is damaged" in keeper.document["error"] and keeper.storage.objects_of_registry() == before
+
+
 def test_undo_of_what_nobody_has_is_refused(keeper):
     untagged(keeper)
     assert keeper("collect") == DONE
@@ -388,7 +400,10 @@ def test_an_empty_store_has_nothing_to_collect_and_one_that_lists_nothing_any_mo
     assert [name for name in keeper.store.objects if "/runs/" in name] == runs
 
 
-def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper):
+@pytest.mark.parametrize("conditions", [True, False])
+@pytest.mark.parametrize("when", ["before", "after", "history long before"])
+def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper, conditions, when):
+    keeper.store.conditions = conditions
     digest = untagged(keeper)
     other = keeper.storage.image("a", "other", "2")
     tag = keeper.storage.tree.tag("a", "1")
@@ -398,9 +413,14 @@ def test_a_tag_that_is_set_while_it_comes_back_is_what_was_set(keeper):
 
     def push(method, name):
         if (method, name) == ("PUT", f"{PREFIX}{tag}/current/link"):
-            keeper.storage.tag("a", "1", other)
+            if when.startswith("history"):
+                keeper.storage._write(f"{tag}/current/link", other.encode())
+            else:
+                keeper.storage.tag("a", "1", other)
 
-    keeper.store.before = push
+    if when.startswith("history"):
+        keeper.storage._write(f"{tag}/index/{other.replace(':', '/')}/link", other.encode())
+    setattr(keeper.store, when.split()[-1], push)
     assert keeper("undo", keeper.document["run"]) == DONE
     assert (keeper.storage.read(f"{tag}/current/link") or b"").decode() == other
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from stores import PREFIX, Killed, S3Keeper, no_waiting
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
-from registry_keeper.errors import BUSY, DONE, USAGE
+from registry_keeper.errors import ATTENTION, BUSY, DONE, USAGE
 
 RULES = [{"repositories": ["**"], "keep_newest": 1}]
 
@@ -78,6 +78,22 @@ def test_a_tag_that_an_undo_brings_back_is_young_again(keeper):
     assert keeper("retain", retention=rules) == DONE and keeper.document["removed"] == 0
 
 
+@pytest.mark.parametrize("how", ["changed", "lost", "deleted"])
+def test_no_tag_goes_where_nobody_knows_what_an_image_that_stays_needs(keeper, how):
+    index = keeper.storage.index("a", [keeper.old], "3")
+    path = PREFIX + keeper.storage.tree.data(index)
+    if how == "changed":
+        keeper.store.objects[path].content = keeper.store.objects[path].content.replace(keeper.old.encode(), f"sha256:{'0' * 64}".encode())
+    else:
+        del keeper.store.objects[path]
+    if how == "deleted":
+        del keeper.store.objects[f"{PREFIX}{keeper.storage.tree.revision('a', index)}/link"]
+    keeper.later(1)
+    # The tag of an image that was deleted keeps nothing.
+    status, left = (DONE, "") if how == "deleted" else (ATTENTION, keeper.old)
+    assert keeper("retain", retention=RULES) == status and tag_of(keeper, "1") == left
+
+
 def test_a_dry_run_changes_nothing(keeper):
     before = dict(keeper.store.objects)
     assert keeper("retain", "--dry-run", retention=RULES) == DONE
@@ -102,8 +118,11 @@ def test_a_tag_that_was_set_a_moment_ago_stays(keeper):
     assert tag_of(keeper, "1") == keeper.old
 
 
-def set_the_tag(keeper, digest, number, delay, killed):
-    """Have the tag set as the registry does, and the run killed if it removes that. Returns a list, to which what was done is added."""
+def set_the_tag(keeper, digest, number, delay, killed, behind=0.0):
+    """Have the tag set as the registry does, and the run killed if it removes that. Returns a list, to which what was done is added.
+
+    The part of the store that takes it has a clock that is so many seconds behind.
+    """
     tag, start, done = keeper.storage.tree.tag("a", "1"), len(keeper.store.asked), []
     current = f"{tag}/current/link"
 
@@ -111,9 +130,11 @@ def set_the_tag(keeper, digest, number, delay, killed):
         asked = len(keeper.store.asked) - start
         if not done and asked > number:
             keeper.storage._write(f"{tag}/index/{digest.replace(':', '/')}/link", digest.encode())
+            keeper.store.objects[f"{PREFIX}{tag}/index/{digest.replace(':', '/')}/link"].modified -= behind
             done.append("history")
         if done == ["history"] and asked > number + delay:
             keeper.storage._write(current, digest.encode())
+            keeper.store.objects[PREFIX + current].modified -= behind
             done.append("tag")
         if killed and done and (method, name) == ("DELETE", PREFIX + current):
             done.append("killed")
@@ -128,15 +149,15 @@ def set_the_tag(keeper, digest, number, delay, killed):
 
 @pytest.mark.parametrize("which", ["old", "new"])
 @pytest.mark.parametrize("delay", [0, 1, 5, 1000])
-@pytest.mark.parametrize("killed", [False, True])
-def test_a_tag_that_is_set_at_any_moment_is_set_in_the_end(tmp_path, monkeypatch, which, delay, killed):
+@pytest.mark.parametrize(("killed", "behind"), [(False, 0), (True, 0), (False, 600)])
+def test_a_tag_that_is_set_at_any_moment_is_set_in_the_end(tmp_path, monkeypatch, which, delay, killed, behind):
     """The registry writes the history and then the tag; with a great delay not before the run has ended."""
     no_waiting(monkeypatch)
     number, removed = 0, 0
     while True:
         keeper = made(tmp_path / str(number))
         digest, current = getattr(keeper, which), f"{keeper.storage.tree.tag('a', '1')}/current/link"
-        done = set_the_tag(keeper, digest, number, delay, killed)
+        done = set_the_tag(keeper, digest, number, delay, killed, behind)
         try:
             keeper("retain", retention=RULES)
         except Killed:

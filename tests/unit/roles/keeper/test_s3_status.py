@@ -19,7 +19,7 @@ from registry_keeper.s3.client import StoreError
 from registry_keeper.status import running
 from registry_keeper.status.running import Running
 
-STATUS = {"commands": ["collect"]}
+STATUS = {"commands": {"collect": "Sun 03:30"}}
 
 
 @pytest.fixture

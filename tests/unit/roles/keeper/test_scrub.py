@@ -205,6 +205,24 @@ def test_links_to_nothing_and_images_that_lack_a_part_are_named(storage):
     assert facts["dangling"] == ["app:three, whose link is empty or no digest"]
 
 
+def test_a_manifest_that_is_damaged_after_it_was_read_does_not_say_what_an_image_lacks(storage, monkeypatch):
+    digest = pathlib.Path(storage.tree.tag("app", "one"), "current/link").read_text()
+    look = scrub.look
+
+    def damaged(layout):
+        content = pathlib.Path(layout.data(digest)).read_text()
+        pathlib.Path(layout.data(digest)).write_text(content.replace(layer_of(storage, "one"), "sha256:" + "0" * 64))
+        return look(layout)
+
+    monkeypatch.setattr(scrub, "look", damaged)
+    _status, facts, _warnings = run(storage)
+    assert (facts["missing"], facts["incomplete"]) == ([], [])
+    # The next pass finds it.
+    monkeypatch.setattr(scrub, "look", look)
+    os.utime(storage.tree.data(digest), (0, 0))
+    assert run(storage)[1]["damaged"] == [digest]
+
+
 def test_platforms_that_were_never_pushed_are_not_missing_and_deleted_ones_are(storage):
     child = storage.image("app", "child")
     storage.index("app", [child, "sha256:" + "0" * 64], "index")

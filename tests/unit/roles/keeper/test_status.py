@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pathlib
 import re
@@ -17,7 +18,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
 from registry_keeper import main
 from registry_keeper.settings import Redis
-from registry_keeper.status import growth, metrics, reserve, running, status, traffic, vulnerabilities
+from registry_keeper.status import growth, metrics, reserve, running, schedule, status, traffic, vulnerabilities
 from registry_keeper.status.growth import Sample
 from registry_keeper.status.reserve import Space
 from registry_keeper.storage import inventory
@@ -56,10 +57,11 @@ FACTS = {
     "redis": {"up": True, "keyspace_hits": 3, "keyspace_misses": 1, "used_memory": 1000, "maxmemory": 0, "evicted_keys": 0, "hit_ratio": 0.75},
     "certificates": [{"path": "/etc/ssl/r.crt", "ends": NOW + 50 * DAY}],
     "commands": {"collect": DONE_RUN, "scrub": None},
+    "overdue_after_seconds": {"collect": 15 * DAY, "scrub": 3 * DAY},
     "collectable_bytes": None,
     "needs_a_hand": [],
 }
-LIMITS = status.Limits((), (), 3600, 14 * DAY, 14 * DAY, 35 * DAY, False)
+LIMITS = status.Limits((), {}, 3600, 14 * DAY, 14 * DAY, False)
 
 
 # What needs a hand
@@ -86,12 +88,30 @@ def test_where_all_is_well_nothing_needs_a_hand():
         ({"certificates": [{"path": "/c.crt", "ends": None}]}, "/c.crt: cannot be read as a certificate"),
         ({"commands": {"collect": {**DONE_RUN, "exit_status": 1, "error": "no space"}}}, "collect, 60 min ago: no space"),
         ({"commands": {"scrub": {**DONE_RUN, "exit_status": 3, "warnings": ["a is damaged"]}}}, "scrub, 60 min ago: a is damaged"),
-        ({"commands": {"scrub": {**DONE_RUN, "began": NOW - 36 * DAY}}}, "scrub: the last run was 36 days ago"),
+        ({"commands": {name: {**DONE_RUN, "began": NOW - 4 * DAY} for name in ("collect", "scrub")}}, "scrub: the last run was 4 days ago"),
     ],
     ids=range(12),
 )
 def test_each_reason_is_given_in_words(change, reason):
     assert status.reasons({**FACTS, **change}, LIMITS) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("times", "days"),
+    [
+        (["03:30", "hourly", "daily", "*:0/5", "*-*-* 00/2:00", "*-*-* 02:00 UTC"], 1),
+        (["Sun 03:30", "weekly", "Monday *-*-* 02:00 Europe/Berlin", "Sun"], 7),
+        (["Mon..Fri 02:00", "*-*-1/3 02:00"], 3),
+        (["Mon,Thu 01:00", "Fri..Mon"], 4),
+        (["*-*-01 04:00", "*-*~01 02:00", "monthly", "Sun *-*-1..7 03:00"], 31),
+        (["*-*-1,15 02:00"], 17),
+        (["*-*-31 03:00"], 62),
+        (["*-01,07-01"], 186),
+        (["2027-01-01 03:00", "Fri *-*-13 03:00"], math.inf),
+    ],
+)
+def test_the_longest_time_between_two_runs_of_a_schedule(times, days):
+    assert {time: schedule.longest_gap(time) for time in times} == dict.fromkeys(times, days)
 
 
 def test_a_run_that_waits_for_another_one_needs_no_hand():
@@ -118,7 +138,9 @@ def host(tmp_path, monkeypatch):
     tag.mkdir(parents=True)
     (tag / "link").write_text("sha256:" + "aa" * 32)
     file = tmp_path / "settings.json"
-    file.write_text(json.dumps({"instance": "registry", "storage": str(tmp_path), "status": {"commands": ["collect"]}, "reserve": {"size": "1MB"}}))
+    file.write_text(
+        json.dumps({"instance": "registry", "storage": str(tmp_path), "status": {"commands": {"collect": "Sun 03:30"}}, "reserve": {"size": "1MB"}})
+    )
     monkeypatch.setattr(main.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(running, "registry", lambda: running.Running(True, "2.8.3"))
     monkeypatch.setattr(reserve, "space_of", lambda _path: Space(10**9, 10**8, 1.0))
@@ -132,6 +154,16 @@ def test_status_ends_with_0_where_all_is_well_and_3_with_the_reason_otherwise(ho
     assert host("--json", "status") == 3
     captured = capsys.readouterr()
     assert json.loads(captured.out)["needs_a_hand"] == ["the registry does not run"] and "warning: the registry does not run" in captured.err
+
+
+@pytest.mark.parametrize(("days", "reasons"), [(14, []), (16, ["collect: the last run was 16 days ago"])])
+def test_a_weekly_command_is_overdue_when_two_of_its_runs_have_not_come(host, tmp_path, capsys, days, reasons):
+    (tmp_path / "keeper/status").mkdir(parents=True)
+    (tmp_path / "keeper/status/collect.json").write_text(json.dumps({**DONE_RUN, "began": int(time.time() - days * DAY)}))
+    assert host("--json", "status") == (3 if reasons else 0)
+    assert json.loads(capsys.readouterr().out)["needs_a_hand"] == reasons
+    host("metrics")
+    assert f'registry_keeper_command_overdue_after_seconds{{registry="registry",command="collect"}} {15 * DAY}.0' in capsys.readouterr().out
 
 
 def test_metrics_are_written_where_the_gateway_looks(host, monkeypatch, tmp_path, capsys):

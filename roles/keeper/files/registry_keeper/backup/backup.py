@@ -3,8 +3,9 @@
 """backup: one snapshot of the whole host with restic, while clients push and pull.
 
 The list of links first, then the blobs: see storage/links.py. Nothing is read-only meanwhile; only collections wait, for they are what removes
-blobs. The snapshot is there when it is complete, and not before: a run that is killed leaves none, and the next run goes on with what was
-stored. A repository that was there once is not made again in the same place: its disk may only not be mounted.
+blobs. restic writes the snapshot last: a run that is killed before leaves none, and the next run goes on with what was stored. Until the
+snapshot is known to be whole it has the tag of incomplete ones, so that one stays incomplete whose run is killed before it could tell.
+A repository that was there once is not made again in the same place: its disk may only not be mounted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import typing as t
 
 from registry_keeper.backup.fetch import remove_left
 from registry_keeper.backup.host_lock import host_lock, storage_lock
-from registry_keeper.backup.restic import INCOMPLETE, TAG, Ended, Failed, Restic
+from registry_keeper.backup.restic import INCOMPLETE, TAG, Ended, Failed, Restic, is_incomplete
 from registry_keeper.backup.settings import DIRECTORY, BackupSettings, Source, load
 from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.owner import as_owner
@@ -83,7 +84,7 @@ def publish(options: argparse.Namespace, document: t.Mapping[str, t.Any]) -> Non
 
 def _list(restic: Restic, report: Report) -> int:
     found = restic.snapshots()
-    incomplete = {str(one["id"]): _is_incomplete(one) for one in found}
+    incomplete = {str(one["id"]): is_incomplete(one) for one in found}
     report.add(snapshots=[{"id": one["id"], "time": one["time"], "paths": one["paths"], "incomplete": incomplete[str(one["id"])]} for one in found])
     for one in found:
         report.say(f"{str(one['id'])[:8]}  {str(one['time'])[:19].replace('T', ' ')}{'  incomplete' if incomplete[str(one['id'])] else ''}")
@@ -131,7 +132,11 @@ def _back_up(restic: Restic, report: Report) -> int:
         write_whole(contents_path(settings), json.dumps(_contents(settings, began)) + "\n", 0o600)
         listing = time.time() - began
         summary, unread, ended = _snapshot(restic, report, _paths(settings))
-        vanished = [f"{source.name} {digest}" for source in settings.included for digest in _vanished(source, listed[source.name])]
+        gone = [(source, digest) for source in settings.included for digest in _vanished(source, listed[source.name])]
+    vanished = [f"{source.name} {digest}" for source, digest in gone]
+    # In a mirror blobs expire, and the upstream has them.
+    if not (unread or ended.code == _INCOMPLETE or any(not source.mirror for source, _digest in gone)):
+        summary["snapshot_id"] = _is_whole(restic, str(summary["snapshot_id"]))
     report.add(
         snapshot=summary["snapshot_id"],
         repository=settings.shown_repository,
@@ -158,8 +163,8 @@ def _back_up(restic: Restic, report: Report) -> int:
         report.warn(f"{len(unread) - _NAMED} more could not be read")
     if ended.code == _INCOMPLETE and not unread:
         report.warn(f"restic could not read all files, and named none; they are not in the backup (exit status {ended.code}: {ended.said})")
-    for gone in vanished[:_NAMED]:
-        report.warn(f"a blob was removed while it was backed up: {gone}")
+    for line in vanished[:_NAMED]:
+        report.warn(f"a blob was removed while it was backed up: {line}")
     return ATTENTION if unread or vanished or ended.code == _INCOMPLETE else DONE
 
 
@@ -199,14 +204,14 @@ def _paths(settings: BackupSettings) -> list[str]:
 
 
 def _snapshot(restic: Restic, report: Report, paths: t.Sequence[str]) -> tuple[dict[str, t.Any], list[str], Ended]:
-    """Make a snapshot. Returns restic's summary, what could not be read, and how restic ended."""
+    """Make a snapshot, which has the tag of incomplete ones. Returns restic's summary, what could not be read, and how restic ended."""
     # Named, since restic itself looks for one with the same paths, and these change when an instance is added.
     before = restic.snapshots()
     parent = ["--parent", str(before[-1]["id"])] if before else []
     summary: dict[str, t.Any] = {}
     unread = []
     ended = Ended()
-    arguments = ("backup", "--json", "--host", restic.settings.host, "--tag", TAG, *parent, "--", *paths)
+    arguments = ("backup", "--json", "--host", restic.settings.host, "--tag", TAG, "--tag", INCOMPLETE, *parent, "--", *paths)
     for line in restic.lines(*arguments, allowed=(0, _INCOMPLETE), ended=ended):
         with contextlib.suppress(ValueError):
             message = json.loads(line)
@@ -219,11 +224,16 @@ def _snapshot(restic: Restic, report: Report, paths: t.Sequence[str]) -> tuple[d
                 report.progress(f"{message.get('percent_done', 0):.0%} of {human_bytes(message.get('total_bytes', 0))}")
     if "snapshot_id" not in summary:
         raise KeeperError("restic ended without a backup and without an error")
-    if unread or ended.code == _INCOMPLETE:
-        restic.run_alone("tag", "--quiet", "--add", INCOMPLETE, str(summary["snapshot_id"]))
-        # That gives it another ID.
-        summary["snapshot_id"] = restic.snapshots()[-1]["id"]
     return summary, unread, ended
+
+
+def _is_whole(restic: Restic, snapshot: str) -> str:
+    """Take the tag of incomplete ones from a snapshot. Returns its new ID: restic writes another one, and then removes the first. Raises KeeperError."""
+    restic.run_alone("tag", "--quiet", "--remove", INCOMPLETE, snapshot)
+    for one in restic.snapshots():
+        if str(one.get("original", "")).startswith(snapshot) and not is_incomplete(one):
+            return str(one["id"])
+    raise KeeperError(f"restic did not take the tag {INCOMPLETE} from the backup {snapshot[:8]}, which is whole; the next run makes another one")
 
 
 def _vanished(source: Source, listed: links.Listed) -> t.Iterator[str]:
@@ -246,8 +256,8 @@ def _forget(restic: Restic, report: Report) -> None:
     printed = restic.run_alone("forget", "--json", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep)
     groups = json.loads(printed.strip() or "[]") or []
     kept, forgotten = (sum(len(group.get(what) or []) for group in groups) for what in ("keep", "remove"))
-    if any(group.get("remove") and not _is_incomplete(group) for group in groups):
-        outlived = [str(one["id"]) for one in itertools.takewhile(_is_incomplete, restic.snapshots())]
+    if any(group.get("remove") and not is_incomplete(group) for group in groups):
+        outlived = [str(one["id"]) for one in itertools.takewhile(is_incomplete, restic.snapshots())]
         if outlived:
             restic.run_alone("forget", "--quiet", *outlived)
             kept, forgotten = kept - len(outlived), forgotten + len(outlived)
@@ -258,11 +268,6 @@ def _forget(restic: Restic, report: Report) -> None:
         report.progress("freeing the space of what is forgotten")
         restic.run_alone("prune", "--quiet")
         _done(settings, "prune")
-
-
-def _is_incomplete(tagged: t.Mapping[str, t.Any]) -> bool:
-    """Whether restic says so of a snapshot, or of a group of them."""
-    return INCOMPLETE in (tagged.get("tags") or ())
 
 
 def _check(restic: Restic, report: Report) -> None:

@@ -16,7 +16,7 @@ from registry_keeper.backup.settings import BackupSettings, read_environment
 from registry_keeper.errors import BUSY, FAILED, KeeperError
 
 TAG = "holdfast-registry"
-INCOMPLETE = "holdfast-incomplete"  # besides the other one
+INCOMPLETE = "holdfast-incomplete"  # besides the other one: not known to be whole
 Facts = dict[str, t.Any]
 # What restic says of it, in lower case, what that means, and the exit status. In this order.
 _MEANINGS = (
@@ -141,13 +141,26 @@ class Restic:
         printed = self.run("snapshots", "--json", "--no-lock", "--host", self.settings.host, "--tag", TAG)
         return sorted(json.loads(printed) or [], key=lambda snapshot: str(snapshot["time"]))
 
-    def snapshot(self, name: str | None) -> Facts:
-        """The newest of this host's backups, or the one whose ID begins with name."""
-        found = [one for one in self.snapshots() if name in (None, "latest") or str(one["id"]).startswith(str(name))]
-        if not found:
-            asked = "no backup of" if name in (None, "latest") else f"no backup {name} of"
+    def snapshot(self, name: str | None, warn: t.Callable[[str], None]) -> Facts:
+        """The newest of this host's backups that is whole, or the one whose ID begins with name."""
+        newest = name in (None, "latest")
+        every = [one for one in self.snapshots() if newest or str(one["id"]).startswith(str(name))]
+        if not every:
+            asked = "no backup of" if newest else f"no backup {name} of"
             raise KeeperError(f"{asked} {self.settings.host} is in {self.settings.shown_repository}; `registry-keeper backup --list` lists them")
-        return found[-1]
+        last = every[-1]
+        if not is_incomplete(last):
+            return last
+        short = str(last["id"])[:8]
+        if not newest:
+            warn(f"the backup {short} is incomplete: it may lack files")
+            return last
+        whole = [one for one in every if not is_incomplete(one)]
+        if not whole:
+            raise KeeperError(f"no backup of {self.settings.host} is whole; `--snapshot {short}` restores what the newest one has")
+        taken, at = str(whole[-1]["id"])[:8], str(whole[-1]["time"])[:19].replace("T", " ")
+        warn(f"the backup {taken} of {at} is taken, since newer ones are incomplete; `--snapshot {short}` takes the newest one")
+        return whole[-1]
 
     def dump(self, snapshot: str, path: str) -> t.Iterator[bytes]:
         """The lines of a file in a backup."""
@@ -162,6 +175,11 @@ class Restic:
                 if node.get("type") == "file":
                     found[str(node["path"])] = int(node.get("size", 0))
         return found
+
+
+def is_incomplete(tagged: t.Mapping[str, t.Any]) -> bool:
+    """Whether restic says so of a snapshot, or of a group of them. Earlier versions had no tag for it, so theirs are whole."""
+    return INCOMPLETE in (tagged.get("tags") or ())
 
 
 def _last(said: str) -> str:

@@ -27,7 +27,7 @@ from registry_keeper.settings import FIRST_INSTANCE
 from registry_keeper.storage import links as link_lists
 from registry_keeper.storage.complete import references_of
 from registry_keeper.storage.image_links import REPOSITORY, image_of, wanted_of
-from registry_keeper.storage.layout import Layout, digest_of, read_link
+from registry_keeper.storage.layout import Layout, digest_of, key_of, read_link
 from registry_keeper.storage.links import Link
 from registry_keeper.storage.manifest import NotAManifest, parse
 
@@ -38,7 +38,7 @@ _NAMED = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="?", metavar="REPOSITORY[:TAG|@DIGEST]", help="what to restore, without the registry's name")
     parser.add_argument("--everything", action="store_true", help="restore all images, the users and the CA, onto an empty host")
-    parser.add_argument("--snapshot", metavar="ID", help="the backup to restore from (default: the newest; `backup --list` lists them)")
+    parser.add_argument("--snapshot", metavar="ID", help="the backup to restore from (default: the newest whole one; `backup --list` lists them)")
     parser.add_argument("--as", dest="new_name", metavar="NAME", help="restore into a repository of this name")
     parser.add_argument("--over", action="store_true", help="replace what is there and differs")
     parser.add_argument("--backup-settings", metavar="DIRECTORY", default=DIRECTORY, help="where the settings are (default: %(default)s)")
@@ -77,9 +77,13 @@ class Backup:
                 yield found
 
 
-def open_backup(restic: Restic, snapshot: str | None) -> Backup:
+def open_backup(restic: Restic, snapshot: str | None, warn: t.Callable[[str], None]) -> Backup:
+    """The newest whole backup, or the one that is named. warn is told where it is not the newest, or not whole. Raises KeeperError."""
+    return read_contents(restic, restic.snapshot(snapshot, warn))
+
+
+def read_contents(restic: Restic, one: t.Mapping[str, t.Any]) -> Backup:
     """A backup, with what it says of itself. Raises KeeperError."""
-    one = restic.snapshot(snapshot)
     contents = json.loads(b"".join(restic.dump(str(one["id"]), contents_path(restic.settings))))
     if contents.get("version") != 1:
         raise KeeperError(f"backup {str(one['id'])[:8]} is of another version of this program")
@@ -96,13 +100,13 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
         if options.everything:
             from registry_keeper.backup.restore_host import restore_host
 
-            return restore_host(open_backup(restic, options.snapshot), options, report)
+            return restore_host(open_backup(restic, options.snapshot, report.warn), options, report)
         source = settings.source(options.instance or FIRST_INSTANCE)
         image = image_of(options.image)
         if options.new_name and not re.fullmatch(REPOSITORY, options.new_name):
             raise KeeperError(f"--as: {options.new_name!r} cannot be the name of a repository", USAGE)
         with storage_lock(source.storage, source.user, settings.wait_seconds):
-            return _restore_image(open_backup(restic, options.snapshot), source, image, options, report)
+            return _restore_image(open_backup(restic, options.snapshot, report.warn), source, image, options, report)
 
 
 def _restore_image(backup: Backup, source: Source, image: re.Match[str], options: argparse.Namespace, report: Report) -> int:
@@ -163,13 +167,12 @@ def is_sound(layout: Layout, digest: str) -> bool:
 
 def _parts(backup: Backup, entry: t.Mapping[str, t.Any], digest: str, layout: Layout) -> list[str]:
     """The digests that a manifest refers to, read from the storage, or else from the backup. None where it cannot be read."""
-    if is_sound(layout, digest):
-        found = references_of(layout.data(digest))
-    else:
+    found = references_of(layout, digest)
+    if found is None:
         algorithm, _colon, name = digest.partition(":")
         content = b"".join(backup.restic.dump(backup.snapshot, f"{entry['blobs']}/{algorithm}/{name[:2]}/{name}/data"))
         try:
-            found = parse(content)
+            found = parse(content, key_of(digest))
         except NotAManifest:
             found = None
     return [digest_of(key) for key in found.needed] if found else []

@@ -105,7 +105,7 @@ class _Restoration:
     def _parts(self, digest: str) -> list[str]:
         content = self._backup.read(states.blob_name(key_of(digest)))
         try:
-            return [digest_of(key) for key in parse(content or b"").needed]
+            return [digest_of(key) for key in parse(content or b"", key_of(digest)).needed]
         except NotAManifest:
             return []
 

@@ -12,7 +12,7 @@ from registry_keeper import lock
 from registry_keeper.collect.mark import Index
 from registry_keeper.collect.quarantine import Run, run_named, runs
 from registry_keeper.collect.rescue import blob_path, link_path, put_back_tag
-from registry_keeper.errors import DONE, USAGE, KeeperError
+from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.report import Report
 from registry_keeper.settings import Settings
 from registry_keeper.storage import manifest
@@ -37,14 +37,14 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
         count = _image(settings, options.image, one, report) if options.image else _whole(one, report) if one else 0
     report.add(brought_back=count)
     report.say(f"brought back: {count}")
-    return DONE
+    return ATTENTION if report.warnings else DONE
 
 
 def _whole(one: Run, report: Report) -> int:
     """Everything of a run, what others need first."""
     everything = [relative for relative, _status in one.walk()]
     # A tag's whole directory: its history belongs to it.
-    tags = {relative[: relative.index("/current/link")] for relative in everything if "/_manifests/tags/" in relative and relative.endswith("/current/link")}
+    tags = {relative[: -len("/current/link")] for relative in everything if "/_manifests/tags/" in relative and relative.endswith("/current/link")}
     files = [relative for relative in everything if not any(relative.startswith(tag + "/") for tag in _of(relative, tags))]
     count = 0
     for relative in sorted(files, key=_order):
@@ -73,7 +73,7 @@ def _image(settings: Settings, image: str, only: Run | None, report: Report) -> 
         raise KeeperError(f"--image: {image!r} is neither REPOSITORY:TAG nor REPOSITORY@DIGEST", USAGE)
     tree = Layout(settings.storage)
     every = runs(settings.storage, settings.state)
-    work = _Image(tree, name, Index.of(every))
+    work = _Image(tree, name, Index.of(every), report)
     tagged = None
     if at == "@":
         digest = reference
@@ -96,8 +96,8 @@ def _image(settings: Settings, image: str, only: Run | None, report: Report) -> 
 class _Image:
     """Brings back a manifest with everything that it needs."""
 
-    def __init__(self, tree: Layout, name: str, index: Index) -> None:
-        self.tree, self.name, self.index = tree, name, index
+    def __init__(self, tree: Layout, name: str, index: Index, report: Report) -> None:
+        self.tree, self.name, self.index, self.report = tree, name, index, report
 
     def tag_path(self, tag: str) -> str:
         return os.path.relpath(self.tree.tag(self.name, tag), self.tree.storage)
@@ -107,12 +107,11 @@ class _Image:
         count, key = 0, key_of(digest)
         if not self._has(key):
             raise KeeperError(f"{self.name}@{digest}: is neither in the repository nor in a run", USAGE)
-        count += self._blob(key)
         try:
-            with open(self.tree.data(digest), "rb") as file:
-                references = manifest.parse(file.read())
+            references = self._references(key)
         except (OSError, manifest.NotAManifest) as error:
             raise KeeperError(f"{self.name}@{digest}: the manifest cannot be read: {error}") from error
+        count += self._blob(key)
         for needed in references.needed:
             if self._has(needed):
                 count += self.bring_back(digest_of(needed))
@@ -121,7 +120,7 @@ class _Image:
         return count + self._link("revisions", key)
 
     def bring_back_referrers(self, digest: str) -> int:
-        """Bring back signatures and other manifests about one that is there again, with their fallback tags."""
+        """Bring back signatures and other manifests about one that is there again, with their fallback tags. One that is damaged is named."""
         count = 0
         for key in list(self.index.revisions.get(self.name, {})):
             if self._subject(key) == key_of(digest):
@@ -130,14 +129,25 @@ class _Image:
             named = read_link(run.place(self.tag_path(tag)) + "/current/link") if subject_of(tag) == key_of(digest) else None
             if named:
                 del self.index.tags[self.name][tag]
-                count += self.bring_back(named) + self.bring_back_referrers(named) + put_back_tag(run, self.tag_path(tag))
+                try:
+                    count += self.bring_back(named)
+                except KeeperError as error:
+                    self.report.warn(f"{self.name}:{tag} stays where it is: {error}")
+                    continue
+                count += self.bring_back_referrers(named) + put_back_tag(run, self.tag_path(tag))
         return count
 
-    def _subject(self, key: bytes) -> bytes | None:
+    def _references(self, key: bytes) -> manifest.References:
+        """What a manifest refers to, before it is brought back. Raises OSError and NotAManifest."""
+        place = self.tree.data(digest_of(key))
         run = self.index.blobs.get(key)
+        # What is in its place stays there, whatever a run has.
+        with open(run.place(blob_path(self.tree, key)) if run and not os.path.exists(place) else place, "rb") as file:
+            return manifest.parse(file.read(), key)
+
+    def _subject(self, key: bytes) -> bytes | None:
         try:
-            with open(run.place(blob_path(self.tree, key)) if run else self.tree.data(digest_of(key)), "rb") as file:
-                return manifest.parse(file.read()).subject
+            return self._references(key).subject
         except (OSError, manifest.NotAManifest):
             return None
 

@@ -12,6 +12,7 @@ when a write that had begun before the move has ended; one that has changed is p
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -20,13 +21,13 @@ import typing as t
 
 from registry_keeper import lock
 from registry_keeper.collect.quarantine import Run, runs
-from registry_keeper.errors import DONE, USAGE, KeeperError
+from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.report import Report, counted
 from registry_keeper.retain import policy, pulled
 from registry_keeper.retain.verdicts import Tag, Verdict, subject_of, verdicts
 from registry_keeper.settings import Settings
 from registry_keeper.storage import manifest
-from registry_keeper.storage.layout import Layout, digest_of, read_link, refuse_mirror
+from registry_keeper.storage.layout import Layout, digest_of, key_of, read_link, refuse_mirror
 
 # The registry has written a link long before this.
 SETTLING_SECONDS = 2.0
@@ -46,17 +47,18 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     rules = rules_of(read_rules(options.rules) if options.rules else settings.retention, bool(settings.access_logs))
     if options.dry_run:
         record = _pulls(settings, rules, report)
-        tell(_plan(settings, rules, record, report), report)
-        return DONE
+        plan, known = _plan(settings, rules, record, report)
+        tell(plan, report)
+        return DONE if known else ATTENTION
     with lock.alone(settings, "retain"):
         _finish_killed(settings)
         record = _pulls(settings, rules, report)
         if settings.access_logs:
             longest = max((rule.pulled_within or 0 for rule in rules), default=0)
             pulled.save(pulled.path_of(settings.state), record, time.time(), max(2.0 * longest, pulled.KEEP_SECONDS))
-        plan = _plan(settings, rules, record, report)
+        plan, known = _plan(settings, rules, record, report)
         _remove(settings, plan, report)
-    return DONE
+    return DONE if known else ATTENTION
 
 
 def rules_of(written: t.Any, knows_pulls: bool, log_setting: str = "access_logs") -> list[policy.Rule]:
@@ -93,20 +95,28 @@ def _ignore(_line: str) -> None:
 Plan = list[tuple[str, list[Verdict]]]
 
 
-def _plan(settings: Settings, rules: t.Sequence[policy.Rule], record: pulled.Record, report: Report) -> Plan:
-    """What becomes of each tag, by repository. Repositories that no rule applies to are not looked into."""
-    tree, now, plan = Layout(settings.storage), time.time(), []
+def _plan(settings: Settings, rules: t.Sequence[policy.Rule], record: pulled.Record, report: Report) -> tuple[Plan, bool]:
+    """What becomes of each tag, by repository, and whether all manifests could be read. Repositories that no rule applies to are not looked into."""
+    tree, now = Layout(settings.storage), time.time()
+    plan: Plan = []
+    known = True
     if not rules:
-        return []
+        return plan, known
     for repository in tree.walk_repositories():
         if not any(rule.has_repository(repository) for rule in rules):
             continue
         report.progress(f"looking at {repository}")
-        manifests = Manifests(lambda digest: _read_file(tree.data(digest)))
+        manifests = Manifests(lambda digest: _read_file(tree.data(digest)), functools.partial(_is_there, tree, repository))
         tags = [tag for tag in (_tag(tree, repository, name, digest, record, manifests) for name, digest in tree.walk_tags(repository)) if tag is not None]
         if tags:
             plan.append((repository, verdicts(rules, repository, tags, now, pulls_since=record.since, needs=manifests.needs)))
-    return plan
+            known &= manifests.tell_of_unread(repository, report)
+    return plan, known
+
+
+def _is_there(tree: Layout, repository: str, digest: str) -> bool:
+    """Whether a repository has a manifest, as far as its links say."""
+    return os.path.exists(f"{tree.revision(repository, digest)}/link")
 
 
 def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: pulled.Record, manifests: Manifests) -> Tag | None:
@@ -115,14 +125,16 @@ def _tag(tree: Layout, repository: str, name: str, digest: str | None, record: p
     if pushed is None:
         # A directory without a link: what a killed registry leaves, which is no tag for anybody.
         return None
-    when = 0.0
+    when, known = 0.0, True
     if repository in record.pulls:
         # Whoever pulls an image of an index by its digest uses the index's tag.
-        when = record.last_pull(repository, name, *([digest, *manifests.needs(digest)] if digest else []))
+        needed = manifests.needs(digest) if digest else ()
+        known = needed is not None
+        when = record.last_pull(repository, name, *([digest, *(needed or ())] if digest else []))
     subject = subject_of(name)
     # Without its image it is a tag like any other.
     there = subject is not None and os.path.isdir(tree.revision(repository, subject))
-    return Tag(name, digest, pushed / 1e9, when, subject if there else None)
+    return Tag(name, digest, pushed / 1e9, when, subject if there else None, known)
 
 
 def link_time(tree: Layout, repository: str, tag: str) -> int | None:
@@ -136,26 +148,33 @@ def link_time(tree: Layout, repository: str, tag: str) -> int | None:
 class Manifests:
     """What the images of a repository need of each other, each manifest read once."""
 
-    def __init__(self, read: t.Callable[[str], bytes | None]) -> None:
-        """read gives what a digest stands for; None where that cannot be read."""
-        self._content = read
-        self._known: dict[str, tuple[str, ...]] = {}
+    def __init__(self, read: t.Callable[[str], bytes | None], is_there: t.Callable[[str], bool]) -> None:
+        """read gives what a digest stands for; None where that cannot be read. is_there says whether the repository has such a manifest."""
+        self._content, self._is_there = read, is_there
+        self._known: dict[str, tuple[str, ...] | None] = {}
 
-    def needs(self, digest: str) -> tuple[str, ...]:
-        """The images of an index, and the subject of a referrer. None of what cannot be read: then it is no use to anybody."""
+    def needs(self, digest: str) -> tuple[str, ...] | None:
+        """The images of an index, and the subject of a referrer. None where nobody can tell: the manifest is damaged or lost, and may come back."""
         if digest not in self._known:
-            self._known[digest] = tuple(self._read(digest))
+            self._known[digest] = self._read(digest)
         return self._known[digest]
 
-    def _read(self, digest: str) -> t.Iterator[str]:
+    def _read(self, digest: str) -> tuple[str, ...] | None:
         try:
-            references = manifest.parse(self._content(digest) or b"")
+            references = manifest.parse(self._content(digest) or b"", key_of(digest))
         except manifest.NotAManifest:
-            return
+            # What was deleted needs nothing, nor does a platform that was never pushed.
+            return None if self._is_there(digest) else ()
         # Not its layers, which are no images.
-        yield from (digest_of(key) for key in references.needed if key in references.elsewhere)
-        if references.subject is not None:
-            yield digest_of(references.subject)
+        images = [key for key in references.needed if key in references.elsewhere]
+        return tuple(digest_of(key) for key in (*images, *([references.subject] if references.subject is not None else [])))
+
+    def tell_of_unread(self, repository: str, report: Report) -> bool:
+        """Say which manifests nobody knows the needs of; returns whether there is none."""
+        unread = [digest for digest, needs in self._known.items() if needs is None]
+        if unread:
+            report.warn(f"{repository}: cannot read {counted(len(unread), 'manifest')}, such as {unread[0]}: tags whose images they may need stay")
+        return not unread
 
 
 def _read_file(path: str) -> bytes | None:

@@ -12,12 +12,15 @@ import typing as t
 
 from registry_keeper.retain.policy import Rule
 
+_AHEAD = 3600.0  # seconds by which a tag may be younger than the clock says
+
 
 @dataclasses.dataclass(frozen=True)
 class Tag:
     """A tag as the storage has it. digest is None where its link is broken; pushed is seconds since the epoch.
 
     subject is set for a fallback tag, under which clients keep signatures and the like of an image that is there: that image's digest.
+    pulls_known is False where its manifest cannot be read: an index's images may have been pulled by their digests.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Tag:
     pushed: float
     pulled: float = 0.0  # when it or its image was pulled last, as far as the log says
     subject: str | None = None
+    pulls_known: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +48,12 @@ def verdicts(
     now: float,
     *,
     pulls_since: float | None = None,
-    needs: t.Callable[[str], t.Collection[str]] = lambda digest: (),
+    needs: t.Callable[[str], t.Collection[str] | None] = lambda digest: (),
 ) -> list[Verdict]:
     """What becomes of each tag of a repository, in the order of their names.
 
     pulls_since: since when it is known what was pulled, or None for never. needs(digest) says which manifests of the repository
-    the image of a digest needs: an index its images, a referrer its subject.
+    the image of a digest needs: an index its images, a referrer its subject. None where nobody knows.
     """
     found: dict[str, Verdict] = {}
     groups: dict[int, list[Tag]] = {}
@@ -62,6 +66,9 @@ def verdicts(
             found[tag.name] = Verdict(tag, False, ("no rule applies to it",), None)
         elif tag.digest is None:
             found[tag.name] = Verdict(tag, False, ("its link is broken, so its image is not known",), rule.number)
+        elif tag.pushed > now + _AHEAD:
+            # A clock was wrong, then or now. As the newest ones they would push out whatever is pushed until their time has come.
+            found[tag.name] = Verdict(tag, False, ("its time is in the future, so it is not known when it was pushed",), rule.number)
         else:
             groups.setdefault(rule.number, []).append(tag)
     for rule in applying:
@@ -101,7 +108,7 @@ def _pulled(within: int, tag: Tag, now: float, pulls_since: float | None, condit
     age = _days(within)
     if now - tag.pulled < within:
         condition(True, f"pulled within {age}", "")
-    elif pulls_since is None or now - pulls_since < within:
+    elif not tag.pulls_known or pulls_since is None or now - pulls_since < within:
         # It may have been pulled before that.
         condition(True, f"whether it was pulled within {age} is not known yet", "")
     else:
@@ -118,8 +125,8 @@ def _newest(tags: t.Sequence[Tag], number: int | None) -> set[str]:
     return set(sorted(pushed, key=lambda digest: (-pushed[digest], digest))[: number or 0])
 
 
-def _keep_needed(found: dict[str, Verdict], needs: t.Callable[[str], t.Collection[str]]) -> None:
-    """Let tags stay whose image another image needs that stays, however far the need reaches."""
+def _keep_needed(found: dict[str, Verdict], needs: t.Callable[[str], t.Collection[str] | None]) -> None:
+    """Let tags stay whose image another image needs that stays, however far the need reaches; all of them, where nobody knows what one needs."""
     going: dict[str, list[str]] = {}
     for name, verdict in found.items():
         if verdict.goes and verdict.tag.digest is not None:
@@ -133,7 +140,12 @@ def _keep_needed(found: dict[str, Verdict], needs: t.Callable[[str], t.Collectio
         if digest in seen:
             continue
         seen.add(digest)
-        for needed in sorted(needs(digest)):
+        known = needs(digest)
+        if known is None:
+            why = (f"the manifest of {name} cannot be read, so it is not known what that needs",)
+            found.update({other: dataclasses.replace(found[other], goes=False, why=why) for others in going.values() for other in others})
+            return
+        for needed in sorted(known):
             for other in going.pop(needed, []):
                 found[other] = dataclasses.replace(found[other], goes=False, why=(f"{name} needs its image",))
             pending.append((name, needed))

@@ -124,6 +124,9 @@ class Client:
             time.sleep(pause)
         if answer.status not in expect or (answer.status < 300 and b"<Error>" in answer.content[:500] and method != "GET"):
             raise StoreError(f"{self.bucket.endpoint}: {doing}: status {answer.status} {answer.code}".rstrip())
+        if method == "DELETE" and answer.status == 200 and answer.content:
+            # A removal has nothing to say. A proxy that asks for a login does.
+            raise StoreError(f"{self.bucket.endpoint}: {doing}: status 200 with a page that no store sends, which begins with {answer.content[:40]!r}")
         if answer.status == 404 and method != "HEAD" and answer.code != ("NoSuchUpload" if "uploadId" in (query or {}) else "NoSuchKey"):
             raise StoreError(f"{self.bucket.endpoint}: {doing}: status 404 {answer.code}".rstrip())
         return answer

@@ -10,11 +10,12 @@ from registry_keeper.collect.mark import Mark
 from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.listing import TREE, Listing
 from registry_keeper.s3.mark import Marking, Taken
-from registry_keeper.s3.objects import Objects
+from registry_keeper.s3.objects import Item, Objects
 from registry_keeper.s3.quarantine import Run
 from registry_keeper.storage.layout import digest_of
 from registry_keeper.storage.survey import Survey, subject_of
 
+History = t.Mapping[bytes, Item]
 TAG_AT_REST = 60.0  # a tag that was set within so many seconds before a run began is not taken
 
 
@@ -29,6 +30,12 @@ def tag_path(name: str, tag: str) -> str:
 
 def blob_path(key: bytes) -> str:
     return TREE.data(digest_of(key))
+
+
+def _newest_of_new(history: History, before: History) -> bytes | None:
+    """What a tag was set to last, of what is not as it was before; None where nothing is new. Lists of two kinds may differ in parts of a second."""
+    new = {key: item for key, item in history.items() if key not in before or before[key].second != item.second}
+    return max(new, key=lambda key: new[key].modified, default=None)
 
 
 class Return:
@@ -79,17 +86,36 @@ class Return:
         run, digest = self.taken.tags.get(name, {}).pop(tag, (None, ""))
         if run is None or self.objects.head(TREE.revision(name, digest) + "/link") is None:
             return False
-        return self._write(run, tag_path(name, tag), digest)
+        before = self._history(name, tag)
+        if not self._write(run, tag_path(name, tag), digest):
+            return False
+        # A store that ignores conditions has it written over what was set in the milliseconds since it was looked at.
+        written = self.objects.head(tag_path(name, tag))
+        old = {key: item for key, item in before.items() if written is not None and item.modified < written.modified - TAG_AT_REST}
+        newest = _newest_of_new(self._history(name, tag), old)
+        if newest is not None and digest_of(newest) != digest and self.objects.read(tag_path(name, tag)) == digest.encode():
+            self.objects.write(tag_path(name, tag), digest_of(newest).encode())
+        return True
 
-    def tag_again(self, run: Run, name: str, tag: str) -> bool:
+    def _history(self, name: str, tag: str) -> History:
+        """What a tag has named: the registry writes that first, and then the tag. Raises StoreError."""
+        found = Listing(self.objects)
+        for path, item in self.objects.list(f"{TREE.tag(name, tag)}/index/"):
+            found.add(path, item)
+        return found.get(name).history.get(tag, {})
+
+    def tag_again(self, run: Run, name: str, tag: str, before: History | None = None) -> bool:
         """Set a tag that a run has taken to what its history says, if that was written since the run began, and the tag is not there.
 
-        The registry writes the history first. Whatever had been written by then was older than TAG_AT_REST. Raises StoreError.
+        before is the history when the tag was taken: what differs now was written since, whatever the clocks of the store's parts say. Who does not
+        know it goes by the time: whatever had been written by then was older than TAG_AT_REST. Raises StoreError.
         """
         there = Listing.of(self.objects, name).get(name)
         history = there.history.get(tag, {})
-        newest = max(history, key=lambda key: history[key].modified, default=None)
-        if newest is None or tag in there.tags or history[newest].modified < run.began - TAG_AT_REST:
+        if before is None:
+            before = {key: item for key, item in history.items() if item.modified < run.began - TAG_AT_REST}
+        newest = _newest_of_new(history, before)
+        if newest is None or tag in there.tags:
             return False
         self.taken.tags.get(name, {}).pop(tag, None)
         return self._write(run, tag_path(name, tag), digest_of(newest))

@@ -8,10 +8,11 @@ Each host knows only what was pulled from itself, so a rule about pulls would re
 from __future__ import annotations
 
 import argparse
+import functools
 import typing as t
 
 from registry_keeper.collect.mark import Mark
-from registry_keeper.errors import DONE, USAGE, KeeperError
+from registry_keeper.errors import ATTENTION, DONE, USAGE, KeeperError
 from registry_keeper.report import Report, counted
 from registry_keeper.retain import policy
 from registry_keeper.retain.retention import Manifests, Plan, add_arguments, counts, fact, line, read_rules, rules_of, tell
@@ -37,12 +38,12 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     work.refuse_mirror()
     if options.dry_run:
         tell(_plan(work, rules), report)
-        return DONE
+        return ATTENTION if work.attention else DONE
     with work.alone("retain"):
         killed = [one for one in runs(work.objects) if not one.finished and one.info.get("command") == "retain"]
         end_killed(work, killed, _rescue(work, killed))
         _remove(work, _plan(work, rules))
-    return DONE
+    return ATTENTION if work.attention else DONE
 
 
 def _rescue(work: Work, every: t.Sequence[Run]) -> Rescue:
@@ -61,11 +62,16 @@ def _plan(work: Work, rules: t.Sequence[policy.Rule]) -> Plan:
     listing.read_tags(with_rules)
     for repository in with_rules:
         work.report.progress(f"looking at {repository}")
-        manifests = Manifests(lambda digest: work.objects.read(TREE.data(digest)))
+        manifests = Manifests(lambda digest: work.objects.read(TREE.data(digest)), functools.partial(_is_there, work.objects, repository))
         tags = [_tag(listing, repository, name) for name in sorted(listing.get(repository).tags)]
         if tags:
             plan.append((repository, verdicts(rules, repository, tags, now, needs=manifests.needs)))
+            work.attention |= not manifests.tell_of_unread(repository, work.report)
     return plan
+
+
+def _is_there(objects: Objects, repository: str, digest: str) -> bool:
+    return objects.head(f"{TREE.revision(repository, digest)}/link") is not None
 
 
 def _tag(listing: Listing, repository: str, name: str) -> Tag:

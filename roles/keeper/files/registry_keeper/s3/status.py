@@ -30,7 +30,7 @@ def publish(settings: Settings, document: t.Mapping[str, t.Any]) -> None:
         objects_of(settings).write(f"{_OUTCOMES}{document['command']}.json", (json.dumps(kept, sort_keys=True) + "\n").encode())
 
 
-def look(settings: Settings, commands: t.Sequence[str]) -> Facts:
+def look(settings: Settings, commands: t.Collection[str]) -> Facts:
     """Whether the store answers, who works on it, and what is known. Raises KeeperError only for wrong settings."""
     facts: Facts = {"endpoint": options(settings)["endpoint"], "up": True, "lease": None, "stored": None, "outcomes": {}}
     objects = objects_of(settings)

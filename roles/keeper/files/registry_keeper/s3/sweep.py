@@ -37,7 +37,7 @@ from registry_keeper.s3.client import StoreError
 from registry_keeper.s3.listing import Listing
 from registry_keeper.s3.objects import Item, Objects
 from registry_keeper.s3.quarantine import Run
-from registry_keeper.s3.rescue import TAG_AT_REST, Rescue, blob_path, link_path, tag_path
+from registry_keeper.s3.rescue import TAG_AT_REST, History, Rescue, blob_path, link_path, tag_path
 from registry_keeper.storage.layout import digest_of
 from registry_keeper.storage.redis_cache import RedisCache
 
@@ -57,7 +57,7 @@ class Sweep:
         self.mark: Mark = rescue.mark
         self.taken.trees = (run.tree, *self.taken.trees)
         self.links: list[Link] = []
-        self.tags: list[tuple[str, str]] = []
+        self.tags: dict[tuple[str, str], History] = {}  # that were taken, each with what it had named by then
         self.blobs: dict[bytes, int] = {}
         self.damaged: list[bytes] = []  # blobs that nothing needs, and that are not what their digest says
         self._looked = 0.0
@@ -124,7 +124,7 @@ class Sweep:
         for name, tag, path, item, digest in batch:
             if self._unchanged(path, item):
                 self.taken.tags.setdefault(name, {})[tag] = (self.run, digest)
-                self.tags.append((name, tag))
+                self.tags[name, tag] = listing.get(name).history.get(tag, {})
                 self.objects.remove(path)
                 count += 1
         return count
@@ -157,7 +157,7 @@ class Sweep:
     def look_at_tags(self) -> None:
         """Set tags again that were set while they were taken: their history says to what. Raises StoreError."""
         for name, tag in self.tags_taken:
-            self.rescue.tag_again(self.run, name, tag)
+            self.rescue.tag_again(self.run, name, tag, self.tags[name, tag])
 
     @property
     def tags_taken(self) -> list[tuple[str, str]]:

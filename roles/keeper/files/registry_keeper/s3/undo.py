@@ -125,7 +125,7 @@ def _references(rescue: Rescue, key: bytes) -> manifest.References | None:
     """What a manifest refers to. None for one that is not there or is damaged, which keeps nothing else from coming back."""
     content = _content(rescue, key)
     try:
-        return None if content is None else manifest.parse(content)
+        return None if content is None else manifest.parse(content, key)
     except manifest.NotAManifest:
         return None
 

@@ -18,7 +18,7 @@ import typing as t
 from registry_keeper.backup.fetch import Target, fetch
 from registry_keeper.backup.host_lock import host_lock
 from registry_keeper.backup.restic import Restic
-from registry_keeper.backup.restore import Backup, open_backup
+from registry_keeper.backup.restore import Backup, read_contents
 from registry_keeper.backup.settings import DIRECTORY, Source, load
 from registry_keeper.errors import ATTENTION, DONE, KeeperError
 from registry_keeper.owner import as_owner
@@ -69,7 +69,7 @@ def run_host(options: argparse.Namespace, report: Report) -> int:
 
 def _newest(restic: Restic, count: int) -> t.Iterator[Backup]:
     for one in reversed(restic.snapshots()[-count:]):
-        yield open_backup(restic, str(one["id"]))
+        yield read_contents(restic, one)
 
 
 def _bring(backup: Backup, source: Source, digests: t.Collection[str], report: Report) -> set[str]:

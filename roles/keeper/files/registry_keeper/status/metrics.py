@@ -92,6 +92,9 @@ def exposition(facts: Facts) -> list[str]:
     known = {name: outcome for name, outcome in facts["commands"].items() if outcome}
     for name, outcome in known.items():
         out.gauge("command_last_run_timestamp_seconds", "When a command of the keeper was run last.", outcome["began"], command=name)
+    for name in known:
+        help_text = "So long after its last run a command is overdue, by its schedule."
+        out.gauge("command_overdue_after_seconds", help_text, facts["overdue_after_seconds"].get(name), command=name)
     for name, outcome in known.items():
         out.gauge("command_duration_seconds", "How long that took.", float(outcome.get("seconds", 0)), command=name)
     for name, outcome in known.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import time
 import typing as t
@@ -14,8 +15,9 @@ import typing as t
 from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.report import Report, counted, human_bytes, human_seconds
 from registry_keeper.s3 import status
-from registry_keeper.settings import Settings, number, section, texts
+from registry_keeper.settings import Settings, mapping, number, section, text, texts
 from registry_keeper.status import growth, reserve, running, traffic
+from registry_keeper.status.schedule import overdue_after
 from registry_keeper.status.vulnerabilities import known_in, version_of
 from registry_keeper.storage import inventory
 
@@ -28,11 +30,10 @@ class Limits:
     """The section status of the settings. From when on something needs a hand, in seconds."""
 
     certificates: tuple[str, ...]
-    commands: tuple[str, ...]
+    commands: t.Mapping[str, str]  # with their schedules
     inventory_seconds: float
     full_seconds: float
     certificate_seconds: float
-    overdue_seconds: float
     mirror: bool
 
 
@@ -40,14 +41,17 @@ def limits_of(settings: Settings) -> Limits:
     """Read the section. Raises KeeperError."""
     known = {
         "certificates": texts(()),
-        "commands": texts(()),
+        "commands": (_schedules, {}),
         "inventory_seconds": number(0, default=3600),
         "full_seconds": number(0, default=14 * _DAY),
         "certificate_seconds": number(0, default=14 * _DAY),
-        "overdue_seconds": number(0, default=35 * _DAY),
         "mirror": (bool, False),
     }
     return Limits(**section(settings.status, "status", known))
+
+
+def _schedules(value: t.Any) -> dict[str, str]:
+    return {name: text()[0](schedule) for name, schedule in mapping()[0](value).items()}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +88,7 @@ def gather(settings: Settings, limits: Limits, progress: t.Callable[[str], None]
         "certificates": [{"path": one.path, "ends": one.ends} for one in running.endings(limits.certificates)],
         # Of a mirror nothing is collected, so no first time of that is to come.
         "commands": {name: outcome for name, outcome in outcomes.items() if outcome or not limits.mirror},
+        "overdue_after_seconds": {name: after for name, schedule in limits.commands.items() if (after := overdue_after(schedule)) < math.inf},
     }
     if store is None:
         try:
@@ -174,18 +179,18 @@ def reasons(facts: Facts, limits: Limits) -> list[str]:
             left = human_seconds(max(0, one["ends"] - now))
             found.append(f"{one['path']}: {'has ended' if ended else f'{what} in {left}'}; run site.yml")
     for name, outcome in facts["commands"].items():
-        found += _of_command(name, outcome, now, limits)
+        found += _of_command(name, outcome, now, facts["overdue_after_seconds"].get(name, math.inf))
     return found
 
 
-def _of_command(name: str, outcome: Facts | None, now: int, limits: Limits) -> list[str]:
+def _of_command(name: str, outcome: Facts | None, now: int, overdue: float) -> list[str]:
     if outcome is None:
         return []  # its first time is still to come
     ago = human_seconds(max(0, now - outcome["began"]))
     if outcome.get("exit_status") not in (DONE, BUSY):
         said = outcome.get("error") or "; ".join(outcome.get("warnings") or []) or "see its journal"
         return [f"{name}, {ago} ago: {said}"]
-    return [f"{name}: the last run was {ago} ago"] if now - outcome["began"] > limits.overdue_seconds else []
+    return [f"{name}: the last run was {ago} ago"] if now - outcome["began"] > overdue else []
 
 
 def lines(facts: Facts) -> t.Iterator[str]:

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import typing as t
 
-from registry_keeper.storage.layout import Layout, digest_of, read_link
+from registry_keeper.storage.layout import Layout, digest_of, key_of, read_link
 from registry_keeper.storage.manifest import NotAManifest, References, parse
 
 _KEPT = 10_000
@@ -89,7 +89,7 @@ def _of_repository(layout: Layout, repository: str) -> t.Iterator[Lack]:
     needed: set[str] = set()
     for digest in revisions:
         link, data = f"{layout.revision(repository, digest)}/link", layout.data(digest)
-        found = references_of(data)
+        found = references_of(layout, digest)
         if found is None:
             if not os.path.exists(data):
                 yield Lack(f"{repository}@{digest} lacks its manifest", digest, image=True, link=link, path=data)
@@ -112,10 +112,10 @@ def _of_repository(layout: Layout, repository: str) -> t.Iterator[Lack]:
             yield Lack(f"{repository}, a link to the blob {digest}", digest, link=link, path=layout.data(digest))
 
 
-def references_of(path: str) -> References | None:
-    """What a manifest refers to; None where there is none that can be read."""
+def references_of(layout: Layout, digest: str) -> References | None:
+    """What a manifest refers to; None where there is none that can be read, or it is not what its digest says."""
     try:
-        with open(path, "rb") as file:
-            return parse(file.read(_LONGEST_MANIFEST))
+        with open(layout.data(digest), "rb") as file:
+            return parse(file.read(_LONGEST_MANIFEST), key_of(digest))
     except (OSError, NotAManifest):
         return None
