@@ -39,11 +39,11 @@ class Server:
             return str(failure)
         return ""
 
-    def days(self, host, days):
-        """The days at which something was ordered, with a run each six hours."""
+    def days(self, host, days, hours=12):
+        """The days at which something was ordered, with a run each so many hours."""
         self.orders, first = [], self.ahead
-        for quarter in range(4 * days):
-            self.ahead = first + quarter * 6 * HOUR
+        for number in range(days * 24 // hours):
+            self.ahead = first + number * hours * HOUR
             assert "not valid" in self.run(host)
         return [(order - first) / DAY for order in self.orders]
 
@@ -54,7 +54,7 @@ def server(program, authority, monkeypatch):
 
 
 def test_a_chain_that_never_fits_is_ordered_after_longer_and_longer_waits(host, server):
-    assert server.days(host, 22) == [0, 1, 3, 7, 14, 21]
+    assert server.days(host, 22, hours=24) == [0, 1, 3, 7, 14, 21]
 
 
 def test_a_due_renewal_that_is_refused_waits_and_what_is_in_use_stays(running, program, server):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ ROLES = [path.parent.parent.name for path in sorted(check_settings.ROLES.glob("*
 SCALARS = ("str", "path", "int", "bool")
 
 
+@functools.cache
 def spec_of(role):
     if role == "site":
         return site.SPEC
@@ -43,6 +45,10 @@ def options_of(role, *types):
 
 def refused(role, given):
     return [problem.split(":")[0] for problem in kinds.problems(spec_of(role), given)]
+
+
+# The rest of what is said of a number with white space around it.
+FOLDED = "a block of YAML that begins with > ends in a line break, one with >- does not"
 
 
 @each_role
@@ -143,12 +149,7 @@ def test_the_defaults_are_of_the_right_kind(role):
         ("site", {"holdfast_port": "https"}, "holdfast_port: must be a whole number, such as 443, not 'https'"),
         ("site", {"holdfast_port": 443.5}, "holdfast_port: must be a whole number, such as 443, not 443.5"),
         ("site", {"holdfast_port": "0443"}, "holdfast_port: must be a whole number, such as 443, not '0443' with zeros in front"),
-        (
-            "site",
-            {"holdfast_port": "443\n"},
-            "holdfast_port: must be a whole number, such as 443, not a string with white space around it; "
-            "a block of YAML that begins with > ends in a line break, one with >- does not",
-        ),
+        ("site", {"holdfast_port": "443\n"}, f"holdfast_port: must be a whole number, such as 443, not a string with white space around it; {FOLDED}"),
         ("site", {"holdfast_port": True}, "holdfast_port: must be a whole number, such as 443, not a boolean"),
         ("site", {"holdfast_port": "a key\nof two lines"}, "holdfast_port: must be a whole number, such as 443, not a string"),
         ("site", {"holdfast_port": None}, "holdfast_port: is empty; give it a value, or leave the line out"),
