@@ -4,6 +4,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -105,6 +106,6 @@ def test_a_lost_host_comes_back_with_every_digest_every_login_and_the_same_ca(do
 def test_a_host_that_has_images_is_not_restored_over_unless_told() -> None:
     run = playbook.run(RESTORE)
     assert not run.succeeded
-    assert f"{STORAGE} has images already, and nothing was changed" in run.output
+    assert re.search(rf'"msg": "registry-keeper: [^"]*{STORAGE} has images already, and nothing was changed', run.output), run.output[-6000:]
     run = playbook.run(RESTORE, keeper_restore_over=True)
     assert run.succeeded, run.output[-6000:]

@@ -92,6 +92,12 @@ def test_secrets_are_in_the_environment_and_on_no_command_line(tmp_path, setting
         pytest.param("Save(<data/0>) returned error: write: no space left on device", "no room is left", FAILED, id="disk full"),
         pytest.param("Fatal: unable to open config file: stat config: no such file or directory\nIs there a repository at", "there is no", FAILED, id="away"),
         pytest.param("panic: something new", "restic backup failed: panic: something new", FAILED, id="anything else"),
+        pytest.param(
+            '{"message_type":"exit_error","code":1,"message":"Fatal: unable to open repository"}',
+            "restic backup failed: Fatal: unable to open repository",
+            FAILED,
+            id="in JSON",
+        ),
     ],
 )
 def test_errors_say_what_is_wrong_and_show_no_password(tmp_path, settings, said, message, status):

@@ -183,7 +183,16 @@ def is_incomplete(tagged: t.Mapping[str, t.Any]) -> bool:
 
 
 def _last(said: str) -> str:
-    return "; ".join([line for line in said.splitlines() if line.strip()][-_SHOWN_LINES:])
+    return "; ".join([_plain(line) for line in said.splitlines() if line.strip()][-_SHOWN_LINES:])
+
+
+def _plain(line: str) -> str:
+    """A line for people: with --json, newer versions of restic say in JSON as well why they end."""
+    with contextlib.suppress(ValueError):
+        said = json.loads(line)
+        if isinstance(said, dict) and said.get("message_type") == "exit_error":
+            return str(said.get("message", line))
+    return line
 
 
 class _Drain:
