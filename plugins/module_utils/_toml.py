@@ -85,6 +85,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text = text
         self.place = 0
+        self.line, self.counted = 1, 0
         self.data: Data = {}
         self.tables: list[Table] = []
         # By identity: tables that a header or an inline table has closed.
@@ -109,7 +110,9 @@ class _Reader:
 
     def _header(self) -> Data:
         is_array = self.text.startswith("[[", self.place)
-        line = self.text.count("\n", 0, self.place) + 1
+        # Counted from the last one: from the beginning, it would take minutes where somebody has written thousands of tables.
+        self.line += self.text.count("\n", self.counted, self.place)
+        line, self.counted = self.line, self.place
         self.place += 2 if is_array else 1
         self._blank()
         key = self._key()
@@ -126,7 +129,7 @@ class _Reader:
             return t.cast(Data, there[-1])
         if there is None:
             there = parent[key[-1]] = {}
-        elif not isinstance(there, dict) or id(there) in self.closed | self.defined:
+        elif not isinstance(there, dict) or id(there) in self.closed or id(there) in self.defined:
             raise _Invalid(f"{'.'.join(key)} is there twice")
         self.defined.add(id(there))
         return t.cast(Data, there)

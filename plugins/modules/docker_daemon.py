@@ -19,6 +19,8 @@ description:
     An engine without C(--validate) (before 23.0) is asked in another way.
   - A file that is not valid JSON, has a key twice or a comment, or is a symbolic link to nothing is reported with the place and not changed.
     Where a symbolic link leads to a file, that file is changed.
+  - A new file has mode V(0600). One that is there keeps its mode, but where O(settings) have a URL with a user name or password, other users no longer read it.
+    They do again when that is taken out.
   - Does not restart or reload the engine, but says which of the two is needed. The module M(holdfast.registry.services) does it, also after
     a run that was killed.
 extends_documentation_fragment:

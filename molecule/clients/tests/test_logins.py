@@ -119,3 +119,13 @@ def test_a_password_that_the_registry_refuses_is_not_written(client: Host) -> No
     with pytest.raises(AssertionError, match="does not accept this password for 'alice'. Nothing was written"):
         log_in(password="another password")
     assert not client.file("/home/builder/.docker/config.json").exists
+
+
+def test_who_has_no_home_is_refused_by_name_before_anything_is_changed(client: Host) -> None:
+    login = {"user": "nobody", "username": "alice", "password": PASSWORD}
+    settings = {"docker_client_users": ["nobody"], "docker_client_registry_aliases": ["another.holdfast.test"]}
+    refused = playbook.converge("--tags", "docker_client", docker_client_logins=[login], **settings)
+    assert not refused.succeeded
+    assert "docker_client_logins: client has no home directory for nobody (/nonexistent); make it first" in " ".join(refused.output.split())
+    assert refused.changed == 0
+    assert "another.holdfast.test" not in client.file("/etc/hosts").content_string

@@ -19,7 +19,8 @@ from ansible_collections.holdfast.registry.plugins.module_utils._docker.helpers 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import read_bytes
 
-_SIZE_LIMIT = 1024 * 1024
+# No tool writes as much into a file of a user.
+SIZE_LIMIT = 1024 * 1024
 # Where each client keeps credentials, in the home of its user. podman itself logs in to a file in /run, which a reboot empties.
 PLACES = {"docker": ".docker/config.json", "podman": ".config/containers/auth.json"}
 
@@ -87,6 +88,13 @@ class _Configuration:
 
 def make_plan(run_program: Run, path: str, logins: t.Sequence[Login]) -> Plan:
     """Compare the file with the logins. Raises HoldfastError where it could not be changed without harm."""
+    try:
+        return _compared(run_program, path, logins)
+    except RecursionError:  # what is read without one is not always copied or written without one
+        raise HoldfastError(f"{path}: is nested too deeply; it is left as it is, correct or remove it") from None
+
+
+def _compared(run_program: Run, path: str, logins: t.Sequence[Login]) -> Plan:
     file = _Configuration(run_program, path)
     changes = [file.apply(login) for login in logins]
     rewritten = file.differs
@@ -131,19 +139,36 @@ def _shown(parts: t.Iterable[Entry]) -> dict[str, t.Any]:
 def _read(path: str) -> bytes | None:
     try:
         status = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home may be no directory, such as /dev/null
         return None
     except OSError as error:
-        raise HoldfastError(f"{path}: cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_LIMIT:
-        raise HoldfastError(f"{path}: is not a regular file of at most {_SIZE_LIMIT} bytes")
+        raise HoldfastError(f"{path}: cannot be read by its user {user_name(os.geteuid())}: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode) or status.st_size > SIZE_LIMIT:
+        raise HoldfastError(f"{path}: is not a regular file of at most {SIZE_LIMIT} bytes")
     if status.st_uid != os.geteuid():
-        owner, user = _name(status.st_uid), _name(os.geteuid())
-        raise HoldfastError(f"{path}: belongs to the user {owner} and is left as it is; give it to {user} with 'chown {user} {path}', or remove it")
+        raise HoldfastError(f"{path}: belongs to the user {user_name(status.st_uid)} and is left as it is; {_put_right(path, status)}")
     return read_bytes(path)
 
 
-def _name(uid: int) -> str:
+def _put_right(path: str, status: os.stat_result) -> str:
+    """What to do about a file of another user. Its directory is the user's, who may have led there to a file that is not to be given away."""
+    link = next((part for part in _parts(path) if os.path.islink(part) and os.lstat(part).st_uid != 0), None)
+    if link:
+        return f"{link} is a symbolic link, which leads to {os.path.realpath(path)!r}; remove {link}"
+    if status.st_nlink > 1:
+        return f"it has another name elsewhere (a hard link); remove {path}"
+    user = user_name(os.geteuid())
+    return f"give it to {user} with 'chown -h {user} {path}', or remove it"
+
+
+def _parts(path: str) -> t.Iterator[str]:
+    """The path, and those of the directories that it is in."""
+    while path not in ("", "/"):
+        yield path
+        path = os.path.dirname(path)
+
+
+def user_name(uid: int) -> str:
     """The name of a user, or the number of one that this host does not know."""
     try:
         return pwd.getpwuid(uid).pw_name

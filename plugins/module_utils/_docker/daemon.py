@@ -15,12 +15,14 @@ from ansible_collections.holdfast.registry.plugins.module_utils._docker import e
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.merge import Claims, Merged, merge
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.remembered import Places, Remembered
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
-from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, Write
+from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Remove, SetMode, Write
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import make_directories, read_bytes
 from ansible_collections.holdfast.registry.plugins.module_utils._json_text import read_object, same, write_object
 from ansible_collections.holdfast.registry.plugins.module_utils._urls import masked_json
+
+_CLOSED = "closed to other users, since it has a password"
 
 
 class Wanted(t.NamedTuple):
@@ -82,9 +84,10 @@ def _plan(wanted: Wanted, places: Places) -> _Plan:
     for name, settings in (*((former, {}) for former in wanted.former), (wanted.name, wanted.settings)):
         merged = merge(merged.data, settings, name, merged.claims, where=wanted.path, parameter="settings")
     original = before.original if before.claims.by_name else content
-    after = Remembered(merged.claims, original)
+    access = _access(wanted.path, content, before, merged.claims)
+    after = Remembered(merged.claims, original, access.former)
     if same(merged.data, data):
-        return _Plan([], "none", [], before, after, content or b"")
+        return _Plan(SetMode.plan(wanted.path, access.ownership, why=access.why), "none", [], before, after, content or b"")
     action = engine.action(data, merged.data)
     marks = [places.restart] if action == "restart" else []
     marks += [places.reload] if action == "reload" or engine.reloads_first(data, merged.data) else []
@@ -93,12 +96,43 @@ def _plan(wanted: Wanted, places: Places) -> _Plan:
     if not merged.claims.by_name and not merged.data and original is None:
         changes = Remove.plan(wanted.path, show=_show, why="removed, since nothing is left in it")
     else:
-        if not merged.claims.by_name and original is not None and same(read_object(wanted.path, original, with_mark=True), merged.data):
+        if (
+            not merged.claims.by_name
+            and original is not None
+            and same(_without_null(read_object(wanted.path, original, with_mark=True)), _without_null(merged.data))
+        ):
             new = original
         keys = [key for key in {**data, **merged.data} if not same([data.get(key), key in data], [merged.data.get(key), key in merged.data])]
-        mode = Ownership(mode=0o600) if content is None else Ownership()
-        changes = Write.plan(wanted.path, new, mode, show=_show, why=f"{'added' if content is None else 'changed'}: {', '.join(keys)}")
+        why = "; ".join([f"{'added' if content is None else 'changed'}: {', '.join(keys)}", *([access.why] if access.why else [])])
+        changes = Write.plan(wanted.path, new, access.ownership, show=_show, why=why)
     return _Plan(changes, action, marks, before, after, new)
+
+
+class _Access(t.NamedTuple):
+    """The mode that the file gets, why, and the mode to give back once nothing in it has to be closed any longer."""
+
+    ownership: Ownership
+    why: str = ""
+    former: int | None = None
+
+
+def _access(path: str, content: bytes | None, before: Remembered, claims: Claims) -> _Access:
+    """Other users are not to read a password that is set in the file. One that was there before is not ours to hide."""
+    if content is None:
+        return _Access(Ownership(mode=0o600))
+    there = stat.S_IMODE(os.stat(path).st_mode)
+    has_secret = any(True for made in claims.by_name.values() for claim in made for _secret in engine.credentials(claim.value, claim.path[-1]))
+    if has_secret:
+        closed = there & 0o770
+        return _Access(Ownership(mode=closed), _CLOSED, before.mode or there) if there != closed else _Access(Ownership(), former=before.mode)
+    if before.mode is not None and there == before.mode & 0o770:
+        return _Access(Ownership(mode=before.mode), "open again, since its password is gone")
+    return _Access(Ownership())
+
+
+def _without_null(value: t.Any) -> t.Any:
+    """A value without members that are null, which the engine takes for those that are not there."""
+    return {key: _without_null(member) for key, member in value.items() if member is not None} if isinstance(value, dict) else value
 
 
 def _carry_out(plan: _Plan, places: Places) -> None:
@@ -123,7 +157,7 @@ def _both(before: Remembered, after: Remembered) -> Remembered:
             claims[old.path] = claims[old.path].after(old) if old.path in claims else old
         by_name[name] = list(claims.values())
     made = after.claims.made + [path for path in before.claims.made if path not in after.claims.made]
-    return Remembered(Claims(by_name, made), after.original)
+    return Remembered(Claims(by_name, made), after.original, before.mode if after.mode is None else after.mode)
 
 
 def _read(path: str) -> bytes | None:

@@ -20,9 +20,10 @@ import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import podman
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import PLACES, Plan, make_plan, plan_without_account
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import PLACES, Plan, make_plan, plan_without_account, user_name
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
+from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import check as check_lock
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._files.whole import atomic_write, make_directories
@@ -213,7 +214,7 @@ def _read_all(reader: int) -> bytes | None:
 
 def update(run_program: Run, home: str, logins: t.Sequence[Login], *, write: bool) -> Plan:
     """Plan the changes to one file in a home, and make them if write is true. Runs as the owner of the home. All logins are for the same client."""
-    path = os.path.join(home, PLACES[logins[0].client])
+    path = os.path.join("/", home, PLACES[logins[0].client])  # as login does for a home that is no absolute path
     directory = os.path.dirname(path)
     if not os.path.isdir(home) and any(login.present for login in logins):
         raise HoldfastError(f"{logins[0].place}.user: the home directory {home} of {logins[0].user!r} does not exist")
@@ -234,10 +235,14 @@ def update(run_program: Run, home: str, logins: t.Sequence[Login], *, write: boo
 
 
 def _check_writable(path: str) -> None:
-    """Let check mode see what would stop a real run."""
+    """Let check mode, and the run before it writes the first file, see what would stop it."""
     where = os.path.dirname(path)
-    where = os.path.dirname(os.path.realpath(path)) if os.path.lexists(where) else where
-    while not os.path.lexists(where):
+    is_there = os.path.lexists(where)
+    if is_there:
+        where = os.path.dirname(os.path.realpath(path))
+    while not is_there and not os.path.lexists(where):
         where = os.path.dirname(where)
     if not os.path.isdir(where) or not os.access(where, os.W_OK | os.X_OK):
-        raise HoldfastError(f"{path}: cannot be written: {where} is no directory that its user may write to")
+        raise HoldfastError(f"{path}: cannot be written: {where} is no directory that its user {user_name(os.geteuid())} may write to")
+    if is_there:
+        check_lock(path)

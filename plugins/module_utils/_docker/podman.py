@@ -12,13 +12,15 @@ import pwd
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
-from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import PLACES
+from ansible_collections.holdfast.registry.plugins.module_utils._docker.config import PLACES, SIZE_LIMIT
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.entries import Login
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 
 # Where registries.conf and registries.conf.d are that all users share.
 SYSTEM = "/etc/containers"
+# Below it are files that "podman login" writes.
+VOLATILE = "/run"
 # How credential-helpers names the files with credentials, auth.json and config.json.
 _FILES = "containers-auth.json"
 
@@ -31,10 +33,9 @@ def unused(account: pwd.struct_passwd, logins: t.Sequence[Login]) -> list[str]:
 
 def _overruled(account: pwd.struct_passwd, logins: t.Sequence[Login]) -> t.Iterator[str]:
     """podman prefers what "podman login" has written until the next boot."""
-    for path in (f"/run/user/{account.pw_uid}/containers/auth.json", f"/run/containers/{account.pw_uid}/auth.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            with open(path, "rb") as file:
-                auths = json.load(file)["auths"]
+    for path in (f"{VOLATILE}/user/{account.pw_uid}/containers/auth.json", f"{VOLATILE}/containers/{account.pw_uid}/auth.json"):
+        with contextlib.suppress(HoldfastError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            auths = json.loads(_content(path) or b"{}")["auths"]
             for login in logins:
                 name = login.registry
                 if (auths.get(login.key) or {}).get("auth", login.auth) != login.auth:
@@ -47,7 +48,7 @@ def _unread(account: pwd.struct_passwd, logins: t.Sequence[Login]) -> t.Iterator
     for path in _configurations(account.pw_dir):
         # One that cannot be read or is not valid stops podman itself, which then names it.
         with contextlib.suppress(HoldfastError):
-            content = whole.read_bytes(path) if os.path.isfile(path) else None
+            content = _content(path)
             helpers = _toml.parse(content, path).at(("credential-helpers",)) if content is not None else None
             if isinstance(helpers, list):
                 named, place = helpers, path
@@ -57,6 +58,11 @@ def _unread(account: pwd.struct_passwd, logins: t.Sequence[Login]) -> t.Iterator
                 f"{login.place}: podman does not read {os.path.join(account.pw_dir, PLACES['podman'])}, where the credentials of {login.registry} are: "
                 f"credential-helpers in {place} does not name {_FILES}; add it there"
             )
+
+
+def _content(path: str) -> bytes | None:
+    """What is in a file. None for a pipe, which would be waited for, and for what is too large to be read in time: whoever it is of may wish for that."""
+    return whole.read_bytes(path) if os.path.isfile(path) and os.path.getsize(path) <= SIZE_LIMIT else None
 
 
 def _configurations(home: str) -> t.Iterator[str]:

@@ -27,10 +27,14 @@ _OWN = Ownership(mode=0o600)  # a proxy in it may have a password
 
 @dataclasses.dataclass(frozen=True)
 class Remembered:
-    """The claims, and the content of the file before the first of them: None where there was no file."""
+    """The claims, and the content of the file before the first of them: None where there was no file.
+
+    mode is what the file had before it was closed to other users for a password among the claims, or None.
+    """
 
     claims: Claims = dataclasses.field(default_factory=Claims)
     original: bytes | None = dataclasses.field(default=None, repr=False)
+    mode: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +60,8 @@ def read(places: Places) -> Remembered:
         data = json.loads(content)
         by_name = {name: [Claim.of(claim) for claim in claims] for name, claims in data["names"].items()}
         original = None if data["original"] is None else base64.b64decode(data["original"])
-        return Remembered(Claims(by_name, [tuple(path) for path in data["made"]]), original)
+        mode = None if data.get("mode") is None else int(data["mode"], 8)
+        return Remembered(Claims(by_name, [tuple(path) for path in data["made"]]), original, mode)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise HoldfastError(f"{places.record}: is not the record of this module; remove it, and what was set before stays where it is") from None
 
@@ -70,6 +75,7 @@ def write(places: Places, remembered: Remembered) -> None:
         "names": {name: [claim.as_data for claim in claims] for name, claims in remembered.claims.by_name.items()},
         "made": [list(path) for path in remembered.claims.made],
         "original": None if remembered.original is None else base64.b64encode(remembered.original).decode("ascii"),
+        **({} if remembered.mode is None else {"mode": f"{remembered.mode:04o}"}),
     }
     _write(places.record, (json.dumps(data, indent=1) + "\n").encode())
 

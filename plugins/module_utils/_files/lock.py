@@ -36,17 +36,31 @@ def locked(path: str) -> t.Iterator[LockedFile]:
 
     Raises HoldfastError where it can't be made, or where somebody else does not let go of it.
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            place = stack.enter_context(opened(path))
-            descriptor = os.open(f".{place.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=place.directory)
-        except OSError as error:
-            raise HoldfastError(f"{path}: its lock cannot be made in {os.path.dirname(os.path.realpath(path))}: {error.strerror}") from error
-        stack.callback(os.close, descriptor)
+    with _opened_lock(path, os.O_CREAT) as (place, descriptor):
         _wait_for(descriptor, os.path.join(os.path.dirname(place.real), f".{place.name}.lock"))
         file = LockedFile(place, descriptor)
         file.remove_leftovers()
         yield file
+
+
+def check(path: str) -> None:
+    """Raise HoldfastError where something is in the place of the lock for path that locked() could not open. Changes nothing."""
+    with contextlib.suppress(FileNotFoundError), _opened_lock(path, 0):
+        pass
+
+
+@contextlib.contextmanager
+def _opened_lock(path: str, flags: int) -> t.Iterator[tuple[Place, int]]:
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(opened(path))
+            descriptor = os.open(f".{place.name}.lock", os.O_RDWR | flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=place.directory)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not flags:
+                raise
+            raise HoldfastError(f"{path}: its lock cannot be made in {os.path.dirname(os.path.realpath(path))}: {error.strerror}") from error
+        stack.callback(os.close, descriptor)
+        yield place, descriptor
 
 
 def _wait_for(descriptor: int, lock: str) -> None:

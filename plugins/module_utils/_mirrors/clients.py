@@ -9,6 +9,7 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._files import changes, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change
 from ansible_collections.holdfast.registry.plugins.module_utils._files.lock import locked
@@ -36,12 +37,12 @@ class _Part(t.NamedTuple):
     plan: t.Callable[[], list[Change]]
 
 
-def keep(wanted: Wanted, clients: t.Collection[str], places: Places, *, check_mode: bool) -> dict[str, t.Any]:
+def keep(run_program: Run, wanted: Wanted, clients: t.Collection[str], places: Places, *, check_mode: bool) -> dict[str, t.Any]:
     """Make the clients know what is wanted, and those that are not among clients nothing of this name.
 
     Returns the module's result. Everything that can be refused is refused before the first change.
     """
-    parts = _parts(wanted, clients, places)
+    parts = _parts(run_program, wanted, clients, places)
     planned = {name: part.plan() for name, part in parts.items()}
     if not check_mode:
         for name, part in parts.items():
@@ -59,14 +60,14 @@ def keep(wanted: Wanted, clients: t.Collection[str], places: Places, *, check_mo
     }
 
 
-def _parts(wanted: Wanted, clients: t.Collection[str], places: Places) -> dict[str, _Part]:
+def _parts(run_program: Run, wanted: Wanted, clients: t.Collection[str], places: Places) -> dict[str, _Part]:
     told = {client: wanted if client in clients else wanted.nothing() for client in CLIENTS}
     config_path = places.containerd if "containerd" in clients else None
     return {
         "docker": _Part(places.docker, lambda: hosts_toml.plan(places.docker, told["docker"])),
         "containers": _Part(os.path.join(places.containers, "registries.conf.d"), lambda: containers.plan(places.containers, told["containers"])),
         "containerd": _Part(places.containerd, lambda: hosts_toml.plan(places.containerd, told["containerd"], trusted=True)),
-        "config": _Part(places.containerd_config, lambda: containerd.plan(places.containerd_config, wanted, config_path)),
+        "config": _Part(places.containerd_config, lambda: containerd.plan(run_program, places.containerd_config, wanted, config_path)),
         "buildkit": _Part(places.buildkit_config, lambda: buildkit.plan(places.buildkit_config, told["buildkit"])),
     }
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import blocks, whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.blocks import Markers
@@ -25,7 +28,7 @@ _NAMES = {"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"}
 _EMPTY = re.compile(r"""\s*config_path\s*=\s*(""|'')\s*(#.*)?""")
 
 
-def plan(path: str, wanted: Wanted, directory: str | None) -> list[Change]:
+def plan(run_program: Run, path: str, wanted: Wanted, directory: str | None) -> list[Change]:
     """What it takes for containerd to read directory on behalf of a name; None, no longer on its behalf. Nothing is changed."""
     before = whole.read_bytes(path)
     lines, names = _without_block(path, blocks.read(before or b""))
@@ -35,6 +38,8 @@ def plan(path: str, wanted: Wanted, directory: str | None) -> list[Change]:
         directory = _directory(before or b"")
     if names and directory:
         lines = _with_block(path, lines, directory, names)
+        if wanted.name in names:
+            _refuse_imported(run_program, path, _toml.parse(blocks.written(lines), path), directory)
     after = blocks.written(lines)
     if after == (before or b"") or (before is None and not names):
         return []
@@ -65,8 +70,7 @@ def _with_block(path: str, lines: list[str], directory: str, names: t.Sequence[s
     is_new = not blocks.written(lines).strip()
     document = _toml.parse(blocks.written(lines) if not is_new else _NEW.encode(), path)
     version = document.data.get("version", 1)
-    disabled = document.at(("disabled_plugins",))
-    if isinstance(disabled, list) and _NAMES & {str(each) for each in disabled}:
+    if _is_disabled(document):
         return lines
     if not isinstance(version, int) or version < 1:
         raise HoldfastError(f"{path}: its version is {version!r}, and only 1, 2 and 3 are known; set config_path by hand and leave containerd out of clients")
@@ -108,13 +112,77 @@ def _refuse(path: str, key: _toml.Key, there: t.Any, line: int | None, directory
     is_implicit = any(table.key[: len(key)] == key for table in document.tables)
     if not isinstance(there, dict) or (line is None and not is_implicit):
         raise HoldfastError(f"{at}: writes {'.'.join(key)} without a header of its own; set config_path to {directory} there by hand")
-    found = there.get("config_path")
-    if found and directory not in str(found).split(":"):
+    if there.get("config_path"):
+        _refuse_other(at, there["config_path"], directory)
+    elif _has_older_settings(there):
+        raise _older_settings(at, directory)
+
+
+def _refuse_other(at: str, found: t.Any, directory: str) -> None:
+    if os.path.normpath(directory) not in [os.path.normpath(each) for each in str(found).split(":")]:
         raise HoldfastError(f"{at}: config_path is {found!r}, so containerd does not read {directory}; add it, as {found}:{directory}, or remove the setting")
-    if found:
+
+
+def _older_settings(at: str, directory: str) -> HoldfastError:
+    return HoldfastError(
+        f"{at}: sets registry.mirrors or registry.configs.*.tls, and containerd accepts no config_path together with them; "
+        f"move them to hosts.toml files below {directory}, or leave containerd out of clients"
+    )
+
+
+def _is_disabled(document: _toml.Document) -> bool:
+    disabled = document.at(("disabled_plugins",))
+    return isinstance(disabled, list) and bool(_NAMES & {str(each) for each in disabled})
+
+
+def _has_older_settings(registry: _toml.Data) -> bool:
+    configs = registry.get("configs")
+    return bool(registry.get("mirrors")) or any(isinstance(each, dict) and each.get("tls") for each in (configs.values() if isinstance(configs, dict) else ()))
+
+
+def _refuse_imported(run_program: Run, path: str, document: _toml.Document, directory: str) -> None:
+    """Raise HoldfastError where a file that this one imports would keep config_path from having an effect."""
+    if _is_disabled(document):
         return
-    if there.get("mirrors") or any(isinstance(each, dict) and each.get("tls") for each in (there.get("configs") or {}).values()):
-        raise HoldfastError(
-            f"{at}: sets registry.mirrors or registry.configs.*.tls, and containerd accepts no config_path together with them; "
-            f"move them to hosts.toml files below {directory}, or leave containerd out of clients"
-        )
+    for imported, data in _imported(path, document):
+        for name, registry in _registries(data):
+            if registry.get("config_path"):
+                _refuse_other(imported, registry["config_path"], directory)
+            elif _has_older_settings(registry):
+                raise _older_settings(imported, directory)
+            elif _is_first_containerd(run_program):
+                raise HoldfastError(
+                    f"{imported}: has a table of the plugin {name}, and containerd 1 takes all settings of a plugin from the last file that has some. "
+                    f"So config_path in {path} has no effect; set it to {directory} below [plugins.{_quoted_key(name)}.registry] in {imported} too"
+                )
+
+
+def _registries(data: _toml.Data) -> t.Iterator[tuple[str, _toml.Data]]:
+    """What a file has of the plugin that pulls, under each of its names: the settings of registries, which may be none."""
+    plugins = data.get("plugins")
+    for name, plugin in plugins.items() if isinstance(plugins, dict) else ():
+        if name in _NAMES:
+            registry = plugin.get("registry") if isinstance(plugin, dict) else None
+            yield name, registry if isinstance(registry, dict) else {}
+
+
+def _is_first_containerd(run_program: Run) -> bool:
+    """Whether this is containerd 1. From 2 on, the settings of a plugin in several files are merged."""
+    done = run_program("containerd", "--version")
+    return done.code == 0 and re.search(r"\sv?1\.[0-9]+\.", done.out) is not None
+
+
+def _imported(path: str, document: _toml.Document) -> t.Iterator[tuple[str, _toml.Data]]:
+    """The files that a configuration imports, and those that these do, each once."""
+    seen, todo = {os.path.realpath(path)}, [(path, document)]
+    while todo:
+        importing, found = todo.pop(0)
+        named = found.data.get("imports")
+        for pattern in named if isinstance(named, list) else []:
+            place = os.path.join(os.path.dirname(importing), str(pattern))
+            for each in sorted(glob.glob(place)) if "*" in place else [place]:
+                if os.path.realpath(each) in seen or not os.path.isfile(each):
+                    continue
+                seen.add(os.path.realpath(each))
+                todo.append((each, _toml.parse(whole.read_bytes(each) or b"", each)))
+                yield each, todo[-1][1].data

@@ -57,6 +57,7 @@ class Asked:
             absolute_path(params, "buildkit_config"),
         )
         self._check_mode = call.check_mode
+        self._run_program = call.run_program
 
     @property
     def configurations(self) -> dict[str, str]:
@@ -65,7 +66,7 @@ class Asked:
 
     def do(self) -> Result:
         """Change the files, or in check mode only say what would be changed."""
-        return keep(self._wanted, self._clients, self._places, check_mode=self._check_mode)
+        return keep(self._run_program, self._wanted, self._clients, self._places, check_mode=self._check_mode)
 
 
 def _read_wanted(params: dict[str, t.Any], former: tuple[str, ...]) -> Wanted:

@@ -42,7 +42,13 @@ def _daemon(settings: Settings) -> list[str]:
     for key, value in settings["docker_client_daemon"].items():
         if value is None:
             found.append(f"docker_client_daemon.{key}: is empty; give it a value, or leave it out to have it as others have set it")
-    mirrors = settings["docker_client_daemon"].get("registry-mirrors", [])
-    if mirrors is not None and not isinstance(mirrors, list):
-        found.append("docker_client_daemon.registry-mirrors: must be a list, such as [https://mirror.example.org]")
+    for key, example in (("registry-mirrors", "https://mirror.example.org"), ("insecure-registries", "192.0.2.0/24")):
+        items = settings["docker_client_daemon"].get(key)
+        if items is None:
+            continue  # named above, or not set
+        if not isinstance(items, list):
+            found.append(f"docker_client_daemon.{key}: must be a list, such as [{example}]")
+            continue
+        wrong = [place for place, item in enumerate(items) if not isinstance(item, str)]
+        found += [f"docker_client_daemon.{key}[{place}]: must be a string, such as {example}" for place in wrong]
     return found

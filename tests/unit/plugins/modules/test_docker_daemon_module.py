@@ -96,6 +96,60 @@ def test_settings_are_merged_and_go_again_without_a_trace(put, file):
     assert not os.path.exists(remembered.Places.of(str(file)).record)
 
 
+PROXY = {"proxies": {"https-proxy": "http://user:secret@192.0.2.1:3128"}}
+
+
+def mode(file):
+    return file.stat().st_mode & 0o777
+
+
+def test_a_password_is_not_for_other_users_of_the_host(put, file):
+    file.write_text(THEIRS)
+    file.chmod(0o644)
+    assert put(PROXY)["reasons"] == [f"{file}: changed: proxies; closed to other users, since it has a password"]
+    assert mode(file) == 0o640
+    assert put({**PROXY, "debug": True}, name="another")["reasons"] == [f"{file}: changed: debug"]
+    put(None)
+    assert mode(file) == 0o640, "another has set it too"
+    put({"debug": True}, name="another")
+    assert mode(file) == 0o644
+    put(None, name="another")
+    assert (file.read_text(), mode(file)) == (THEIRS, 0o644)
+
+
+def test_a_mode_that_somebody_has_set_since_stays(put, file):
+    file.write_text(THEIRS)
+    file.chmod(0o644)
+    put(PROXY)
+    file.chmod(0o600)
+    put(None)
+    assert (file.read_text(), mode(file)) == (THEIRS, 0o600)
+
+
+def test_what_an_earlier_version_left_open_is_closed_without_a_restart(put, file):
+    file.write_text(THEIRS)
+    put(PROXY)
+    file.chmod(0o604)
+    result = put(PROXY)
+    assert (result["action"], result["reasons"]) == ("none", [f"{file}: closed to other users, since it has a password"])
+    assert mode(file) == 0o600
+
+
+def test_a_password_of_somebody_else_is_for_them_to_close(put, file):
+    file.write_text(json.dumps(PROXY))
+    file.chmod(0o644)
+    put({"debug": True})
+    assert mode(file) == 0o644
+
+
+@pytest.mark.parametrize("text", ['{"registry-mirrors": null}\n', '{"proxies": {"https-proxy": null}}', '{"proxies": null, "debug": true}'])
+def test_null_comes_back(put, file, text):
+    file.write_text(text)
+    put({"registry-mirrors": ["https://mirror.test"], **PROXY})
+    put(None)
+    assert file.read_text() == text
+
+
 def test_a_file_that_was_not_there_goes_again(put, file):
     put({"debug": True, "labels": ["a=b"]})
     assert file.stat().st_mode & 0o777 == 0o600

@@ -178,6 +178,18 @@ def test_a_file_that_cannot_be_changed_without_harm_is_named_and_left(path: path
     assert path.read_text() == content
 
 
+def test_a_file_is_either_read_or_named_however_deeply_it_is_nested(path: pathlib.Path) -> None:
+    named = 0
+    for depth in [*range(100, 1000, 15), 20000]:
+        write(path, f'{{"auths": {{"other.test": {{"x": {"[" * depth}{"]" * depth}}}}}}}')
+        try:
+            make_plan(str(path), [login()])
+        except HoldfastError as error:
+            assert str(error) == f"{path}: is nested too deeply; it is left as it is, correct or remove it"
+            named += 1
+    assert named
+
+
 def test_bytes_that_are_no_utf_8_are_malformed(path: pathlib.Path) -> None:
     path.write_bytes(b'{"a": "\xff"}')
     with pytest.raises(HoldfastError, match="line 1 is not UTF-8"):

@@ -136,8 +136,64 @@ def test_a_missing_home_stops_a_run_but_nobody_is_logged_in_there(accounts: dict
 def test_a_home_that_cannot_be_written_to_is_seen_in_check_mode_too(accounts: dict[str, pwd.struct_passwd]) -> None:
     pathlib.Path(accounts["alice"].pw_dir).chmod(0o500)
     for check_mode in (True, False):
-        with pytest.raises(HoldfastError, match="cannot be written: .*/alice is no directory that its user may write to"):
+        with pytest.raises(HoldfastError, match="cannot be written: .*/alice is no directory that its user .+ may write to"):
             run(entry(), check_mode=check_mode)
+
+
+def prepare_link_to_nothing(home: pathlib.Path) -> None:
+    (home / ".docker").symlink_to("nowhere")
+
+
+def prepare_file_linked_below_nothing(home: pathlib.Path) -> None:
+    (home / ".docker").mkdir()
+    (home / ".docker/config.json").symlink_to("../nowhere/config.json")
+
+
+def prepare_file_in_place_of_the_directory(home: pathlib.Path) -> None:
+    (home / ".docker").touch()
+
+
+def prepare_directory_in_place_of_the_lock(home: pathlib.Path) -> None:
+    (home / ".docker/.config.json.lock").mkdir(parents=True)
+
+
+def prepare_link_in_place_of_the_lock(home: pathlib.Path) -> None:
+    (home / ".docker").mkdir()
+    (home / ".docker/.config.json.lock").symlink_to(home / "other")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (prepare_link_to_nothing, r"\.docker/config\.json: cannot be written: .*/nowhere is no directory that its user .+ may write to"),
+        (prepare_file_linked_below_nothing, r"\.docker/config\.json: cannot be written: .*/nowhere is no directory that its user .+ may write to"),
+        (prepare_file_in_place_of_the_directory, r"\.docker/config\.json: cannot be written: .*/\.docker is no directory"),
+        (prepare_directory_in_place_of_the_lock, r"\.docker/config\.json: its lock cannot be made in .*/\.docker: Is a directory"),
+        (prepare_link_in_place_of_the_lock, r"\.docker/config\.json: its lock cannot be made in .*/\.docker: Too many levels"),
+    ],
+    ids=lambda each: each.__name__[len("prepare_") :] if callable(each) else "",
+)
+def test_what_keeps_a_file_from_being_written_stops_the_run_before_another_is(
+    accounts: dict[str, pwd.struct_passwd], prepare: t.Callable[[pathlib.Path], None], message: str
+) -> None:
+    prepare(pathlib.Path(accounts["bob"].pw_dir))
+    for path in pathlib.Path(accounts["bob"].pw_dir).rglob("*"):
+        os.chown(path, accounts["bob"].pw_uid, -1, follow_symlinks=False)
+    for check_mode in (True, False):
+        with pytest.raises(HoldfastError, match=message):
+            run(entry(), entry("bob"), check_mode=check_mode)
+    assert not config_of(accounts["alice"]).parent.exists()
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "", "relative"])
+def test_nobody_is_logged_in_where_no_home_can_be(accounts: dict[str, pwd.struct_passwd], home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = accounts["bob"]
+    elsewhere = pwd.struct_passwd(("bob", "x", account.pw_uid, account.pw_gid, "", home, "/bin/sh"))
+    monkeypatch.setattr(registry_login.pwd, "getpwnam", {**accounts, "bob": elsewhere}.__getitem__)
+    monkeypatch.chdir(accounts["alice"].pw_dir)  # where a path that is not absolute would lead to
+    run(entry())
+    for check_mode in (True, False):
+        assert run(entry("bob", state="absent"), check_mode=check_mode) == [(False, "not logged in")]
 
 
 @as_other
@@ -184,10 +240,34 @@ def test_a_file_of_another_in_the_user_s_directory_is_named_with_its_owner_and_l
     config.write_text(content)
     config.chmod(mode)
     uid = accounts["alice"].pw_uid
+    message = rf"alice/\.docker/config\.json: belongs to the user root and is left as it is; give it to {uid} with 'chown -h {uid} /"
     for check_mode in (True, False):
-        with pytest.raises(HoldfastError, match=rf"alice/\.docker/config\.json: belongs to the user root and is left as it is; give it to {uid} with 'chown"):
+        with pytest.raises(HoldfastError, match=message):
             run(entry(state=state), check_mode=check_mode)
     assert (config.stat().st_uid, stat.S_IMODE(config.stat().st_mode), config.read_text()) == (0, mode, content)
+
+
+@as_root
+@pytest.mark.parametrize("link", [".docker", ".docker/config.json", "hard"])
+def test_nobody_is_told_to_give_away_what_a_user_has_linked_to(accounts: dict[str, pwd.struct_passwd], tmp_path: pathlib.Path, link: str) -> None:
+    alice, bob = accounts["alice"], accounts["bob"]
+    run(entry("bob"))
+    for path in (pathlib.Path(bob.pw_dir), config_of(bob).parent):
+        path.chmod(0o755)
+    theirs, config = config_of(bob), config_of(alice)
+    if link == ".docker":
+        config.parent.symlink_to(theirs.parent)
+        os.chown(config.parent, alice.pw_uid, -1, follow_symlinks=False)
+    else:
+        config.parent.mkdir()
+        os.chown(config.parent, alice.pw_uid, -1)
+        (os.link if link == "hard" else os.symlink)(theirs, config)
+        os.chown(config, bob.pw_uid if link == "hard" else alice.pw_uid, -1, follow_symlinks=False)
+    with pytest.raises(HoldfastError, match=rf"belongs to the user {bob.pw_uid} and is left as it is") as caught:
+        run(entry())
+    assert "chown" not in str(caught.value)
+    assert f"remove {config.parent if link == '.docker' else config}" in str(caught.value)
+    assert ("another name" if link == "hard" else repr(str(theirs))) in str(caught.value)
 
 
 @as_root

@@ -11,6 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import login as registry_login
+from ansible_collections.holdfast.registry.plugins.module_utils._docker import podman
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.login import Outcome, Work, parse_logins
 from ansible_collections.holdfast.registry.plugins.module_utils._docker.owned import log_in
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
@@ -121,15 +122,12 @@ def test_one_login_for_docker_and_one_for_podman_are_two(machine: Machine) -> No
 
 
 def test_a_login_of_podman_that_another_overrules_is_a_warning(machine: Machine, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = open
-
-    def opened(path: str, *arguments: t.Any) -> t.Any:
-        return real(tmp_path / "volatile" if path.startswith("/run/containers") else path, *arguments)
-
-    (tmp_path / "volatile").write_text('{"auths": {"a.test": {"auth": "b3RoZXI="}, "b.test": null}}')
-    monkeypatch.setattr("builtins.open", opened)
+    volatile = tmp_path / f"run/containers/{os.geteuid()}/auth.json"
+    volatile.parent.mkdir(parents=True)
+    volatile.write_text('{"auths": {"a.test": {"auth": "b3RoZXI="}, "b.test": null}}')
+    monkeypatch.setattr(podman, "VOLATILE", str(tmp_path / "run"))
     warnings = machine.run("a.test", "b.test", client="podman").warnings
-    assert len(warnings) == 1 and "logins[0]: podman uses other credentials of a.test, in /run/containers/" in warnings[0]
+    assert len(warnings) == 1 and f"logins[0]: podman uses other credentials of a.test, in {volatile}" in warnings[0]
     assert machine.run("a.test", "b.test").warnings == []
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pathlib
 import pwd
+import time
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils._docker import podman
@@ -86,3 +87,22 @@ def test_a_configuration_that_is_linked_is_read(tmp_path: pathlib.Path) -> None:
 def test_only_logins_of_podman_that_are_to_be_there_are_named(tmp_path: pathlib.Path) -> None:
     write(tmp_path, {MAIN: OTHER})
     assert said(tmp_path, Login("logins[0]", "alice", "a.test"), Login("logins[1]", "alice", "b.test", present=False, client="podman")) == []
+
+
+@pytest.mark.parametrize("name", ["registries.conf", "auth.json"])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"[" * 100000, b"a = " + b"[" * 100000, b"# a comment\n" * 2000000, b"".join(b"[t%d]\n" % number for number in range(80000))],
+    ids=["pipe", "deep", "deep-toml", "huge", "many-tables"],
+)
+def test_no_file_of_the_user_keeps_the_run_waiting(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None) -> None:
+    monkeypatch.setattr(podman, "VOLATILE", str(tmp_path / "run"))
+    path = tmp_path / "alice/.config/containers" / name if name == "registries.conf" else tmp_path / f"run/user/{os.geteuid()}/containers" / name
+    path.parent.mkdir(parents=True)
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    started = time.monotonic()
+    assert said(tmp_path) == []
+    assert time.monotonic() - started < 20

@@ -9,6 +9,7 @@ import pathlib
 
 import pytest
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
+from ansible_collections.holdfast.registry.plugins.module_utils._commands import Result
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.clients import CLIENTS, Places, keep
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors.wanted import Wanted
@@ -23,6 +24,7 @@ class Etc:
 
     def __init__(self, path):
         self.path = path
+        self.containerd = "1.7.24~ds1"
         self.places = Places(*(str(path / each) for each in ("docker/certs.d", "containers", "containerd/certs.d", "containerd/config.toml", "buildkitd.toml")))
 
     def write(self, name, text, mode=0o644):
@@ -39,7 +41,11 @@ class Etc:
 
     def keep(self, clients=CLIENTS, *, check_mode=False, name=NAME, **wanted):
         wanted.setdefault("mirrors", {"docker.io": (M,), "ghcr.io": (M,)})
-        return keep(Wanted(name, **wanted), clients, self.places, check_mode=check_mode)
+        return keep(self.run_program, Wanted(name, **wanted), clients, self.places, check_mode=check_mode)
+
+    def run_program(self, *command, **_more):
+        assert command == ("containerd", "--version")
+        return Result(0 if self.containerd else 127, f"containerd github.com/containerd/containerd {self.containerd} 0123abc\n", "")
 
     def files(self):
         """Every file but the locks, with its content."""
@@ -312,7 +318,7 @@ def test_where_the_plugin_is_disabled_nothing_is_set(etc, text):
     assert etc.read("containerd/config.toml") == text and done["restart"] == []
 
 
-@pytest.mark.parametrize("value", ["{0}", "/other:{0}", "{0}:/other"])
+@pytest.mark.parametrize("value", ["{0}", "/other:{0}", "{0}:/other", "{0}/"])
 def test_a_config_path_that_has_the_directory_is_enough(etc, value):
     text = f'version = 2\n[{V2}]\n  config_path = "{value.format(etc.places.containerd)}"\n'
     etc.write("containerd/config.toml", text)
@@ -340,6 +346,65 @@ def test_a_config_that_cannot_take_it_is_named_and_stays(etc, text, why):
         etc.keep(["containerd"])
     assert "config.toml" in str(caught.value)
     assert etc.files() == {"containerd/config.toml": text.encode()}
+
+
+CRI = 'plugins."io.containerd.grpc.v1.cri"'
+IMPORTING = 'version = 2\nimports = ["conf.d/*.toml"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "versions", "why"),
+    [
+        # containerd 1 takes the whole table of a plugin from the last file that has one, containerd 2 merges them.
+        (f'[{CRI}.containerd]\n  default_runtime_name = "x"\n', ["1.7.24"], "conf.d/b.toml: has a table of the plugin"),
+        ("[plugins.cri.cni]\n", ["v1.6.20"], "conf.d/b.toml: has a table of the plugin"),
+        (f'[{V2}]\n  config_path = "/other"\n', ["1.7.24", "v2.1.0"], "conf.d/b.toml: config_path is '/other', so containerd does not read"),
+        (f'[{V2}.mirrors."docker.io"]\n  endpoint = ["https://m"]\n', ["1.7.24", "v2.1.0"], "conf.d/b.toml: sets registry.mirrors"),
+        (f'version = 3\n[{V3}.configs."a".tls]\n  ca_file = "x"\n', ["v2.1.0", ""], "conf.d/b.toml: sets registry.mirrors"),
+        ("[plugins\n", ["1.7.24", "v2.1.0"], "conf.d/b.toml: line 1 is not valid TOML"),
+    ],
+)
+def test_an_imported_file_with_which_config_path_would_have_no_effect_is_named(etc, text, versions, why):
+    etc.write("containerd/config.toml", IMPORTING)
+    etc.write("containerd/conf.d/a.toml", "[debug]\n")
+    etc.write("containerd/conf.d/b.toml", text)
+    before = etc.files()
+    for etc.containerd in versions:
+        with pytest.raises(HoldfastError, match=why):
+            etc.keep(["containerd"])
+        assert etc.files() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "versions"),
+    [
+        ("[debug]\n", ["1.7.24", "v2.1.0", ""]),
+        ('[plugins."io.containerd.internal.v1.opt"]\n  path = "x"\n', ["1.7.24", "v2.1.0"]),
+        (f'[{CRI}.containerd]\n  default_runtime_name = "x"\n', ["v2.1.0", ""]),
+        (f"[{V2}]\n  config_path = ''\n", ["v2.1.0"]),
+        (f'[{V2}]\n  config_path = "/other:{{0}}"\n', ["1.7.24", "v2.1.0"]),
+    ],
+)
+def test_imported_files_beside_which_it_has_an_effect_are_left_alone(etc, text, versions):
+    etc.write("containerd/config.toml", 'version = 2\nimports = ["../imported/a.toml"]\n')
+    etc.write("imported/a.toml", 'imports = ["b.toml", "a.toml"]\n')  # containerd reads each once
+    etc.write("imported/b.toml", text.replace("{0}", etc.places.containerd))
+    imported = etc.files()["imported/b.toml"]
+    for etc.containerd in versions:
+        etc.keep(["containerd"])
+        assert etc.places.containerd in (config_path(etc) or [text.replace("{0}", etc.places.containerd)])[-1]
+        assert not etc.keep(["containerd"])["changed"]
+        etc.keep([], mirrors={})
+        assert etc.files()["imported/b.toml"] == imported
+        assert etc.read("containerd/config.toml") == 'version = 2\nimports = ["../imported/a.toml"]\n'
+
+
+def test_what_is_kept_goes_whatever_is_imported_by_then(etc):
+    etc.write("containerd/config.toml", IMPORTING)
+    etc.keep(["containerd"])
+    etc.write("containerd/conf.d/b.toml", f'[{V2}]\n  config_path = "/other"\n')
+    etc.keep([], mirrors={})
+    assert etc.read("containerd/config.toml") == IMPORTING
 
 
 def test_the_file_that_a_link_leads_to_is_merged(etc):
