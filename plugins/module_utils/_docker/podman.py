@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pwd
+import stat
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils import _toml
@@ -62,7 +63,11 @@ def _unread(account: pwd.struct_passwd, logins: t.Sequence[Login]) -> t.Iterator
 
 def _content(path: str) -> bytes | None:
     """What is in a file. None for a pipe, which would be waited for, and for what is too large to be read in time: whoever it is of may wish for that."""
-    return whole.read_bytes(path) if os.path.isfile(path) and os.path.getsize(path) <= SIZE_LIMIT else None
+    try:
+        status = os.stat(path)
+    except OSError:  # it may also go at any time
+        return None
+    return whole.read_bytes(path) if stat.S_ISREG(status.st_mode) and status.st_size <= SIZE_LIMIT else None
 
 
 def _configurations(home: str) -> t.Iterator[str]:

@@ -106,3 +106,21 @@ def test_no_file_of_the_user_keeps_the_run_waiting(tmp_path: pathlib.Path, monke
     started = time.monotonic()
     assert said(tmp_path) == []
     assert time.monotonic() - started < 20
+
+
+def test_a_file_that_goes_while_it_is_looked_at_keeps_nobody_from_a_login(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(podman, "VOLATILE", str(tmp_path / "run"))
+    name, look = f"run/user/{os.geteuid()}/containers/auth.json", os.stat
+    path = tmp_path / name
+    write(tmp_path, {name: OTHER})
+
+    def once(what: str, **more: bool) -> os.stat_result:
+        status = look(what, **more)
+        if what == str(path):
+            path.unlink()
+        return status
+
+    monkeypatch.setattr(os, "stat", once)
+    assert said(tmp_path) == []
+    monkeypatch.undo()
+    assert not path.exists()
