@@ -240,8 +240,9 @@ def _check_writable(path: str) -> None:
     is_there = os.path.lexists(where)
     if is_there:
         where = os.path.dirname(os.path.realpath(path))
-    while not is_there and not os.path.lexists(where):
-        where = os.path.dirname(where)
+    else:
+        while not os.path.lexists(where):
+            where = os.path.dirname(where)
     if not os.path.isdir(where) or not os.access(where, os.W_OK | os.X_OK):
         raise HoldfastError(f"{path}: cannot be written: {where} is no directory that its user {user_name(os.geteuid())} may write to")
     if is_there:

@@ -37,9 +37,12 @@ def plan(run_program: Run, path: str, wanted: Wanted, directory: str | None) -> 
         # Others go on needing it: what is there stays, but for the name.
         directory = _directory(before or b"")
     if names and directory:
-        lines = _with_block(path, lines, directory, names)
+        content = blocks.written(lines)
+        is_new = not content.strip()
+        document = _toml.parse(_NEW.encode() if is_new else content, path)
+        lines = _with_block(path, lines, document, directory, names, is_new=is_new)
         if wanted.name in names:
-            _refuse_imported(run_program, path, _toml.parse(blocks.written(lines), path), directory)
+            _refuse_imported(run_program, path, document, directory)
     after = blocks.written(lines)
     if after == (before or b"") or (before is None and not names):
         return []
@@ -65,10 +68,8 @@ def _directory(content: bytes) -> str | None:
     return match[1] if match else None
 
 
-def _with_block(path: str, lines: list[str], directory: str, names: t.Sequence[str]) -> list[str]:
+def _with_block(path: str, lines: list[str], document: _toml.Document, directory: str, names: t.Sequence[str], *, is_new: bool) -> list[str]:
     lines = blocks.with_end(lines)
-    is_new = not blocks.written(lines).strip()
-    document = _toml.parse(blocks.written(lines) if not is_new else _NEW.encode(), path)
     version = document.data.get("version", 1)
     if _is_disabled(document):
         return lines

@@ -81,7 +81,7 @@ def _found(option: Option, value: t.Any) -> str:
 
 
 def _almost(wanted: str, value: t.Any) -> str:
-    """What to change in a text that is almost a number, as the end of a sentence."""
+    """Why a text is not quite a number, as the end of a sentence; "" for anything else."""
     if wanted != "int" or not isinstance(value, str):
         return ""
     number = value.strip()

@@ -136,7 +136,7 @@ def _back_up(restic: Restic, report: Report) -> int:
     vanished = [f"{source.name} {digest}" for source, digest in gone]
     # In a mirror blobs expire, and the upstream has them.
     if not (unread or ended.code == _INCOMPLETE or any(not source.mirror for source, _digest in gone)):
-        summary["snapshot_id"] = _is_whole(restic, str(summary["snapshot_id"]))
+        summary["snapshot_id"] = _mark_whole(restic, str(summary["snapshot_id"]))
     report.add(
         snapshot=summary["snapshot_id"],
         repository=settings.shown_repository,
@@ -227,7 +227,7 @@ def _snapshot(restic: Restic, report: Report, paths: t.Sequence[str]) -> tuple[d
     return summary, unread, ended
 
 
-def _is_whole(restic: Restic, snapshot: str) -> str:
+def _mark_whole(restic: Restic, snapshot: str) -> str:
     """Take the tag of incomplete ones from a snapshot. Returns its new ID: restic writes another one, and then removes the first. Raises KeeperError."""
     restic.run_alone("tag", "--quiet", "--remove", INCOMPLETE, snapshot)
     for one in restic.snapshots():

@@ -26,9 +26,9 @@ from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.settings import FIRST_INSTANCE
 from registry_keeper.storage import links as link_lists
 from registry_keeper.storage.complete import references_of
-from registry_keeper.storage.image_links import REPOSITORY, image_of, wanted_of
+from registry_keeper.storage.image_links import image_of, wanted_of
 from registry_keeper.storage.layout import Layout, digest_of, key_of, read_link
-from registry_keeper.storage.links import Link
+from registry_keeper.storage.links import REPOSITORY, Link
 from registry_keeper.storage.manifest import NotAManifest, parse
 
 WHOLE_HOST = True

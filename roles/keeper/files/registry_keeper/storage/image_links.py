@@ -9,10 +9,9 @@ import typing as t
 
 from registry_keeper.errors import USAGE, KeeperError
 from registry_keeper.storage.layout import is_digest
-from registry_keeper.storage.links import Link
+from registry_keeper.storage.links import REPOSITORY, TAG, Link
 
-REPOSITORY = r"[a-z0-9]+(?:(?:[./]|__?|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(rf"(?P<repository>{REPOSITORY})(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})|@(?P<digest>[a-z0-9]+:[0-9a-f]+))?", re.ASCII)
+_IMAGE = re.compile(rf"(?P<repository>{REPOSITORY})(?::(?P<tag>{TAG})|@(?P<digest>[a-z0-9]+:[0-9a-f]+))?", re.ASCII)
 
 
 def image_of(text: str) -> re.Match[str]:

@@ -24,12 +24,12 @@ import typing as t
 from registry_keeper.storage.layout import ALGORITHMS, DIGEST, Layout, is_digest, key_of, read_link, subdirectories
 
 _DIGEST_PATH = r"(?:sha256/[0-9a-f]{64}|sha384/[0-9a-f]{96}|sha512/[0-9a-f]{128})"
-_NAME = r"[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*)*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+REPOSITORY = r"[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*)*"
+TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 # Nothing else becomes a path, whatever is in the list.
 _PATH = re.compile(
-    rf"(?P<repository>{_NAME})/(?:_layers/(?P<layer>{_DIGEST_PATH})|_manifests/revisions/(?P<revision>{_DIGEST_PATH})"
-    rf"|_manifests/tags/(?P<tag>{_TAG})/(?:current|index/(?P<index>{_DIGEST_PATH})))/link",
+    rf"(?P<repository>{REPOSITORY})/(?:_layers/(?P<layer>{_DIGEST_PATH})|_manifests/revisions/(?P<revision>{_DIGEST_PATH})"
+    rf"|_manifests/tags/(?P<tag>{TAG})/(?:current|index/(?P<index>{_DIGEST_PATH})))/link",
     re.ASCII,
 )
 _PUSHED = re.compile(r"(\S+) ([0-9]{1,11}\.[0-9]{6})\n")
@@ -84,11 +84,11 @@ def walk(layout: Layout) -> t.Iterator[Link]:
     """All links that have the content they should have. Those that are empty or wrong are no part of an image."""
     for repository in layout.walk_repositories():
         tags = subdirectories(f"{layout.repositories}/{repository}/_manifests/tags")
-        if not re.fullmatch(_NAME, repository, re.ASCII):
+        if not re.fullmatch(REPOSITORY, repository, re.ASCII):
             continue
         named = []
         for tag in sorted(tags):
-            if not re.fullmatch(_TAG, tag, re.ASCII):
+            if not re.fullmatch(TAG, tag, re.ASCII):
                 continue
             path = f"{layout.tag(repository, tag)}/current/link"
             digest = read_link(path)
