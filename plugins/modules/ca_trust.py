@@ -55,6 +55,14 @@ options:
     description: Also remove what is kept under O(name) and O(former_names) from the stores that are not in O(stores).
     type: bool
     default: false
+  additional:
+    description:
+      - Trust the certificates in addition to those that are kept under O(name), and remove nothing. Certificates that have expired are not kept.
+      - For the time in which a registry gets a certificate of another CA. First let all clients trust the new CA additionally, then let the registry have its
+        certificate, then let the clients trust the new CA alone. No client refuses the registry meanwhile.
+      - Only with O(state=present), and without O(exclusive), O(only_these_stores) and O(former_names).
+    type: bool
+    default: false
   former_names:
     description:
       - Names that the certificates were kept under before. What is there goes in the same step, from O(stores), whatever its endpoints.
@@ -157,6 +165,13 @@ EXAMPLES = r"""
     endpoints: [registry.example.com]
     exclusive: true
 
+- name: Trust the CA that the registry's next certificate is of, and go on trusting the present one
+  holdfast.registry.ca_trust:
+    name: registry.example.com
+    content: "{{ lookup('ansible.builtin.file', 'ca.crt') }}"
+    endpoints: [registry.example.com]
+    additional: true
+
 - name: Trust it for every program, and restart Docker only if it has to
   holdfast.registry.ca_trust:
     name: registry.example.com
@@ -216,7 +231,7 @@ restart:
   elements: str
   sample: [docker]
 certificates:
-  description: The certificates in O(content). Empty with O(state=absent).
+  description: The certificates in O(content), and with O(additional) those that were kept before. Empty with O(state=absent).
   returned: success
   type: list
   elements: dict

@@ -15,6 +15,7 @@ from testinfra.host import Host
 PASSWORD = "a password of alice's own"
 BROUGHT = hosts.KEPT / "brought"
 INSTALLED = "/etc/ssl/holdfast-files/registry.crt"
+OWN_CA = {"holdfast_certificate_source": "own-ca", "holdfast_certificate_ca": ""}
 
 MAKE = f"""
 set -eu
@@ -57,11 +58,11 @@ def source_of(brought: Path) -> dict[str, Any]:
     }
 
 
-def pulls(docker: Docker) -> None:
+@pytest.fixture
+def image(docker: Docker) -> str:
     assert docker.login("alice", PASSWORD).rc == 0
     image, _digest = docker.push("team/app")
-    docker.ok(f"pull {image}")
-    docker.ok(f"image rm {image}")
+    return image
 
 
 def test_other_names_are_not_lost_to_a_server_that_is_away(server: Host) -> None:
@@ -111,11 +112,12 @@ def test_site_stops_at_files_that_clients_would_refuse(server: Host, brought: Pa
     assert served(server) == before
 
 
-def test_brought_files_are_used_and_what_asked_the_acme_server_is_gone(server: Host, docker: Docker, brought: Path) -> None:
-    run = playbook.converged("--diff", **source_of(brought))
+def test_brought_files_are_used_and_what_asked_the_acme_server_is_gone(server: Host, docker: Docker, image: str, brought: Path) -> None:
+    with docker.pulling(image) as failed:
+        run = playbook.converged("--diff", **source_of(brought))
+    assert failed == []
     assert "PRIVATE KEY" not in run.output
     assert served(server) == serial(server, INSTALLED)
-    pulls(docker)
     assert server.run("systemctl cat holdfast-acme.timer").rc != 0
     assert server.run("id holdfast-acme").rc != 0
     assert server.run("ls -d /etc/holdfast-acme /var/lib/holdfast-acme /usr/local/lib/holdfast-acme").stdout == ""
@@ -124,7 +126,33 @@ def test_brought_files_are_used_and_what_asked_the_acme_server_is_gone(server: H
     assert playbook.converged(**source_of(brought)).changed == 0
 
 
-def test_back_to_the_own_ca(server: Host, docker: Docker) -> None:
-    playbook.converged(holdfast_certificate_source="own-ca", holdfast_certificate_ca="")
+def trusted(client: Host) -> list[str]:
+    """Whom Docker trusts for the registry."""
+    split = "csplit -sz -f /run/trusted. - '/BEGIN/' '{*}' && for each in /run/trusted.*; do openssl x509 -in $each -noout -subject -nameopt RFC2253; done"
+    found = client.check_output(f"rm -f /run/trusted.*; cat /etc/docker/certs.d/{NAME}/*.crt | sed -n '/BEGIN/,/END/p' | {split}")
+    return sorted(line.split("CN=")[1] for line in found.splitlines())
+
+
+def test_back_to_the_own_ca(server: Host, client: Host, docker: Docker, image: str) -> None:
+    with docker.pulling(image) as failed:
+        playbook.converged(**OWN_CA)
+    assert failed == []
     assert served(server) == serial(server, "/etc/ssl/holdfast/registry.crt")
-    pulls(docker)
+    assert trusted(client) == ["Holdfast registry CA"]
+
+
+def test_a_new_ca_is_trusted_before_the_registry_presents_it(server: Host, client: Host, docker: Docker, image: str) -> None:
+    before = served(server)
+    with docker.pulling(image) as failed:
+        playbook.converged(**OWN_CA, pki_ca_generation=2)
+    assert failed == []
+    assert served(server) != before
+    assert trusted(client) == ["Holdfast registry CA", "Holdfast registry CA G2"]
+
+
+def test_a_stolen_ca_is_trusted_until_the_registry_has_another_and_no_longer(server: Host, client: Host, docker: Docker, image: str) -> None:
+    with docker.pulling(image) as failed:
+        playbook.converged(**OWN_CA, pki_ca_generation=3, pki_ca_keep_previous=False)
+    assert failed == []
+    assert trusted(client) == ["Holdfast registry CA G3"]
+    assert playbook.converged(**OWN_CA, pki_ca_generation=3, pki_ca_keep_previous=False).changed == 0

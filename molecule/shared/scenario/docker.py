@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The docker command on a host, as somebody at a registry."""
 
+import contextlib
 import shlex
+from collections.abc import Iterator
 
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
@@ -54,3 +56,19 @@ class Docker:
         pushed = self.ok(f"push {image}")
         self.ok(f"image rm {image}")
         return image, pushed.split("digest: ")[1].split()[0]
+
+    @contextlib.contextmanager
+    def pulling(self, image: str) -> Iterator[list[str]]:
+        """Pull an image over and over. The list gets what went wrong, and is whole once this has ended."""
+        log, go = f"{self.config}/pulls", f"{self.config}/pull"
+        pull = f"if said=$(docker --config {self.config} pull -q {image} 2>&1); then echo pulled; else echo failed: $(date +%T) $said; fi"
+        loop = f"while [ -e {go} ]; do {pull} >>{log}; sleep 0.2; done; echo ended >>{log}"
+        self.host.check_output(f"touch {go}; : >{log}; setsid sh -c '{loop}' >/dev/null 2>&1 &")
+        failed: list[str] = []
+        try:
+            yield failed
+        finally:
+            self.host.check_output(f"rm {go}; timeout 60 sh -c 'until grep -q ended {log}; do sleep 0.1; done'")
+        lines = self.host.check_output(f"cat {log}").splitlines()
+        assert lines.count("pulled") > 10, lines
+        failed += [line for line in lines if line.startswith("failed")]

@@ -9,6 +9,7 @@ openssl, which the package ca-certificates brings.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -63,6 +64,15 @@ def read_ca_certificates(run_program: Run, text: str, *, parameter: str, now: da
             raise HoldfastError(f"{place} ({shown(certificate.subject)}) expired on {on_day(certificate.not_after)}; use the CA's current one")
         certificates[der] = certificate
     return list(certificates.values())
+
+
+def read_valid_ones(run_program: Run, contents: list[bytes], *, now: datetime.datetime) -> list[Certificate]:
+    """The CA certificates in files that were written before, each once. What is no longer valid, or cannot be read, is passed over."""
+    found = []
+    for der in sorted(set().union(*map(certificates_in, contents))):
+        with contextlib.suppress(HoldfastError):
+            found.append(_read_ca_certificate(run_program, der, ""))
+    return [certificate for certificate in found if certificate.not_after > now]
 
 
 def read_blocks(text: str, *, parameter: str) -> list[bytes]:

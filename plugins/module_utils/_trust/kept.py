@@ -24,6 +24,7 @@ class Kept:
     """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing.
 
     Under the former names nothing shall be kept any longer. Without leave, what is kept by registry under these, or at other endpoints, stays for now.
+    With additional, the certificates are those that are there already as well, and nothing goes, nor does a client's own certificate.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kept:
     exclusive: bool = False
     former: tuple[str, ...] = ()
     leave: bool = True
+    additional: bool = False
 
     def nothing(self) -> Kept:
         """The same names, under which nothing is kept anywhere."""

@@ -17,7 +17,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._trust.client im
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.registries import RegistryStore
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import Stores, check_name, trust
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import Stores, check_name, kept_so_far, trust
 
 STORES = ("system", "docker", "containers", "containerd")
 OPTIONS: Options = {
@@ -26,6 +26,7 @@ OPTIONS: Options = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "stores": words(STORES),
     "only_these_stores": {"type": "bool", "default": False},
+    "additional": {"type": "bool", "default": False},
     "former_names": {"type": "list", "elements": "str", "default": []},
     "client_certificate_path": {"type": "path"},
     # A path is no secret.
@@ -48,6 +49,11 @@ class Asked:
         present = params["state"] == "present"
         if params["exclusive"] and not present:
             raise HoldfastError("exclusive: goes with state=present only; use one call with state=absent for each name")
+        for option in ("exclusive", "only_these_stores", "former_names"):
+            if params["additional"] and params[option]:
+                raise HoldfastError(f"additional: removes nothing, so it does not go with {option}; leave one of them out")
+        if params["additional"] and not present:
+            raise HoldfastError("additional: goes with state=present only")
         endpoints = [str(parse_endpoint(text, parameter=f"endpoints[{number}]")) for number, text in enumerate(params["endpoints"])]
         self._stores = _read_stores(params, present, endpoints)
         check_name(params["name"], parameter="name")
@@ -57,6 +63,10 @@ class Asked:
                 raise HoldfastError(f"former_names[{number}]: {former!r} is the name itself; use a name that is no longer used")
         show_short(call, params["content"])
         certificates = read_ca_certificates(call.run_program, params["content"], parameter="content", now=call.now) if present else []
+        if params["additional"]:
+            theirs = {certificate.der for certificate in certificates}
+            before = kept_so_far(call.run_program, params["name"], self._stores, now=call.now)
+            certificates += [certificate for certificate in before if certificate.der not in theirs]
         client = _read_client(params, self._stores) if present else None
         # In check mode a task before this one may have said that it would make them.
         self._missing = client.missing() if client and call.check_mode else []
@@ -64,7 +74,16 @@ class Asked:
             client.check(call.run_program, call.now)
         if certificates:
             call.show(params["content"])
-        self._wanted = Kept(params["name"], certificates, list(dict.fromkeys(endpoints)), client, params["exclusive"], tuple(params["former_names"]))
+        self._wanted = Kept(
+            params["name"],
+            certificates,
+            list(dict.fromkeys(endpoints)),
+            client,
+            params["exclusive"],
+            former=tuple(params["former_names"]),
+            leave=not params["additional"],
+            additional=params["additional"],
+        )
         self._run_program, self._check_mode = call.run_program, call.check_mode
 
     @property

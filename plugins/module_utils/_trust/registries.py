@@ -63,6 +63,12 @@ def apply(store: RegistryStore, wanted: Kept) -> list[Change]:
     return planned
 
 
+def kept(store: RegistryStore, name: str) -> list[bytes]:
+    """The files that hold certificates under a name, at whatever endpoint."""
+    paths = [os.path.join(directory, f"{name}.crt") for directory in _directories(store.base)]
+    return [whole.read_bytes(path) or b"" for path in paths if is_marked(path)]
+
+
 def _removed(planned: list[Change]) -> set[str]:
     """The names in a directory that are to go."""
     return {os.path.basename(change.path) for change in planned if isinstance(change, Remove)}
@@ -89,7 +95,10 @@ def _plan_kept(directory: str, wanted: Kept) -> tuple[list[Change], list[Change]
     path = os.path.join(directory, f"{wanted.name}.crt")
     refuse_others(path, wanted.certificates)
     has_pair = _has_pair(path)
-    content = (_PAIR_MARK if wanted.client else b"") + "".join(certificate.pem for certificate in wanted.certificates).encode()
+    pair_stays = has_pair and wanted.additional
+    content = (_PAIR_MARK if wanted.client or pair_stays else b"") + "".join(certificate.pem for certificate in wanted.certificates).encode()
+    if wanted.client is None and pair_stays:
+        return plan_write(path, content), []
     if wanted.client is None:
         pair = _plan_removal_of_pair(directory, wanted.name)
         return ([], pair + plan_write(path, content)) if pair else (plan_write(path, content), [])

@@ -77,7 +77,7 @@ class SystemPlan:
 def plan(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
     """What it takes for exactly these certificates to be trusted under a name, and with exclusive nothing under another. Nothing is changed."""
     anchors = _anchors(store, wanted)
-    ours = re.compile(rf"(?:{'|'.join(re.escape(name) for name in (wanted.name, *wanted.former))}){_SPLIT}\.crt")
+    ours = _ours(wanted.name, *wanted.former)
     planned: list[Change] = []
     for path, certificate in anchors.items():
         _refuse_clash(store, path)
@@ -123,11 +123,22 @@ def apply(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
     raise HoldfastError(f"{command} ran without an error, but {'; '.join(left)}; does it read {store.anchors}?")
 
 
+def kept(store: SystemStore, name: str) -> list[bytes]:
+    """The files that hold certificates under a name."""
+    paths = [path for path in _entries(store.anchors) if _ours(name).fullmatch(os.path.basename(path)) and is_marked(path)]
+    return [whole.read_bytes(path) or b"" for path in paths]
+
+
 def require_command(store: SystemStore) -> str:
     if store.command is None:
         wanted = "update-ca-certificates" if store.hashes else "update-ca-trust"
         raise HoldfastError(f"stores: the system store needs {wanted}, which is not on this host; install the package ca-certificates first")
     return store.command
+
+
+def _ours(*names: str) -> re.Pattern[str]:
+    """The names of files that hold certificates under these names."""
+    return re.compile(rf"(?:{'|'.join(re.escape(name) for name in names)}){_SPLIT}\.crt")
 
 
 def _anchors(store: SystemStore, wanted: Kept) -> dict[str, Certificate]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 import typing as t
 
@@ -12,6 +13,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._commands import
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._names import check_file_name
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import registries, system
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import Certificate, read_valid_ones
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.registries import RegistryStore
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
@@ -69,6 +71,12 @@ def trust(run_program: Run, wanted: Kept, stores: Stores, *, check_mode: bool) -
         ],
         "diff": diff,
     }
+
+
+def kept_so_far(run_program: Run, name: str, stores: Stores, *, now: datetime.datetime) -> list[Certificate]:
+    """The CA certificates that are kept under a name in any of the stores, without those that have expired."""
+    files = [content for store in stores.by_registry.values() for content in registries.kept(store, name)]
+    return read_valid_ones(run_program, files + (system.kept(stores.system, name) if stores.system else []), now=now)
 
 
 def check_name(name: str, *, parameter: str) -> None:

@@ -148,3 +148,30 @@ def test_what_stores_that_are_not_listed_keep_is_removed_where_that_is_asked_for
     result = run(stores=["docker"], only_these_stores=True, check=True, **stores)
     assert result["stores"]["containers"]["changed"] and not result["stores"]["docker"]["changed"]
     assert (tmp_path / "containers/registry.example.com/corp.crt").exists()
+
+
+def test_with_additional_the_one_before_stays_and_the_result_names_both(run, tmp_path):
+    run()
+    other = make_ca()
+    predicted = run(check=True, diff=True, content=other, additional=True)
+    done = run(diff=True, content=other, additional=True)
+    same = ("changed", "stores", "certificates", "diff")
+    assert [done[key] for key in same] == [predicted[key] for key in same]
+    assert len(done["certificates"]) == 2
+    assert not run(content=other, additional=True)["changed"]
+    text = (tmp_path / "docker/certs.d/registry.example.com/corp.crt").read_text()
+    assert CA in text and other in text
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("exclusive", True), ("only_these_stores", True), ("former_names", ["old"])], ids=["exclusive", "only_these_stores", "former_names"]
+)
+def test_additional_does_not_go_with_what_removes(run, tmp_path, option, value):
+    result = run(additional=True, **{option: value})
+    assert result["failed"] and result["msg"] == f"additional: removes nothing, so it does not go with {option}; leave one of them out"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_additional_does_not_go_with_absent(run):
+    result = run(additional=True, state="absent", content=None)
+    assert result["failed"] and result["msg"].startswith("additional: goes with state=present only")
