@@ -60,9 +60,19 @@ def source_of(brought: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def image(docker: Docker) -> str:
+    return pushed(docker)
+
+
+def pushed(docker: Docker) -> str:
     assert docker.login("alice", PASSWORD).rc == 0
     image, _digest = docker.push("team/app")
     return image
+
+
+def pulls(docker: Docker) -> None:
+    image = pushed(docker)
+    docker.ok(f"pull {image}")
+    docker.ok(f"image rm {image}")
 
 
 def test_other_names_are_not_lost_to_a_server_that_is_away(server: Host) -> None:
@@ -118,6 +128,7 @@ def test_brought_files_are_used_and_what_asked_the_acme_server_is_gone(server: H
     assert failed == []
     assert "PRIVATE KEY" not in run.output
     assert served(server) == serial(server, INSTALLED)
+    pulls(docker)
     assert server.run("systemctl cat holdfast-acme.timer").rc != 0
     assert server.run("id holdfast-acme").rc != 0
     assert server.run("ls -d /etc/holdfast-acme /var/lib/holdfast-acme /usr/local/lib/holdfast-acme").stdout == ""
@@ -138,6 +149,7 @@ def test_back_to_the_own_ca(server: Host, client: Host, docker: Docker, image: s
         playbook.converged(**OWN_CA)
     assert failed == []
     assert served(server) == serial(server, "/etc/ssl/holdfast/registry.crt")
+    pulls(docker)
     assert trusted(client) == ["Holdfast registry CA"]
 
 
