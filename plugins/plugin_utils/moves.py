@@ -30,6 +30,21 @@ def _store_files(instance: t.Mapping[str, t.Any]) -> tuple[str, str]:
     return f"{beginning}.env", f"{beginning}-ca.crt"
 
 
+def elsewhere(present: t.Iterable[t.Mapping[str, t.Any]], lines: t.Iterable[str]) -> list[str]:
+    """The names of instances whose images may be elsewhere than the settings say, at a glance: moves() tells for sure.
+
+    A line has a word, the path of a configuration, and what that says of the place: the directory, or endpoint, bucket and prefix. A mirror
+    fetches again what it does not have.
+    """
+    there = {path: " ".join(place).replace('"', "").rstrip() for _word, path, *place in map(str.split, lines)}
+    return [one["name"] for one in present if not one["mirror"] and there.get(one["configuration"], _glance(one)) != _glance(one)]
+
+
+def _glance(instance: t.Mapping[str, t.Any]) -> str:
+    store = instance["store"]
+    return " ".join(filter(None, (store["endpoint"], store["bucket"], store["prefix"]))) if store else str(instance["storage_directory"])
+
+
 def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str], over: bool = False) -> dict[str, t.Any]:
     """What has to be moved: moves, notes for people about what has not, problems, and the directories and files of the moves.
 
@@ -64,6 +79,7 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
                     **{key: instance[key] for key in ("name", "user", "group")},
                     "source": _text(source),
                     "target": _text(target),
+                    "told": f"{name}: its images are in {_text(source)}, and the settings say {_text(target)}",
                     "from_files": "directory" in source,
                     "directory": target.get("directory", ""),
                     "state": f"{_STATE}/{name}",

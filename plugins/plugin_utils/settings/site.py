@@ -33,6 +33,7 @@ SPEC = {
     "holdfast_server_address": {"type": "raw", "default": ""},
     "holdfast_secrets_directory": {"type": "str", "default": ""},
     "holdfast_replace_passwords": {"type": "bool", "default": False},
+    "holdfast_change_storage": {"type": "bool", "default": False},
     "holdfast_former_server_name": {"type": "str", "default": ""},
     "holdfast_registries": {"type": "list", "elements": "raw", "default": []},
     "holdfast_mirrors": {"type": "list", "elements": "raw", "default": []},

@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import pathlib
+import re
+import subprocess
 import typing as t
 
 import jinja2
 import pytest
 import yaml
+from ansible_collections.holdfast.registry.plugins.filter.elsewhere import elsewhere
 from ansible_collections.holdfast.registry.plugins.filter.instances import instances as filtered
 from ansible_collections.holdfast.registry.plugins.filter.moves import moves
 
-ROLE = pathlib.Path(__file__).parents[4] / "roles/registry"
+PLAYBOOKS = pathlib.Path(__file__).parents[4] / "playbooks"
+ROLE = PLAYBOOKS.parent / "roles/registry"
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 SECRET = "0123456789+/secret"
 STORE = {"endpoint": "https://store.example.org:8333", "bucket": "registry", "access_key": "0123", "secret_key": SECRET}
@@ -115,3 +119,49 @@ def test_all_files_that_tell_are_read() -> None:
         *(CONFIGURATION, "/etc/docker/registry/store.env", "/etc/docker/registry/store-ca.crt"),
         *(TEAM, "/etc/docker/registry/instance-team-store.env", "/etc/docker/registry/instance-team-store-ca.crt"),
     ]
+
+
+def glance(files: dict[str, str]) -> list[str]:
+    """What site.yml asks of a host, with the same words for sed."""
+    shell = (PLAYBOOKS / "tasks/check-settings.yml").read_text()
+    (expression,) = re.findall(r"sed -n '(.+regionendpoint.+)' \$file", shell)
+    lines = []
+    for path, content in files.items():
+        if path.endswith(".yml"):
+            said = subprocess.run(["sed", "-n", expression], input=content, stdout=subprocess.PIPE, text=True, check=True).stdout
+            lines.append(" ".join([":images", path, *said.split()]))
+    return lines
+
+
+@pytest.mark.parametrize("first", [None, {}, {"prefix": "team/images"}], ids=["files", "store", "store-with-prefix"])
+def test_at_a_glance_images_are_where_the_role_has_written(first: dict[str, t.Any] | None) -> None:
+    here = resolved(first, {"name": "team", "storage_directory": "/srv/team"})
+    files = {path: content for instance in here for path, content in written(instance).items()}
+    assert len(glance(files)) == 2
+    assert elsewhere(here, glance(files)) == []
+    assert elsewhere(here, []) == [], "a host without a registry has no images"
+
+
+@pytest.mark.parametrize(
+    ("first", "settings"),
+    [({"bucket": "other"}, {}), ({"prefix": "other"}, {}), ({"endpoint": "https://other.example.org"}, {}), (None, {"registry_storage_directory": "/srv/images"})],
+)
+def test_at_a_glance_another_place_is_seen(first: dict[str, t.Any] | None, settings: dict[str, t.Any]) -> None:
+    (before,) = resolved({} if first is not None else None)
+    assert elsewhere(resolved(first, **settings), glance(written(before))) == ["registry"]
+
+
+def test_at_a_glance_the_other_kind_of_place_is_seen() -> None:
+    (files,), (store,) = resolved(), resolved({})
+    assert elsewhere([files], glance(written(store))) == ["registry"]
+    assert elsewhere([store], glance(written(files))) == ["registry"]
+
+
+def test_a_mirror_is_nowhere_else() -> None:
+    here = resolved(None, {"name": "hub", "mirror": {"upstream": "https://registry-1.docker.io"}})
+    assert elsewhere(here, [":images /etc/docker/registry/instance-hub.yml /somewhere/else"]) == []
+
+
+def test_a_move_tells_from_where_to_where() -> None:
+    (move,) = moves(resolved(registry_storage_directory="/srv/images"), {CONFIGURATION: IN_FILES})["moves"]
+    assert move["told"] == "registry: its images are in /var/lib/docker-registry, and the settings say /srv/images"
