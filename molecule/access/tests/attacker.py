@@ -159,8 +159,8 @@ class Stack:
             self.values["upload"] = path.rsplit("/", 1)[1]
             self.values["state"] = query.partition("_state=")[2].partition("&")[0]
 
-    def push_blob(self, user: str, repository: str, name: str, content: str) -> None:
-        self.values[name] = digest = "sha256:" + hashlib.sha256(content.encode()).hexdigest()
+    def push_blob(self, user: str, repository: str, name: str, content: str, algorithm: str = "sha256") -> None:
+        self.values[name] = digest = f"{algorithm}:{hashlib.new(algorithm, content.encode()).hexdigest()}"
         self.prepare(user, f"POST /v2/{repository}/blobs/uploads/")
         self.prepare(user, f"PUT <location>&digest={digest}", ["Content-Type: application/octet-stream"], content)
 
@@ -198,6 +198,12 @@ class Stack:
         self.prepare("bob", "DELETE /v2/team-b/gone/blobs/<gone>")
         self.prepare("bob", "GET /v2/team-b/holder/blobs/<gone>")
         self.prepare("bob", "GET /v2/team-b/holder/manifests/<gone-manifest>")
+        # the same by a digest of another kind, under which the registry remembers it separately
+        for repository in ("team-b/gone", "team-b/holder"):
+            self.push_blob("bob", repository, "gone-sha512", "another layer that was deleted, for team-b only", "sha512")
+        self.prepare("bob", "GET /v2/team-b/gone/blobs/<gone-sha512>")
+        self.prepare("bob", "DELETE /v2/team-b/gone/blobs/<gone-sha512>")
+        self.prepare("bob", "GET /v2/team-b/holder/blobs/<gone-sha512>")
         self.prepare("bob", "POST /v2/team-b/secret/blobs/uploads/")
         self.values.update({"foreign-upload": self.values["upload"], "foreign-state": self.values["state"]})
         for name in ("secret", "gone"):

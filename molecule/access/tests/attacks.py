@@ -113,6 +113,9 @@ for name, path, refused in [
     ("an absolute target with a password", "https://bob:guess@registry.holdfast.test/v2/team-b/secret/manifests/hidden-tag", (400, 403)),
     ("a name made of kinds", "/v2/team-a/manifests/tags/blobs/uploads/../../../../../team-b/secret/manifests/hidden-tag", (403,)),
     ("files by their place in the storage", "/repositories/team-b/secret/_manifests/tags/hidden-tag/current/link", (404,)),
+    ("a name of too many parts", f"/v2/{'a/' * 1000}b/tags/list", (414,)),
+    ("a name of too many words", f"/v2/{'a-' * 1000}b/tags/list", (414,)),
+    ("a name that is too long", f"/v2/{'a/' * 480}b/tags/list", (403,)),
     ("a repository's internals", "/v2/team-b/secret/_manifests/tags/hidden-tag/current/link", (404,)),
 ]:
     attack(f"path: {name}", f"GET {path}", refused)
@@ -283,6 +286,8 @@ attack("deleted: whether a blob is there", "HEAD /v2/team-b/gone/blobs/<gone>", 
 attack("deleted: a part of a blob", "GET /v2/team-b/gone/blobs/<gone>", (404,), user="bob", headers=["Range: bytes=0-9"])
 attack("deleted: a blob by an encoded digest", "GET /v2/team-b/gone/blobs/sha256%3A<gone-hex>", (404,), user="bob")
 attack("deleted: a blob by an upper-case digest", "GET /v2/team-b/gone/blobs/sha256:<gone-upper-hex>", (400, 404), user="bob")
+attack("deleted: a blob by a digest of another kind", "GET /v2/team-b/gone/blobs/<gone-sha512>", (404,), user="bob")
+attack("deleted: whether a blob is there by a digest of another kind", "HEAD /v2/team-b/gone/blobs/<gone-sha512>", (404,), user="bob")
 attack("deleted: a manifest", "GET /v2/team-b/gone/manifests/<gone-manifest>", (404,), user="bob")
 attack("deleted: whether a manifest is there", "HEAD /v2/team-b/gone/manifests/<gone-manifest>", (404,), user="bob")
 attack("deleted: a manifest by its tag", "GET /v2/team-b/gone/manifests/1", (404,), user="bob")

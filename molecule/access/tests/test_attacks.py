@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from protocol_attacks import EVERY_ATTACK
+from scenario import gateway
 from testinfra.host import Host
 
 # An attack that vanishes from the tables is noticed: whoever adds or drops one, counts again.
-COUNT = 393
+COUNT = 398
 TOLD = re.compile(r"for team-b[^ ]* only|untold-tag|team-b/holder")
 OWN = {"alice": "team-a", "bob": "team-b"}
 
@@ -57,6 +58,8 @@ PERMITTED = [
         "status": 201,
     },
     {"name": "mount with escapes", "user": "alice", "request": "POST /v2/team-a/mounted/blobs/uploads/?from=team-a%2Fapp&mount=<own>", "status": 201},
+    {"name": "pull by another digest", "user": "bob", "request": "GET /v2/team-b/holder/blobs/<gone-sha512>", "status": 200},
+    {"name": "ask for it by another digest", "user": "bob", "request": "HEAD /v2/team-b/holder/blobs/<gone-sha512>", "status": 200},
     {"name": "pull what was mounted", "user": "alice", "request": "GET /v2/team-a/mounted/blobs/<shared>", "status": 200},
     {"name": "pull a part", "user": "alice", "request": "GET /v2/team-a/mounted/blobs/<own>", "headers": ["Range: bytes=0-9"], "status": 206},
     {"name": "mount what all may pull", "user": "bob", "request": "POST /v2/team-b/mounted/blobs/uploads/?mount=<base>&from=library/base", "status": 201},
@@ -132,12 +135,34 @@ def test_attack_is_refused(outcomes: dict[str, Any], attack: dict[str, Any]) -> 
     assert [path for path in outcome["changes"] if own is None or f"/repositories/{own}/" not in path or "/_uploads/" not in path] == []
 
 
+def test_no_attack_has_alarmed_nginx(outcomes: dict[str, Any], registry: Host) -> None:
+    assert outcomes
+    assert gateway.alarms(registry.file(gateway.ERROR_LOG).content_string) == []
+
+
 @pytest.mark.parametrize("host", ['a"b', 'x",evil="y', "registry.holdfast.test:1:2", "a'b", "a{b"])
 def test_the_address_of_the_token_repeats_nothing_but_names(play: Callable[..., Any], host: str) -> None:
     (outcome,) = play([{"user": "", "request": "GET /v2/", "headers": [f"Host: {host}"]}])["outcomes"]
     if outcome["statuses"] != [400]:
         realm = 'Bearer realm="https://registry.holdfast.test/v2/token",service="registry.holdfast.test"'
         assert outcome["headers"]["www-authenticate"] == realm
+
+
+# Where nginx has something to log of a request, it logs these parts of it.
+LOGGED = [("GET /v2/?{} HTTP/1.1", "", ""), ("GET /v2/ HTTP/1.1", "{}", ""), ("GET /v2/ HTTP/1.1", "", "{}")]
+
+
+@pytest.mark.parametrize(("line", "host", "referrer"), LOGGED)
+@pytest.mark.parametrize(("sent", "logged"), [("visible", True), ("\x1b[31m", False), ("\xc2\x9b31m", False)])
+def test_no_escape_code_gets_into_the_log_of_errors(
+    play: Callable[..., Any], registry: Host, line: str, host: str, referrer: str, sent: str, logged: bool
+) -> None:
+    lines = [line, "Host: registry.holdfast.test" + host, "Referer: https://holdfast.test/" + referrer, "Transfer-Encoding: chunked", "", "no chunk", ""]
+    registry.check_output(f": >{gateway.ERROR_LOG}")
+    play([{"bytes": "\r\n".join(lines).format(sent)}])
+    content = registry.file(gateway.ERROR_LOG).content
+    assert b"\x1b" not in content and b"\x9b" not in content
+    assert (b"visible" in content) is logged
 
 
 def test_a_link_in_the_storage_leads_nowhere(play: Callable[..., Any], registry: Host) -> None:

@@ -91,6 +91,25 @@ def test_only_what_reads_reaches_the_registry_while_nothing_may_be_written():
     assert {nginx("registry_answer", request_method=method) for method in ("GET", "HEAD")} == {"registry"}
 
 
+def test_a_blob_by_any_digest_needs_a_link_where_nginx_sees_the_storage():
+    """CVE-2026-35172: the registry may remember a link that has been deleted."""
+    nginx = Nginx(rendered(nginx_auth_storage_directory="/srv/images"))
+    answers = {method: nginx("other_digest_answer", has_files="yes", request_method=method) for method in ("GET", "HEAD", "DELETE")}
+    assert answers == {"GET": "linked_blob", "HEAD": "linked_blob", "DELETE": "registry_write"}
+    assert {nginx("other_digest_answer", has_files=files, request_method="GET") for files in ("no", "mirror")} == {"registry"}
+    assert "if (!-f $storage/repositories/$repository/_layers/$other_algorithm/$other_hex/link) {" in LOCATIONS["linked_blob"]
+
+
+@pytest.mark.parametrize(("sent", "refused"), [("/v2/?a=%1B", False), ("/v2/\x1b[31m", True), ("/v2/\x7f", True), ("/v2/\xc2\x9b", True)])
+def test_what_would_be_an_escape_code_in_the_log_of_errors_is_refused_at_every_port(sent, refused):
+    files = rendered(nginx_auth_challenge_directory="/srv/webroot")
+    servers = re.findall(r"^server \{\n    listen (?:443|80).*?^\}", files["registries.conf"], re.MULTILINE | re.DOTALL)
+    assert [server.count("if ($not_printable) {") for server in servers] == [1, 1]
+    assert [server.count("if ($too_long) {") for server in servers] == [1, 1]
+    pattern = re.search(r'\$not_printable \{\n.*?"~(.*)" 1;', files["nginx.conf"], re.DOTALL)[1]
+    assert bool(re.search(pattern, sent)) is refused
+
+
 def test_a_file_that_is_never_there_is_not_looked_for_with_each_request():
     blocks = re.findall(r"^location .*?^\}", rendered()["where-to.conf"], re.MULTILINE | re.DOTALL)
     decided = [block for block in blocks if "@$way;" in block]
