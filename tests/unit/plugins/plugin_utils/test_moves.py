@@ -115,3 +115,19 @@ def test_all_files_that_tell_are_read() -> None:
         *(CONFIGURATION, "/etc/docker/registry/store.env", "/etc/docker/registry/store-ca.crt"),
         *(TEAM, "/etc/docker/registry/instance-team-store.env", "/etc/docker/registry/instance-team-store-ca.crt"),
     ]
+
+
+@pytest.mark.parametrize("directory", ["/srv/images/team", "/srv/images/team/of-the-first", "/srv/images"])
+def test_where_another_registry_has_its_images_none_are_moved(directory: str) -> None:
+    there = {CONFIGURATION: IN_FILES, TEAM: IN_FILES.replace("/var/lib/docker-registry", "/srv/images/team")}
+    # It moves away itself; it does so after the first.
+    found = moves(resolved(None, {"name": "team", "storage_directory": "/opt/team"}, registry_storage_directory=directory), there)
+    assert found["problems"] == [f"registry: {directory} has the images of team, or is inside of them, or they of it; give it a place of its own"]
+
+
+def test_a_registry_is_not_moved_to_the_store_that_another_one_uses() -> None:
+    present = resolved({}, {"name": "team", "storage_directory": "/opt/team"})
+    other = {**resolved({})[0], **{key: present[1][key] for key in ("name", "unit", "configuration")}}
+    other["store"] = {**other["store"], "environment": "/etc/docker/registry/instance-team-store.env", "ca_file": ""}
+    found = moves(present, {CONFIGURATION: IN_FILES, **written(other)})
+    assert [problem.partition(" has the images of ")[2][:4] for problem in found["problems"]] == ["team"]
