@@ -56,6 +56,8 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
     problems: list[str] = []
     directories: list[dict[str, t.Any]] = []
     files: list[dict[str, t.Any]] = []
+    sources: dict[str, dict[str, t.Any]] = {}
+    targets: dict[str, dict[str, t.Any]] = {}
     for instance in present:
         name, configuration = instance["name"], instance["configuration"]
         if instance["mirror"]:
@@ -68,6 +70,7 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
         if source is None:
             problems.append(f"{name}: {problem}")
             continue
+        sources[name] = source
         target = _of_store(instance["store"]) if instance["store"] else {"directory": instance["storage_directory"].rstrip("/")}
         if _text(source) == _text(target):
             notes.append(f"{name}: its images are where the settings say, in {_text(target)}; nothing is moved")
@@ -92,6 +95,11 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
             job = {"source": source, "target": target, "state": f"{_STATE}/{name}", "over": over}
             # In memory: it is gone after a restart of the host.
             files.append({"path": f"{_JOBS}/{name}.json", "content": job, "mode": "0400", "secret": True, **owned})
+            targets[name] = target
+    for name, target in targets.items():
+        for other, source in sources.items():
+            if other != name and (_text(source) == _text(target) or _overlap(source, target)):
+                problems.append(f"{name}: {_text(target)} has the images of {other}, or is inside of them, or they of it; give it a place of its own")
     return {"moves": found, "notes": notes, "problems": problems, "directories": directories, "files": files}
 
 

@@ -144,7 +144,12 @@ def test_at_a_glance_images_are_where_the_role_has_written(first: dict[str, t.An
 
 @pytest.mark.parametrize(
     ("first", "settings"),
-    [({"bucket": "other"}, {}), ({"prefix": "other"}, {}), ({"endpoint": "https://other.example.org"}, {}), (None, {"registry_storage_directory": "/srv/images"})],
+    [
+        ({"bucket": "other"}, {}),
+        ({"prefix": "other"}, {}),
+        ({"endpoint": "https://other.example.org"}, {}),
+        (None, {"registry_storage_directory": "/srv/images"}),
+    ],
 )
 def test_at_a_glance_another_place_is_seen(first: dict[str, t.Any] | None, settings: dict[str, t.Any]) -> None:
     (before,) = resolved({} if first is not None else None)
@@ -165,3 +170,19 @@ def test_a_mirror_is_nowhere_else() -> None:
 def test_a_move_tells_from_where_to_where() -> None:
     (move,) = moves(resolved(registry_storage_directory="/srv/images"), {CONFIGURATION: IN_FILES})["moves"]
     assert move["told"] == "registry: its images are in /var/lib/docker-registry, and the settings say /srv/images"
+
+
+@pytest.mark.parametrize("directory", ["/srv/images/team", "/srv/images/team/of-the-first", "/srv/images"])
+def test_where_another_registry_has_its_images_none_are_moved(directory: str) -> None:
+    there = {CONFIGURATION: IN_FILES, TEAM: IN_FILES.replace("/var/lib/docker-registry", "/srv/images/team")}
+    # It moves away itself; it does so after the first.
+    found = moves(resolved(None, {"name": "team", "storage_directory": "/opt/team"}, registry_storage_directory=directory), there)
+    assert found["problems"] == [f"registry: {directory} has the images of team, or is inside of them, or they of it; give it a place of its own"]
+
+
+def test_a_registry_is_not_moved_to_the_store_that_another_one_uses() -> None:
+    present = resolved({}, {"name": "team", "storage_directory": "/opt/team"})
+    other = {**resolved({})[0], **{key: present[1][key] for key in ("name", "unit", "configuration")}}
+    other["store"] = {**other["store"], "environment": "/etc/docker/registry/instance-team-store.env", "ca_file": ""}
+    found = moves(present, {CONFIGURATION: IN_FILES, **written(other)})
+    assert [problem.partition(" has the images of ")[2][:4] for problem in found["problems"]] == ["team"]

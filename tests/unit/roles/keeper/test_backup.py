@@ -323,6 +323,30 @@ def test_a_backup_whose_run_is_killed_before_it_could_tell_is_incomplete_and_the
     assert status == ATTENTION and "is incomplete" in restored["warnings"][0]
 
 
+@pytest.mark.parametrize("everything", [pytest.param(True, id="everything"), pytest.param(False, id="image by image")])
+def test_what_was_damaged_when_it_was_backed_up_is_named_and_not_restored_as_good(real, everything):
+    storage, damaged = real.storage, {}
+    for name in ("layer", "config", "manifest", "child", "sound"):
+        child = storage.image(name, name)
+        tagged = storage.index(name, [child], "1")
+        damaged[name] = {"layer": storage.blob(b"layer layer 0"), "config": storage.blob(b"config config"), "manifest": tagged, "child": child}.get(name)
+    for digest in filter(None, damaged.values()):
+        path = pathlib.Path(storage.tree.data(digest))
+        # As a disk does it: of the same length, and a manifest is still one.
+        path.write_bytes(path.read_bytes().replace(b"sha256:", b"sha512:").replace(b"layer 0", b"layer 1").replace(b"config config", b"config c0nfig"))
+    assert real("backup")[0] == DONE
+    shutil.rmtree(storage.tree.root)
+    runs = [real("restore", "--everything")] if everything else [real("restore", f"{name}:1") for name in damaged]
+    assert [status for status, _document in runs] == [ATTENTION] * (len(runs) - 1) + [ATTENTION if everything else DONE]
+    said = [warning for _status, document in runs for warning in document.get("warnings", ())]
+    assert sorted(said) == sorted(f"registry: {digest} is damaged in the backup" for digest in filter(None, damaged.values()))
+    assert [name for name in damaged if storage.pull(name, "1") is None] == ["sound"]
+    # A tag names what is there, or nothing.
+    assert [name for name in damaged if not os.path.exists(storage.tree.tag(name, "1"))] == ["manifest"]
+    for blob in pathlib.Path(storage.tree.blobs).rglob("data"):
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.parent.name
+
+
 WHOLE, LACKING = ["holdfast-registry"], ["holdfast-registry", "holdfast-incomplete"]
 
 
