@@ -119,9 +119,9 @@ class Asked:
             restart["docker"], reload["docker"] = [marks["restart_mark"]], [marks["reload_mark"]]
             changed += [marks[f"{marks['action']}_mark"]] if marks["action"] != "none" else []
         # Docker reads its own store of CAs at every connection, and the system's only when it starts.
-        if self._present and "docker" in self._engines and self._trust.anchor and "docker" not in self._trust.stores:
-            restart["docker"].append(self._trust.anchor)
-            changed += [self._trust.anchor] if "docker" in done["trust"]["restart"] else []
+        if self._present and "docker" in self._engines and "docker" not in self._trust.stores:
+            restart["docker"] += self._trust.anchors
+            changed += self._trust.anchors[:1] if "docker" in done["trust"]["restart"] else []
         told = ["docker", *self._call.parameters["clients"]] if self._present else []
         # A daemon that is told nothing any longer has to notice once, also where a call before this one has failed before it did.
         left = [*done["mirrors"]["restart"], *(daemon for daemon in ENGINES if stamps.read(f"{daemon}.service"))] if self._present else ENGINES

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files.changes import Change, Write
@@ -24,7 +25,7 @@ class Kept:
     """What shall be kept under a name, and with exclusive nothing under another. No certificates: nothing.
 
     Under the former names nothing shall be kept any longer. Without leave, what is kept by registry under these, or at other endpoints, stays for now.
-    With additional, the certificates are those that are there already as well, and nothing goes, nor does a client's own certificate.
+    With additional, which reads the valid certificates in files, those that are there already stay too, and nothing goes, nor does a client's own certificate.
     """
 
     name: str
@@ -34,7 +35,14 @@ class Kept:
     exclusive: bool = False
     former: tuple[str, ...] = ()
     leave: bool = True
-    additional: bool = False
+    additional: t.Callable[[list[bytes]], list[Certificate]] | None = None
+
+    def with_those_in(self, files: t.Callable[[], list[bytes]]) -> Kept:
+        """The same, with additional also the certificates in a store's files, which another call may have written since the parameters were read."""
+        if self.additional is None:
+            return self
+        wanted = {certificate.der for certificate in self.certificates}
+        return dataclasses.replace(self, certificates=self.certificates + [each for each in self.additional(files()) if each.der not in wanted])
 
     def nothing(self) -> Kept:
         """The same names, under which nothing is kept anywhere."""

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._module import Call, HoldfastError, Options, Result, pem, show_short, words
 from ansible_collections.holdfast.registry.plugins.module_utils._names import absolute_path, parse_endpoint
 from ansible_collections.holdfast.registry.plugins.module_utils._tls import Pair, PairNames
-from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_ca_certificates
+from ansible_collections.holdfast.registry.plugins.module_utils._trust import system
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_ca_certificates, read_valid_ones
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.client import ClientPair
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.kept import Kept
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.registries import RegistryStore
@@ -82,14 +84,14 @@ class Asked:
             params["exclusive"],
             former=tuple(params["former_names"]),
             leave=not params["additional"],
-            additional=params["additional"],
+            additional=functools.partial(read_valid_ones, call.run_program, now=call.now) if params["additional"] else None,
         )
         self._run_program, self._check_mode = call.run_program, call.check_mode
 
     @property
-    def anchor(self) -> str | None:
-        """Where the system's store has the certificate, if it is one."""
-        return os.path.join(self._stores.system.anchors, f"{self._wanted.name}.crt") if self._stores.system else None
+    def anchors(self) -> list[str]:
+        """Where the system's store has the certificates."""
+        return system.files_of(self._stores.system, self._wanted) if self._stores.system else []
 
     @property
     def copy(self) -> str | None:

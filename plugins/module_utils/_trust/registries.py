@@ -34,6 +34,7 @@ def plan(store: RegistryStore, wanted: Kept) -> list[Change]:
 
     Without certificates: for none to be kept at these endpoints, or without endpoints at any. Nothing is changed.
     """
+    wanted = wanted.with_those_in(lambda: kept(store, wanted.name))
     directories = [os.path.join(store.base, endpoint) for endpoint in wanted.endpoints]
     planned: list[Change] = []
     if wanted.certificates:
@@ -95,7 +96,7 @@ def _plan_kept(directory: str, wanted: Kept) -> tuple[list[Change], list[Change]
     path = os.path.join(directory, f"{wanted.name}.crt")
     refuse_others(path, wanted.certificates)
     has_pair = _has_pair(path)
-    pair_stays = has_pair and wanted.additional
+    pair_stays = has_pair and wanted.additional is not None
     content = (_PAIR_MARK if wanted.client or pair_stays else b"") + "".join(certificate.pem for certificate in wanted.certificates).encode()
     if wanted.client is None and pair_stays:
         return plan_write(path, content), []

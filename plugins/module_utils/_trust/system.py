@@ -76,6 +76,7 @@ class SystemPlan:
 
 def plan(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
     """What it takes for exactly these certificates to be trusted under a name, and with exclusive nothing under another. Nothing is changed."""
+    wanted = wanted.with_those_in(lambda: kept(store, wanted.name))
     anchors = _anchors(store, wanted)
     ours = _ours(wanted.name, *wanted.former)
     planned: list[Change] = []
@@ -121,6 +122,11 @@ def apply(run_program: Run, store: SystemStore, wanted: Kept) -> SystemPlan:
                 whole.remove(_pending(store))
                 return todo
     raise HoldfastError(f"{command} ran without an error, but {'; '.join(left)}; does it read {store.anchors}?")
+
+
+def files_of(store: SystemStore, wanted: Kept) -> list[str]:
+    """The files that hold the certificates, and first the one that would hold a single one, whether there is one or not."""
+    return list(dict.fromkeys([os.path.join(store.anchors, f"{wanted.name}.crt"), *_anchors(store, wanted)]))
 
 
 def kept(store: SystemStore, name: str) -> list[bytes]:

@@ -20,7 +20,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._host import hos
 from ansible_collections.holdfast.registry.plugins.module_utils._mirrors import parameters as mirrors_parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._trust import parameters as trust_parameters
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.system import SystemStore
-from ansible_collections.holdfast.registry.plugins.modules import registry_client
+from ansible_collections.holdfast.registry.plugins.modules import ca_trust, registry_client
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trust.steps import sign
 
 # Services that have run since before any of the files was written, or none where there is the file "stopped". "broken" makes each restart fail.
@@ -79,6 +79,10 @@ class Host:
 
     def run(self, check=False, **arguments):
         return self._run(registry_client, check, **arguments)
+
+    def adds(self, **arguments):
+        """What ca_trust does before the registry gets a certificate of another CA."""
+        return self._run(ca_trust, False, additional=True, **arguments)
 
     def done(self, **arguments):
         """The result of a run that check mode predicts, and a second run of which changes nothing."""
@@ -186,6 +190,22 @@ def test_docker_is_restarted_for_a_certificate_only_where_it_reads_none_of_its_o
     assert host.actions() == actions
     host.done(**told, content=sign("Second")[0])
     assert host.actions() == actions * 2
+
+
+@pytest.mark.parametrize("added_before", [False, True], ids=["at once", "added by ca_trust before"])
+def test_docker_is_restarted_for_one_bundle_of_certificates_after_another(host, added_before):
+    """Each certificate of a bundle has a file of its own."""
+    told = {"name": "company", "engines": ["docker"], "endpoints": [ENDPOINT], "stores": ["system"]}
+    second, third = sign("Second")[0], sign("Third")[0]
+    host.run(**told, content=CA + second)
+    if added_before:
+        assert host.adds(name="company", stores=["system"], content=third)["changed"]
+    assert host.actions() == ["restart docker.service"]
+    for content in (CA + second + third, second + third):
+        assert host.run(check=True, **told, content=content)["services"]["changed"]
+        assert host.run(**told, content=content)["services"]["changed"]
+        assert not host.run(**told, content=content)["changed"]
+    assert host.actions() == ["restart docker.service"] * 3
 
 
 def test_without_an_engine_daemon_json_is_left_alone_and_systemd_is_not_asked(host):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from ansible_collections.holdfast.registry.plugins.module_utils._trust.certificates import read_valid_ones
 from ansible_collections.holdfast.registry.plugins.module_utils._trust.trust import kept_so_far, trust
 from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils._trust.steps import (
     ALL,
@@ -29,12 +30,20 @@ from ansible_collections.holdfast.registry.tests.unit.plugins.module_utils.progr
 BY_REGISTRY = ALL[1:]
 
 
-def add(host, certificate, **keywords):
-    """What the module does with additional: true."""
+def asked(host, certificate, **keywords):
+    """What the module reads with additional: true, before it changes anything."""
     wanted, stores = request(host, [certificate], **{"endpoints": ENDPOINTS, **keywords})
     before = [each for each in kept_so_far(run_program, wanted.name, stores, now=NOW) if each.der != certificate.der]
-    wanted = dataclasses.replace(wanted, certificates=[certificate, *before], leave=False, additional=True)
-    return trust(run_program, wanted, stores, check_mode=False)
+    return dataclasses.replace(wanted, certificates=[certificate, *before], leave=False, additional=valid_ones), stores
+
+
+def valid_ones(files):
+    return read_valid_ones(run_program, files, now=NOW)
+
+
+def add(host, certificate, **keywords):
+    """What the module does with additional: true."""
+    return trust(run_program, *asked(host, certificate, **keywords), check_mode=False)
 
 
 @pytest.fixture
@@ -54,6 +63,20 @@ def test_the_present_one_stays_in_every_store_until_a_call_without_it(host):
     assert present(host, SECOND)["changed"]
     assert system_trusts(host) == {"Second"}
     assert FIRST.pem not in (host / "docker/certs.d" / ENDPOINTS[0] / "corp.crt").read_text()
+
+
+@needs_update
+def test_of_two_calls_at_the_same_time_neither_loses_what_the_other_adds(host):
+    """Each has read what is kept before the other writes."""
+    third = make_ca("Another")
+    present(host, FIRST)
+    one, other = asked(host, SECOND), asked(host, third)
+    trust(run_program, *one, check_mode=False)
+    trust(run_program, *other, check_mode=False)
+    for store in BY_REGISTRY:
+        text = (host / store / "certs.d" / ENDPOINTS[0] / "corp.crt").read_text()
+        assert all(each.pem in text for each in (FIRST, SECOND, third)), store
+    assert {each.subject for each in kept_so_far(run_program, "corp", request(host, stores=["system"])[1], now=NOW)} == {"CN=First", "CN=Second", "CN=Another"}
 
 
 @needs_update
