@@ -91,6 +91,47 @@ def test_without_a_default_route_the_setting_that_helps_is_named(tmp_path: pathl
     assert "holdfast_server_address: registry has no default route or cannot be reached, so its address must be given" in run.output
 
 
+CHANGED = """
+- hosts: client
+  gather_facts: false
+  vars_files: {wiring}
+  tasks:
+    - ansible.builtin.set_fact: {seen}
+      delegate_to: "{{{{ item }}}}"
+      delegate_facts: true
+      loop: {servers}
+    - ansible.builtin.debug: {{msg: "{{{{ {{'value': holdfast_ca_may_change}} | to_json }}}}"}}
+"""
+SERVES = {"holdfast_there": {"stdout_lines": ["registry.holdfast.test"]}}
+OTHERWISE = {"holdfast_there": {"stdout_lines": ["registry.holdfast.test", ":other-certificate"]}}
+NEW = {"holdfast_there": {"stdout_lines": ["", ":other-certificate"]}}
+
+
+@pytest.mark.controller
+@pytest.mark.parametrize(
+    ("servers", "seen", "kept", "changes"),
+    [
+        (["registry"], {**SERVES, "pki_ca": {"bundle": "same"}}, "same", False),
+        (["registry"], {**SERVES, "pki_ca": {"bundle": "another"}}, "same", True),
+        (["two"], {**SERVES, "pki_ca": {"bundle": "another"}}, "same", True),
+        (["two"], OTHERWISE, "same", True),
+        (["registry", "two"], NEW, "same", False),
+        (["registry"], SERVES, "", False),
+        ([], {}, "same", False),
+    ],
+    ids=["as before", "another CA", "another CA, without the first server", "another certificate there", "new servers", "tags without the CA", "clients alone"],
+)
+def test_clients_are_asked_where_the_ca_may_change(tmp_path: pathlib.Path, servers: list[str], seen: dict[str, object], kept: str, changes: bool) -> None:
+    wiring = hosts.PROJECT / "playbooks/site_wiring/vars/main.yml"
+    (tmp_path / "changed.yml").write_text(CHANGED.format(wiring=wiring, seen=json.dumps(seen), servers=json.dumps(servers)))
+    said = {"vars": {"holdfast_secrets_directory": str(tmp_path)}, "children": {"registry_servers": {"hosts": {"two": {}}}}}
+    (tmp_path / "more.yml").write_text(json.dumps({"all": said}))
+    if kept:
+        (tmp_path / "ca.crt").write_text(kept)
+    run = playbook.run(tmp_path / "changed.yml", "--inventory", str(tmp_path / "more.yml"))
+    assert shown(run) is changes
+
+
 KNOW = """
 - hosts: localhost
   gather_facts: false
