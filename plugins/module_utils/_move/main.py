@@ -100,8 +100,8 @@ def _refuse_same(source: Place, target: Place) -> None:
     if same:
         raise HoldfastError(
             f"{target.text}: is the same place as {source.text}, by another name, or inside of it, so there is nothing to move. Remove neither. To have the "
-            "registry use the new name, run migrate.yml -e holdfast_migrate=cancel, and then site.yml -e holdfast_change_storage=true; otherwise choose another "
-            "place"
+            "registry use the new name, run migrate.yml -e holdfast_migrate=cancel, and then site.yml -e holdfast_change_storage=true; otherwise choose "
+            "another place"
         )
 
 
