@@ -82,6 +82,8 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
                     **{key: instance[key] for key in ("name", "user", "group")},
                     "source": _text(source),
                     "target": _text(target),
+                    # what is recorded of it once it is complete
+                    "record": f"{name} {_text(target)}",
                     "told": f"{name}: its images are in {_text(source)}, and the settings say {_text(target)}",
                     "from_files": "directory" in source,
                     "directory": target.get("directory", ""),

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -121,6 +122,25 @@ def flat(output: str) -> str:
     return re.sub(r"\s+", " ", output)
 
 
+def test_site_yml_leaves_no_images_behind(server: Host, images: dict[str, str]) -> None:
+    assert images
+    configured = "find /etc/docker/registry /etc/holdfast-gateway -type f -exec sha256sum {} + | sort"
+    before = server.check_output(configured)
+    for tags in ((), ("--tags", "registry,nginx_auth")):
+        refused = playbook.run(SITE, "--limit", "server", *tags, **MOVED)
+        assert not refused.succeeded
+        assert "its images are in /var/lib/docker-registry, and the settings say https://store.holdfast.test:8333/registry/images" in flat(refused.output)
+    assert server.check_output(configured) == before
+
+
+def test_a_host_at_which_clients_could_push_is_not_left_out(server: Host, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "inventory.yml").write_text("registry_servers: {hosts: {another: {}}}")
+    refused = playbook.run(MIGRATE, f"--inventory={tmp_path}/inventory.yml", "--limit", "server", **MOVED)
+    assert not refused.succeeded
+    assert "it leaves out another, where clients could push during the move" in flat(refused.output)
+    assert not server.file(STATE).exists
+
+
 def test_a_copy_that_is_killed_says_so_and_keeps_what_it_has_done(server: Host, images: dict[str, str]) -> None:
     ended: list[playbook.Run] = []
     thread = threading.Thread(target=lambda: ended.append(playbook.run(MIGRATE, **MOVED)))
@@ -200,6 +220,14 @@ def test_everything_arrives_in_the_store_while_clients_push_and_pull(
         moves["refused"] = docker.run(f"push {docker.build('team/refused')}").stderr
         for command in ("collect", "retain"):
             assert "the images are being moved; this run has done nothing" in keeper(server, command, status=4)
+        partly = playbook.run(SITE, "--limit", "server", "--tags", "nginx_auth", **MOVED)
+        assert not partly.succeeded
+        assert "Registry and gateway change together" in flat(partly.output)
+        # Another administrator's inventory has a third place, to which nobody has moved them.
+        elsewhere = playbook.run(SITE, "--limit", "server", holdfast_storage={"s3": "{{ s3 | combine({'prefix': 'elsewhere'}) }}"})
+        assert not elsewhere.succeeded
+        assert "and the settings say https://store.holdfast.test:8333/registry/elsewhere" in flat(elsewhere.output)
+        assert server.file(READ_ONLY).exists
         again = playbook.run(SITE, "--limit", "server", **MOVED)
         assert again.succeeded, again.output
         # Long enough for pushes to the store.
