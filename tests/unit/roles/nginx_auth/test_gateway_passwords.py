@@ -92,8 +92,8 @@ def ask(program, users_file, verifier, clock):
             one = [program.Workers(concurrent.futures.ThreadPoolExecutor(1, kind), 1) for kind in ("trusted", "suspects")]
             passwords = program.Passwords(program.UsersFile(str(users_file)), program.Clients(attempts, clock), verifier, *one)
 
-            async def refusal(user, password, address="192.0.2.1"):
-                return await passwords.refusal(basic(user, password), address)
+            async def refusal(user, password, address="192.0.2.1", connection="1"):
+                return await passwords.refusal(basic(user, password), address, connection)
 
             return await scenario(refusal)
 
@@ -328,6 +328,22 @@ def test_a_first_login_is_next_also_while_each_guess_has_an_address_of_its_own_a
         before, (login,), after = await started(verifier, before, [refusal("bob", "another one", "2001:db8:2::1")], after)
         assert await login == (b"bob", "")
         assert verifier.before(b"another one") <= 2
+        await asyncio.gather(*before, *after)
+
+    ask(scenario, attempts=1000)
+
+
+def test_a_login_from_an_address_that_guesses_is_next_unless_each_guess_has_a_connection_of_its_own(ask, verifier):
+    async def scenario(refusal):
+        guesses = [await refusal("alice", f"guess {number}", connection=f"of guesses {number}") for number in range(8)]
+        assert guesses == [(b"", "wrong-password")] * 8
+        checked = len(verifier.checked)
+        before = [refusal("alice", f"another guess {number}", connection=f"of guesses {number}") for number in range(8)]
+        after = [refusal("alice", f"later guess {number}", connection=f"of guesses {number}") for number in range(8)]
+        before, (login,), after = await started(verifier, before, [refusal("alice", "a password", connection="of alice")], after)
+        assert await login == (b"alice", "")
+        # A guess was being checked before.
+        assert verifier.before(b"a password", checked) <= 1
         await asyncio.gather(*before, *after)
 
     ask(scenario, attempts=1000)
