@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import typing as t
@@ -77,6 +78,7 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
         elif _overlap(source, target):
             problems.append(f"{name}: {_text(target)} is inside of {_text(source)}, or the other way round; give it a place of its own")
         else:
+            job_file = f"{_JOBS}/{name}-{_shortened(source, target, over)}.json"
             found.append(
                 {
                     **{key: instance[key] for key in ("name", "user", "group")},
@@ -88,7 +90,7 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
                     "from_files": "directory" in source,
                     "directory": target.get("directory", ""),
                     "state": f"{_STATE}/{name}",
-                    "job_file": f"{_JOBS}/{name}.json",
+                    "job_file": job_file,
                     "unit": f"holdfast-move-{name}",
                 }
             )
@@ -96,13 +98,18 @@ def moves(present: t.Sequence[t.Mapping[str, t.Any]], there: t.Mapping[str, str]
             directories += [{"path": path, "mode": "0750", **owned} for path in (f"{_STATE}/{name}", target.get("directory")) if path]
             job = {"source": source, "target": target, "state": f"{_STATE}/{name}", "over": over}
             # In memory: it is gone after a restart of the host.
-            files.append({"path": f"{_JOBS}/{name}.json", "content": job, "mode": "0400", "secret": True, **owned})
+            files.append({"path": job_file, "content": job, "mode": "0400", "secret": True, **owned})
             targets[name] = target
     for name, target in targets.items():
         for other, source in sources.items():
             if other != name and (_text(source) == _text(target) or _overlap(source, target)):
                 problems.append(f"{name}: {_text(target)} has the images of {other}, or is inside of them, or they of it; give it a place of its own")
     return {"moves": found, "notes": notes, "problems": problems, "directories": directories, "files": files}
+
+
+def _shortened(source: t.Mapping[str, t.Any], target: t.Mapping[str, t.Any], over: bool) -> str:
+    """What tells a move from one of other settings. Everybody may see it, so it says nothing of the keys of a store."""
+    return hashlib.sha256(f"{_text(source)} {_text(target)} {over}".encode()).hexdigest()[:12]
 
 
 def _text(place: t.Mapping[str, t.Any]) -> str:

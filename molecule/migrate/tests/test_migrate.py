@@ -141,6 +141,15 @@ def test_a_host_at_which_clients_could_push_is_not_left_out(server: Host, tmp_pa
     assert not server.file(STATE).exists
 
 
+def test_a_copy_with_other_settings_is_neither_followed_nor_ended(server: Host) -> None:
+    server.check_output("systemd-run --quiet --collect --unit=holdfast-move-registry-copy sleep 600")
+    refused = playbook.run(MIGRATE, **MOVED)
+    assert not refused.succeeded
+    assert "another run of migrate.yml moves these images with other settings" in flat(refused.output)
+    assert not server.file(READ_ONLY).exists
+    server.check_output("systemctl is-active holdfast-move-registry-copy && systemctl stop holdfast-move-registry-copy")
+
+
 def test_a_copy_that_is_killed_says_so_and_keeps_what_it_has_done(server: Host, images: dict[str, str]) -> None:
     ended: list[playbook.Run] = []
     thread = threading.Thread(target=lambda: ended.append(playbook.run(MIGRATE, **MOVED)))
@@ -155,7 +164,7 @@ def test_a_copy_that_is_killed_says_so_and_keeps_what_it_has_done(server: Host, 
     )
     thread.join()
     assert not ended[0].succeeded
-    assert "something else has ended the copy" in flat(ended[0].output)
+    assert "the copy has ended before it was complete. Either it was killed" in flat(ended[0].output)
     assert server.check_output(recorded).strip() != "0"
     assert not server.file(READ_ONLY).exists
 
@@ -188,7 +197,7 @@ def test_a_last_pass_that_fails_takes_uploads_again_and_loses_nothing(
         image, digest = docker.push("team/app")
     said = flat(ended[0].output)
     assert "https://store.holdfast.test:8333/registry/images: tls: " in said, said
-    assert "Uploads are taken again, and nothing is lost: the registry uses the old place as before" in said
+    assert "Uploads are accepted again, and nothing is lost: the registry uses the old place as before" in said
     assert not server.file(READ_ONLY).exists
     assert "filesystem" in server.file("/etc/docker/registry/config.yml").content_string
     assert happened["failures"] == []
@@ -271,7 +280,7 @@ def test_a_playbook_that_is_killed_during_the_last_pass_leaves_all_as_it_is_unti
     assert "being moved" in client.check_output(f"curl -sS -X DELETE {CURL}/v2/moved/app/blobs/sha256:{64 * 'a'}")
     assert "are being moved" in keeper(server, "collect", status=4)
     docker.ok(f"pull {next(iter(images))}")
-    # As if it had been complete, and then somebody had taken uploads again.
+    # As if it had been complete, and then somebody had accepted uploads again.
     server.check_output(f"echo earlier >{STATE}/complete; echo later >{READ_ONLY}")
     refused = playbook.run(SITE, "--limit", "server", "--tags", "registry")
     assert not refused.succeeded

@@ -84,7 +84,7 @@ def test_the_gateway_is_told_whenever_that_changes(watched):
     until(lambda: all(flag.exists() for flag in flags))
     free[0] = 5000
     until(lambda: not any(flag.exists() for flag in flags))
-    assert "uploads are refused until" in out.getvalue() and "uploads are taken again" in out.getvalue()
+    assert "uploads are refused until" in out.getvalue() and "uploads are accepted again" in out.getvalue()
 
 
 def test_a_flag_that_somebody_has_removed_comes_back(watched):

@@ -98,7 +98,7 @@ def watch(settings: Settings, directories: t.Sequence[str], ended: threading.Eve
                 before, short = short, is_short(space, reserve, short)
                 if short != before:
                     left = human_bytes(space.free)
-                    report.say(f"{left} free: uploads are refused until {human_bytes(reserve)} are" if short else f"{left} free: uploads are taken again")
+                    report.say(f"{left} free: uploads are refused until {human_bytes(reserve)} are" if short else f"{left} free: uploads are accepted again")
             for flag in flags:
                 _set(flag, short)
             if ended.wait(interval):
