@@ -57,6 +57,18 @@ def test_a_client_is_not_left_without_the_ca_where_the_controller_does_not_know_
     assert refused.changed == 0
 
 
+def test_a_client_is_not_left_with_another_ca_that_this_controller_still_has(tmp_path: pathlib.Path) -> None:
+    shutil.copytree(SECRETS, tmp_path / "secrets")
+    another = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=Before"]
+    subprocess.run(["openssl", *another, "-out", tmp_path / "secrets/ca.crt"], check=True, capture_output=True)
+    for mode in ((), ("--check",)):
+        refused = playbook.converge("--limit", "client", *mode, holdfast_secrets_directory=str(tmp_path / "secrets"))
+        assert not refused.succeeded
+        assert f"{tmp_path}/secrets/ca.crt is not what registry has: the CA was changed by a run from another controller" in refused.output
+        assert refused.changed == 0
+    assert playbook.converged("--limit", "client").changed == 0
+
+
 def test_a_host_that_cannot_be_reached_stops_no_other_and_is_named(tmp_path: pathlib.Path) -> None:
     (tmp_path / "gone.yml").write_text("docker_clients: {hosts: {gone: {ansible_connection: community.docker.docker_api, ansible_host: there-is-none}}}\n")
     run = playbook.converge("--inventory", str(tmp_path / "gone.yml"), holdfast_hosts_entry=True)

@@ -11,6 +11,7 @@ if t.TYPE_CHECKING:
     from cryptography import x509
 
 BACKDATED = timedelta(hours=1)  # a host whose clock is a little behind accepts a new certificate at once
+EXPIRED = "expired"
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -49,7 +50,7 @@ def earliness(start: datetime, now: datetime) -> str | None:
 def expiry(end: datetime, renew_before_days: int, now: datetime) -> str | None:
     """Why what ends then is due for renewal, or None where it is not."""
     if end <= now:
-        return "expired"
+        return EXPIRED
     if end - now <= timedelta(days=renew_before_days):
         return f"expires in {days_left(end, now)} days"
     return None

@@ -21,8 +21,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.p
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.renew import Authority, renew_crl
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.sign import sign
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host import install, request
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.request import OF_ANOTHER_CA
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.names import parse_pattern
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import earliness, isoformat
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import EXPIRED, earliness, isoformat
 from ansible_collections.holdfast.registry.plugins.module_utils._renewal.job import Job
 
 # A renewed certificate ends with its CA: less than this before the CA's end, the playbook has to renew the CA.
@@ -60,7 +61,7 @@ def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
         outcome.warnings.append(f"the CA in {job.ca_directory} is {early}; run the playbook, which makes its certificate again")
     asked = request.ensure(job.directory, job.certificates, ca_certificate=authority.certificate, crl=authority.crl, check_mode=False, now=now)
     outcome.certificates = asked["certificates"]
-    signed = _sign(job, asked["requests"], now, outcome)
+    signed = _sign(job, _without_those_of_before(asked["requests"], outcome), now, outcome)
     outcome.done += asked["changes"]
     installed = install.ensure(
         job.directory,
@@ -79,6 +80,16 @@ def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
         if _reload(unit, run_program):
             outcome.done.append(f"{unit}: reloaded")
     outcome.certificates = _certificates(job, authority, now)
+
+
+def _without_those_of_before(requests: list[dict[str, t.Any]], outcome: Outcome) -> list[dict[str, t.Any]]:
+    """The requests without those for certificates that a CA before this one has signed, and that clients still accept.
+
+    Clients may not trust the new CA yet, where the playbook has not come to them, or was killed before: it lets them trust that CA first.
+    """
+    before = [entry for entry in requests if OF_ANOTHER_CA in entry["needs"] and EXPIRED not in entry["needs"]]
+    outcome.warnings += [f"{entry['name']}: the CA was replaced, and the certificate stays that of the CA before; run the playbook" for entry in before]
+    return [entry for entry in requests if entry not in before]
 
 
 def _sign(job: Job, requests: list[dict[str, t.Any]], now: datetime, outcome: Outcome) -> list[dict[str, t.Any]]:

@@ -98,12 +98,20 @@ def _certificates(settings: Settings) -> list[str]:
 
 
 def _outside(settings: Settings, where: str, name: str) -> list[str]:
-    """Whether the CA is told not to sign this name."""
+    """Whether the CA is told not to sign this name. One that is in use already would not be signed again, and clients would refuse it."""
+    limits = {which: settings[f"pki_ca_{which}"] for which in ("permitted_dns_domains", "permitted_ip_ranges")}
+    parsed = certificate_names.parse_name(name, where)
+    try:
+        constraints = certificate_names.constraints_of_parameters(*limits.values())
+    except HoldfastError as error:
+        return [f"pki_ca_{error}"]
+    if not constraints.permit(parsed):
+        return [f'{where}: "{name}" is not within {" and ".join(f"pki_ca_{which}" for which, limit in limits.items() if limit)} ({constraints})']
     try:
         patterns = [certificate_names.parse_pattern(text, f"pki_ca_allowed_names[{place}]") for place, text in enumerate(settings["pki_ca_allowed_names"])]
     except HoldfastError as error:
         return [str(error)]
-    if not patterns or certificate_names.matches(certificate_names.parse_name(name, where), patterns):
+    if not patterns or certificate_names.matches(parsed, patterns):
         return []
     return [f'{where}: "{name}" is not among pki_ca_allowed_names']
 

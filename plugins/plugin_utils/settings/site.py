@@ -73,7 +73,7 @@ SPEC = {
 }
 # Set by the playbooks, for those that come after them in the same run. Each playbook sets one of MARKS_OF_A_RUN.
 _SET = (
-    "address allowed answered around begun cancelled direct directory drained found further health healthy holding in_a_store keeper_state kept"
+    "address allowed answered around begun ca_there cancelled direct directory drained found further health healthy holding in_a_store keeper_state kept"
     " kept_files manifests pinged pki_directory proven pull pulled redis redis_address refused refused_since registry_storage removed secrets seen"
     " server server_seen several shown source status tags there tried verify_password workers"
 )

@@ -25,7 +25,7 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.authority.s
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.certificates import common_name, extension, signed_by
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.crls import crl_of_ca, start_of
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_bits, key_from_pem, key_to_pem, key_type_of
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import earliness, expiry, not_after, not_before
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import EXPIRED, earliness, expiry, not_after, not_before
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
@@ -74,7 +74,7 @@ def _needs(wanted: CaSettings, above: Above, certificate: x509.Certificate | Non
         needs.append(early)
     due = expiry(not_after(certificate), wanted.renew_before_days, now)
     # A certificate that ends together with its parent is as long as it gets.
-    if due and (due == "expired" or not_after(certificate) < not_after(above.cas[0])):
+    if due and (due == EXPIRED or not_after(certificate) < not_after(above.cas[0])):
         needs.append(due)
     if common_name(certificate.subject) != wanted.subject:
         needs.append(f"common name changed from {common_name(certificate.subject)} to {wanted.subject}")

@@ -35,13 +35,24 @@ from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.files 
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.host.wanted import Issuer, WantedCertificate
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import generate_key, key_bits, key_to_pem, key_type_of, signing_hash
 from ansible_collections.holdfast.registry.plugins.module_utils._pki.parameters import check_directory
-from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import BACKDATED, days_left, earliness, expiry, isoformat, not_after, not_before
+from ansible_collections.holdfast.registry.plugins.module_utils._pki.times import (
+    BACKDATED,
+    EXPIRED,
+    days_left,
+    earliness,
+    expiry,
+    isoformat,
+    not_after,
+    not_before,
+)
 
 if library.HAS_CRYPTOGRAPHY:
     from cryptography import x509
 
 if t.TYPE_CHECKING:
     from ansible_collections.holdfast.registry.plugins.module_utils._pki.keys import PrivateKey
+
+OF_ANOTHER_CA = "signed by another CA"
 
 
 class Pair(t.NamedTuple):
@@ -154,14 +165,14 @@ def _issuer_needs(wanted: WantedCertificate, certificate: x509.Certificate, ca: 
     """What is wrong with who signed, and until when."""
     needs = []
     if ca is None or not signed_by(certificate, ca):
-        needs.append("signed by another CA")
+        needs.append(OF_ANOTHER_CA)
     early = earliness(not_before(certificate), now)
     if early:
         needs.append(early)
     # A certificate that ends together with its CA is as long as it gets: renewing it waits for the CA's renewal.
     ends_with_ca = ca is not None and not_after(certificate) == not_after(ca)
     due = expiry(not_after(certificate), wanted.renew_before_days, now)
-    if due and (due == "expired" or not ends_with_ca):
+    if due and (due == EXPIRED or not ends_with_ca):
         needs.append(due)
     lifetime, asked = not_after(certificate) - not_before(certificate) - BACKDATED, timedelta(days=wanted.lifetime_days)
     if lifetime > asked or (lifetime < asked and not ends_with_ca):

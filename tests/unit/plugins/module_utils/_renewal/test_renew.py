@@ -194,6 +194,30 @@ def test_a_service_that_does_not_run_or_is_not_ours_is_left_alone(tmp_path, acti
     assert systemctl.reloads == 0
 
 
+def test_a_certificate_of_the_ca_before_stays_until_the_playbook_has_told_the_clients(tmp_path):
+    """As after a run that was killed between the CA and its clients."""
+    converge(tmp_path)
+    read_by_the_service(tmp_path)
+    ca(tmp_path / "ca", generation=2)
+    before, systemctl = (tmp_path / "tls/registry.crt").read_bytes(), Systemctl()
+    for when in (NOW + DAY, NOW + 396 * DAY):
+        outcome = renew(job(tmp_path), systemctl, when)
+        assert (outcome.error, [line for line in outcome.warnings if "run the playbook" in line]) == ("", [outcome.warnings[0]])
+        assert status(tmp_path)["certificates"][0]["needs"][0] == "signed by another CA"
+    assert ((tmp_path / "tls/registry.crt").read_bytes(), systemctl.reloads) == (before, 1)
+    _made, requested, _signed, _installed = converge(tmp_path, generation=2)
+    assert requested["certificates"][0]["needs"] == ["signed by another CA"]
+    assert renew(job(tmp_path), systemctl, NOW + 2 * DAY).warnings == []
+
+
+def test_a_certificate_of_the_ca_before_that_has_expired_is_renewed_all_the_same(tmp_path):
+    converge(tmp_path)
+    ca(tmp_path / "ca", generation=2)
+    outcome = renew(job(tmp_path), Systemctl(), NOW + 398 * DAY)
+    assert (outcome.error, outcome.warnings) == ("", [])
+    assert status(tmp_path)["certificates"][0]["needs"] == []
+
+
 def test_names_that_the_ca_is_not_to_sign_are_refused(tmp_path):
     converge(tmp_path)
     outcome = renew(job(tmp_path, allowed_names=["*.elsewhere.test"]), Systemctl(), NOW + 370 * DAY)

@@ -184,6 +184,21 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
             {"pki_certificates": [{"name": "web", "names": ["web.example.net"]}], "pki_ca_allowed_names": ["*.example.org"]},
             'pki_certificates[0].names[0]: "web.example.net" is not among pki_ca_allowed_names',
         ),
+        (
+            "pki",
+            {"pki_certificates": [{"name": "web", "names": ["a.example.org", "web.example.net"]}], "pki_ca_permitted_dns_domains": ["example.org"]},
+            'pki_certificates[0].names[1]: "web.example.net" is not within pki_ca_permitted_dns_domains (example.org)',
+        ),
+        (
+            "pki",
+            {"pki_certificates": [{"name": "web", "names": ["web", "192.0.2.200"]}], "pki_ca_permitted_ip_ranges": ["192.0.2.0/25"]},
+            'pki_certificates[0].names[1]: "192.0.2.200" is not within pki_ca_permitted_ip_ranges (192.0.2.0/25)',
+        ),
+        (
+            "pki",
+            {"pki_certificates": [{"name": "web", "names": ["web"]}], "pki_ca_permitted_dns_domains": ["*.example.org"]},
+            "pki_ca_permitted_dns_domains[0]: '*.example.org' must be a domain",
+        ),
         ("pki", {"pki_revoked": [{"reason": "superseded"}]}, "pki_revoked[0]: must have either serial or name"),
         (
             "pki",
