@@ -198,9 +198,10 @@ def shown_time(snapshot: t.Mapping[str, t.Any]) -> str:
 
 def moment_of(snapshot: t.Mapping[str, t.Any]) -> float:
     """When a snapshot was made, in seconds since 1970. restic says it with nine decimals, and with the time zone that the host had."""
-    day, fraction, zone = t.cast("re.Match[str]", re.fullmatch(r"([0-9T:-]+)(\.[0-9]+)?(Z|[+-][0-9:]+)?", str(snapshot["time"]))).groups()
-    offset = "+00:00" if zone in (None, "Z") else zone
-    return datetime.datetime.fromisoformat(f"{day}{offset}" if "T" in day else f"{day}T00:00:00{offset}").timestamp() + float(fraction or 0)
+    match = t.cast("re.Match[str]", re.fullmatch(r"([0-9]+-[0-9]+-[0-9]+)(T[0-9:]+)?(\.[0-9]+)?(Z|[+-][0-9:]+)?", str(snapshot["time"])))
+    day, hour, fraction, zone = match.groups()
+    zone = "+00:00" if zone in (None, "Z") else zone
+    return datetime.datetime.fromisoformat(f"{day}{hour or 'T00:00:00'}{zone}").timestamp() + float(fraction or 0)
 
 
 def is_ahead(snapshot: t.Mapping[str, t.Any]) -> bool:
