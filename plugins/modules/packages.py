@@ -29,8 +29,8 @@ options:
     required: true
   keep_stopped:
     description:
-      - Units that the packages would start by themselves. They are neither started now nor enabled at boot.
-      - Applies only to units that this run installs. Existing units are not changed.
+      - Units that the packages would start by themselves. They are neither started now nor enabled at boot, nor by a later upgrade of the package.
+      - Applies only to units that this run installs. Existing units are neither stopped nor disabled.
     type: list
     elements: str
     default: []

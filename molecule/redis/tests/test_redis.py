@@ -57,6 +57,14 @@ def test_nothing_is_written_to_disk(server: Host) -> None:
     assert server.check_output("find /var/lib/redis -name '*.rdb' -o -name '*.aof'") == ""
 
 
+def test_an_upgrade_of_the_package_starts_no_redis_of_its_own(server: Host) -> None:
+    """Which would have no password, and run at every boot from then on. This runs what the package runs at its end."""
+    said = server.check_output("DPKG_ROOT= DEBIAN_FRONTEND=noninteractive dpkg-reconfigure redis-server 2>&1")
+    own = server.service("redis-server")
+    assert not own.is_enabled and not own.is_running, said
+    assert server.check_output(f"{WITH_PASSWORD} ping") == "PONG"
+
+
 def test_only_the_asked_for_instance_runs(server: Host) -> None:
     assert server.service("redis-server@cache").is_running
     assert server.service("redis-server@cache").is_enabled

@@ -109,6 +109,7 @@ class _Packages:
         elif self._wanted.versions:
             missing = self._with_versions(missing, versions)
         unfinished = [unit for unit in self._wanted.keep_stopped if self._units.is_unfinished(unit)]
+        unnoted = [unit for unit in self._wanted.keep_stopped if unit not in unfinished and self._units.is_unnoted(unit)]
         steps = self._plan(missing) if missing else []
         names = [name.partition("=")[0] for name in missing]
         unplanned = [name for name in names if name not in {step.name for step in steps}]
@@ -121,9 +122,12 @@ class _Packages:
             versions = self._versions()
         elif unfinished and not self._check_mode:
             self._units.finish(unfinished)
+        if not self._check_mode:
+            self._units.note(unnoted)
         changes = [step.words(names) for step in steps]
         changes += [f"{name}: configured, which a run before had begun" for name in begun]
         changes += [f"{unit}: disabled, which a run before had begun" for unit in unfinished if not missing]
+        changes += [f"{unit}: stays as it is when its package is upgraded" for unit in unnoted]
         if self._wanted.hold is not None or self._wanted.release:
             held = [name for name in self._wanted.names if name in versions] if self._wanted.hold and not program else []
             names = [*self._wanted.release, *([] if self._wanted.hold is None else self._wanted.names)]

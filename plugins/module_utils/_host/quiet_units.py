@@ -10,6 +10,7 @@ import os
 import typing as t
 
 from ansible_collections.holdfast.registry.plugins.module_utils._commands import Run
+from ansible_collections.holdfast.registry.plugins.module_utils._errors import HoldfastError
 from ansible_collections.holdfast.registry.plugins.module_utils._files import whole
 from ansible_collections.holdfast.registry.plugins.module_utils._files.ownership import Ownership
 from ansible_collections.holdfast.registry.plugins.module_utils._host.state import STATE
@@ -17,6 +18,9 @@ from ansible_collections.holdfast.registry.plugins.module_utils._host.state impo
 _UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 # Debian's packages take a mask away that one of them has set; which one that is stands here.
 _MASKED_BY_A_PACKAGE = "/var/lib/systemd/deb-systemd-helper-masked"
+_PACKAGES_UNITS = _UNITS[-2:]
+# Which links enable a unit, as packages note it when they enable one. One without a note is new to them: an upgrade enables and starts it.
+_NOTES = "/var/lib/systemd/deb-systemd-helper-enabled"
 
 
 class QuietUnits:
@@ -28,6 +32,25 @@ class QuietUnits:
     def is_unfinished(self, unit: str) -> bool:
         """Whether a run that was killed has left the unit masked or enabled."""
         return os.path.exists(self._mark(unit))
+
+    def is_unnoted(self, unit: str) -> bool:
+        """Whether the next upgrade of the unit's package would enable and start it, although it was installed long ago.
+
+        A package notes nothing of a unit that is masked. Versions of this collection before 1.0 left it at that.
+        """
+        notes = self._root + _NOTES
+        if not os.path.isdir(notes) or os.path.exists(os.path.join(notes, f"{unit}.dsh-also")):
+            return False
+        contents = (whole.read_bytes(os.path.join(self._root + directory, unit)) for directory in _PACKAGES_UNITS)
+        return any(b"[Install]" in content for content in contents if content)
+
+    def note(self, units: list[str]) -> None:
+        """Let packages know the units, so that those that are disabled stay so when their packages are upgraded. Raises HoldfastError."""
+        for unit in units:
+            # It works for packages only, and goes by this variable.
+            done = self._run("deb-systemd-helper", "update-state", unit, environment={"DPKG_MAINTSCRIPT_PACKAGE": "holdfast"})
+            if done.code not in (0, 127):
+                raise HoldfastError(f"deb-systemd-helper update-state {unit}: {done.words}")
 
     @contextlib.contextmanager
     def kept_stopped(self, units: list[str]) -> t.Iterator[None]:
@@ -48,6 +71,7 @@ class QuietUnits:
             self._run("systemctl", "daemon-reload")
         for unit in units:
             if os.path.exists(self._mark(unit)):
+                self.note([unit])
                 self._run("systemctl", "disable", unit)
                 whole.remove(self._mark(unit))
 

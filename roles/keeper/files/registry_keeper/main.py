@@ -21,7 +21,7 @@ import typing as t
 
 from registry_keeper import settings as settings_file
 from registry_keeper.errors import ATTENTION, BUSY, DONE, FAILED, USAGE, KeeperError
-from registry_keeper.report import Report
+from registry_keeper.report import Report, tell
 
 # Each command: its module, what it is for, and whether its outcome is kept for `status`.
 COMMANDS: dict[str, tuple[str, str, bool]] = {
@@ -168,7 +168,7 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
     def end(status: int, error: str | None) -> None:
         """Say what came of it, and keep that for `status`."""
         if error is not None:
-            print(f"registry-keeper: {error}", file=sys.stderr)
+            tell(f"registry-keeper: {error}", sys.stderr)
         keep = status not in (USAGE, BUSY) and not report.did_nothing
         document = report.finish(options.command, status, state if keep else None, error)
         if whole_host and kept and keep:
@@ -195,8 +195,6 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
                 status = command.run(settings, options, report)
     except KeeperError as failure:
         status, error = failure.status, str(failure)
-    except BrokenPipeError:
-        return FAILED
     except OSError as failure:
         error = f"{failure.filename or options.command}: {failure.strerror or failure}"
     except KeyboardInterrupt:

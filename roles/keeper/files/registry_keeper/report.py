@@ -67,20 +67,20 @@ class Report:
         """A line of the result, for people."""
         self._clear()
         if not self.as_json:
-            print(line, file=self._out, flush=True)
+            tell(line, self._out)
 
     def progress(self, line: str) -> None:
         """What is going on: at most four times a second, and only on a terminal."""
         now = time.monotonic()
         if self._terminal and now - self._shown >= 0.25:
-            print(f"\r\x1b[K{line[:150]}", end="", file=self._err, flush=True)
+            tell(f"\r\x1b[K{line[:150]}", self._err, end="")
             self._shown, self._pending = now, True
 
     def warn(self, line: str) -> None:
         """What needs a person's attention."""
         self._clear()
         self.warnings.append(line)
-        print(f"warning: {line}", file=self._err, flush=True)
+        tell(f"warning: {line}", self._err)
 
     def add(self, **facts: t.Any) -> None:
         """Facts of the JSON document."""
@@ -99,7 +99,7 @@ class Report:
             **self.facts,
         }
         if self.as_json:
-            print(json.dumps(document, indent=1, sort_keys=True), file=self._out, flush=True)
+            tell(json.dumps(document, indent=1, sort_keys=True), self._out)
         if state is not None:
             # What was done is done, also if there is no room to say so.
             with contextlib.suppress(OSError):
@@ -108,8 +108,18 @@ class Report:
 
     def _clear(self) -> None:
         if self._pending:
-            print("\r\x1b[K", end="", file=self._err, flush=True)
+            tell("\r\x1b[K", self._err, end="")
             self._pending = False
+
+
+def tell(line: str, stream: t.TextIO, end: str = "\n") -> None:
+    """Print a line. Where nobody reads any more, such as head that has its line or a terminal that has gone, the work goes on and says nothing."""
+    try:
+        print(line, end=end, file=stream, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # so that what is left in the stream finds its end as well
+        os.close(nowhere)
 
 
 def write_whole(path: str, content: str, mode: int = 0o640, sync: bool = True) -> None:

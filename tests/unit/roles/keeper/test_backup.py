@@ -256,6 +256,12 @@ class Real:
         wrapper.write_text(f'#!/bin/sh\n{shutil.which("restic")} "$@"\nstatus=$?\n[ "$1" != {command} ] || kill -9 $PPID\nexit $status\n')
         wrapper.chmod(0o755 if command else 0o644)
 
+    def dated(self, moment):
+        """From now on restic makes backups of this time; or of the real one."""
+        wrapper = self.directory / "bin/restic"
+        wrapper.write_text(f'#!/bin/sh\n[ "$1" != backup ] || {{ shift; set -- backup --time "{moment}" "$@"; }}\nexec {shutil.which("restic")} "$@"\n')
+        wrapper.chmod(0o755 if moment else 0o644)
+
     def __call__(self, *arguments):
         other = []
         if os.geteuid() == 0:
@@ -321,6 +327,53 @@ def test_a_backup_whose_run_is_killed_before_it_could_tell_is_incomplete_and_the
     # Who names it gets what it has.
     status, restored = real("restore", "app:1", "--over", "--snapshot", next(iter(listed)))
     assert status == ATTENTION and "is incomplete" in restored["warnings"][0]
+
+
+def test_a_backup_that_a_clock_dated_ahead_is_not_the_newest_and_pushes_out_no_other(real):
+    """Of the others one is kept."""
+    real.storage.image("app", "one", "1")
+    real.dated("2099-01-02 03:04:05")
+    assert real("backup")[0] == DONE
+    real.dated("")
+    for name in ("two", "three"):
+        real.storage.image("app", name, name)
+        status, newest = real("backup")
+        assert status == DONE and len(real.listed()) == 2 and newest["snapshot"][:8] in real.listed()
+    shutil.rmtree(real.storage.tree.root)
+    status, restored = real("restore", "app:three")
+    assert (status, restored["snapshot"][:8]) == (DONE, newest["snapshot"][:8])
+    assert "1 backup with a time in the future" in restored["warnings"][0] and "2099-01-02 03:04:05" in restored["warnings"][0]
+    assert real.storage.pull("app", "three") is None
+
+
+def test_backups_count_again_once_their_time_has_come(tmp_path, settings):
+    found = [
+        {"id": "1", "time": "2099-01-01T00:00:00Z", "tags": ["holdfast-registry"]},
+        {"id": "2", "time": "2026-01-01T00:00:00.123456789+01:00", "tags": ["holdfast-registry", "holdfast-future"]},
+    ]
+    asked = tmp_path / "asked"
+    restic = Restic(settings, program(tmp_path, f"echo \"$@\" >>{asked}; [ $1 = forget ] && echo '[]' || echo '{json.dumps(found)}'"))
+    os.makedirs(settings.state)
+    backup._forget(restic, Report(out=io.StringIO(), err=io.StringIO()))
+    assert [line for line in asked.read_text().splitlines() if line.startswith("tag ")] == [
+        "tag --quiet --add holdfast-future 1",
+        "tag --quiet --remove holdfast-future 2",
+    ]
+
+
+def test_backups_are_in_the_order_of_their_moments_whatever_time_zone_the_host_had(tmp_path, settings):
+    """The hour that comes twice when summer time ends, and a host that moved from one zone to another."""
+    times = ["2025-10-26T02:50:00.5+02:00", "2025-10-26T02:10:00.123456789+01:00", "2025-10-27T00:30:00-08:00", "2025-10-27T09:00:00Z"]
+    found = [{"id": str(number), "time": time} for number, time in enumerate(times)]
+    restic = Restic(settings, program(tmp_path, f"echo '{json.dumps(found[::-1])}'"))
+    assert [one["id"] for one in restic.snapshots()] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(("days", "due"), [(6, False), (7, True), (-0.1, False), (-300, True)])
+def test_what_was_done_by_a_clock_that_was_ahead_is_done_again(settings, days, due):
+    os.makedirs(settings.state)
+    pathlib.Path(settings.state, "due.json").write_text(json.dumps({"check": time.time() - days * DAY}))
+    assert backup._due(settings, "check", 7) is due
 
 
 @pytest.mark.parametrize("everything", [pytest.param(True, id="everything"), pytest.param(False, id="image by image")])

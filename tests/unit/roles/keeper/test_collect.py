@@ -323,6 +323,38 @@ def test_a_purge_comes_after_the_time_for_undoing_and_frees_the_space(keeper):
     assert keeper.storage.pull("a", "1") is None
 
 
+@pytest.mark.parametrize("days", [-400, 400], ids=["behind", "ahead"])
+@pytest.mark.parametrize("then", [True, False], ids=["when it was taken", "afterwards"])
+def test_a_clock_that_jumps_neither_ends_the_time_for_undoing_nor_stops_it(keeper, monkeypatch, days, then):
+    old(keeper, name="another")
+    clock, real, boot = [0.0], time.time, time.clock_gettime
+    monkeypatch.setattr(time, "time", lambda: real() + clock[0])
+    assert keeper("collect") == DONE
+    run = pathlib.Path(keeper.storage.path, "keeper/runs", keeper.document["run"])
+    info = json.loads((run / "run.json").read_text())
+    if then:
+        info["ended"] += days * 24 * HOUR
+        (run / "run.json").write_text(json.dumps(info))
+    else:
+        clock[0] = days * 24 * HOUR
+    assert keeper("purge") == DONE and keeper.document["purged_runs"] == []
+    assert keeper("runs") == DONE and abs(keeper.document["runs"][0]["until"] - time.time() - 7 * 24 * HOUR) < 60
+    monkeypatch.setattr(time, "clock_gettime", lambda which: boot(which) + 8 * 24 * HOUR)
+    assert keeper("purge") == DONE and keeper.document["purged_runs"] == [run.name]
+
+
+@pytest.mark.parametrize("more", [{"boot": "another"}, {}], ids=["before the last boot", "by a version that did not note it"])
+def test_without_the_uptime_the_clock_says_how_long_a_run_can_be_undone(keeper, more):
+    old(keeper, name="another")
+    keeper("collect")
+    run = pathlib.Path(keeper.storage.path, "keeper/runs", keeper.document["run"])
+    info = json.loads((run / "run.json").read_text())
+    kept = {key: info[key] for key in info if key not in ("boot", "uptime")}
+    for days, purged in ((6, []), (8, [run.name])):
+        (run / "run.json").write_text(json.dumps({**kept, "ended": info["ended"] - days * 24 * HOUR, **({**more, "uptime": 0} if more else {})}))
+        assert keeper("purge") == DONE and keeper.document["purged_runs"] == purged
+
+
 def test_a_purge_brings_back_what_was_pushed_into_a_hole(keeper):
     """A cache that was not told lets a registry accept a manifest whose layers, or whose own content, have gone."""
     digest = old(keeper)

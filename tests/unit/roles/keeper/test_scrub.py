@@ -164,6 +164,13 @@ def test_a_manifest_that_is_just_being_written_is_left_alone(storage):
     assert path.exists()
 
 
+def test_a_blob_that_a_clock_dated_ahead_is_read_all_the_same(storage):
+    digest = layer_of(storage, "two")
+    damage(storage, digest)
+    storage.age(-300 * 24 * 3600)
+    assert run(storage)[1]["newly_damaged"] == [digest]
+
+
 def test_a_pass_goes_on_where_the_last_run_stopped(storage, monkeypatch):
     everything = list(scrub.in_order(storage.tree))
     assert everything == sorted(everything) and len(everything) == 12

@@ -7,11 +7,13 @@ import io
 import json
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "roles/keeper/files"))
+PROGRAM = pathlib.Path(__file__).parents[4] / "roles/keeper/files"
+sys.path.insert(0, str(PROGRAM))
 from registry_keeper import settings
 from registry_keeper.errors import USAGE, KeeperError
 from registry_keeper.report import Report
@@ -68,6 +70,23 @@ def test_walks_find_nested_repositories_and_pass_over_broken_links(tmp_path):
     assert list(tree.walk_repositories()) == ["a", "a/b/c"]
     assert list(tree.walk_tags("a/b/c")) == [("empty", None), ("good", DIGEST)]
     assert list(tree.walk_tags("missing")) == []
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("streams", [(1,), (2,), (1, 2)])
+def test_a_reader_that_has_gone_ends_no_run(tmp_path, as_json, streams):
+    """As head, a pager that is left, or a terminal that was closed."""
+    said = "for line in range(3): report.say('a line'); report.warn('a warning')"
+    program = f"from registry_keeper.report import Report\nreport = Report({as_json})\n{said}\nreport.finish('collect', 0, {str(tmp_path)!r})"
+    reading, writing = os.pipe()
+    os.close(reading)
+    pipes = {name: writing if number in streams else subprocess.PIPE for number, name in ((1, "stdout"), (2, "stderr"))}
+    ended = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(PROGRAM)}, check=False, **pipes)
+    os.close(writing)
+    assert ended.returncode == 0 and b"Broken" not in (ended.stderr or b"")
+    assert len(json.loads((tmp_path / "status/collect.json").read_text())["warnings"]) == 3
+    if streams == (2,):
+        assert ended.stdout
 
 
 def test_the_document_is_printed_and_kept(tmp_path):

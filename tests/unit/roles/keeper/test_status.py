@@ -114,6 +114,12 @@ def test_the_longest_time_between_two_runs_of_a_schedule(times, days):
     assert {time: schedule.longest_gap(time) for time in times} == dict.fromkeys(times, days)
 
 
+def test_a_run_that_a_clock_dated_ahead_hides_no_later_one_of_another_host():
+    now, ahead = {"began": int(time.time()) - 60, "exit_status": 1}, {"began": int(time.time()) + 300 * DAY, "exit_status": 0}
+    assert status._latest(now, ahead) == status._latest(ahead, now) == now
+    assert status._latest(None, ahead) == ahead
+
+
 def test_a_run_that_waits_for_another_one_needs_no_hand():
     assert status.reasons({**FACTS, "commands": {"collect": {**DONE_RUN, "exit_status": 4}}}, LIMITS) == []
 

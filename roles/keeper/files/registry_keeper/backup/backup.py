@@ -22,7 +22,7 @@ import typing as t
 
 from registry_keeper.backup.fetch import remove_left
 from registry_keeper.backup.host_lock import host_lock, storage_lock
-from registry_keeper.backup.restic import INCOMPLETE, TAG, Ended, Failed, Restic, is_incomplete
+from registry_keeper.backup.restic import AHEAD, INCOMPLETE, TAG, Ended, Failed, Restic, is_ahead, is_incomplete, shown_time
 from registry_keeper.backup.settings import DIRECTORY, BackupSettings, Source, load
 from registry_keeper.errors import ATTENTION, BUSY, DONE, KeeperError
 from registry_keeper.owner import as_owner
@@ -87,7 +87,8 @@ def _list(restic: Restic, report: Report) -> int:
     incomplete = {str(one["id"]): is_incomplete(one) for one in found}
     report.add(snapshots=[{"id": one["id"], "time": one["time"], "paths": one["paths"], "incomplete": incomplete[str(one["id"])]} for one in found])
     for one in found:
-        report.say(f"{str(one['id'])[:8]}  {str(one['time'])[:19].replace('T', ' ')}{'  incomplete' if incomplete[str(one['id'])] else ''}")
+        notes = ("  incomplete" if incomplete[str(one["id"])] else "") + ("  from the future" if is_ahead(one) else "")
+        report.say(f"{str(one['id'])[:8]}  {shown_time(one)}{notes}")
     if not found:
         report.say(f"no backup of {restic.settings.host} in {restic.settings.shown_repository}")
     return DONE
@@ -252,12 +253,13 @@ def _forget(restic: Restic, report: Report) -> None:
     ones that were there before.
     """
     settings = restic.settings
+    _set_ahead_aside(restic)
     keep = [word for name, count in sorted(settings.keep.items()) for word in (f"--keep-{name}", str(count))]
     printed = restic.run_alone("forget", "--json", "--host", settings.host, "--tag", TAG, "--group-by", "host,tags", *keep)
     groups = json.loads(printed.strip() or "[]") or []
     kept, forgotten = (sum(len(group.get(what) or []) for group in groups) for what in ("keep", "remove"))
     if any(group.get("remove") and not is_incomplete(group) for group in groups):
-        outlived = [str(one["id"]) for one in itertools.takewhile(is_incomplete, restic.snapshots())]
+        outlived = [str(one["id"]) for one in itertools.takewhile(is_incomplete, (one for one in restic.snapshots() if not is_ahead(one)))]
         if outlived:
             restic.run_alone("forget", "--quiet", *outlived)
             kept, forgotten = kept - len(outlived), forgotten + len(outlived)
@@ -268,6 +270,15 @@ def _forget(restic: Restic, report: Report) -> None:
         report.progress("freeing the space of what is forgotten")
         restic.run_alone("prune", "--quiet")
         _done(settings, "prune")
+
+
+def _set_ahead_aside(restic: Restic) -> None:
+    """Let backups from the future be counted by themselves as well: as the newest ones they would push out each new one until their time has come."""
+    every = restic.snapshots()
+    for option, wanted in (("--add", True), ("--remove", False)):
+        changed = [str(one["id"]) for one in every if is_ahead(one) == wanted and (AHEAD in (one.get("tags") or ())) != wanted]
+        if changed:
+            restic.run_alone("tag", "--quiet", option, AHEAD, *changed)
 
 
 def _check(restic: Restic, report: Report) -> None:
@@ -301,8 +312,9 @@ def _due(settings: BackupSettings, what: str, days: float) -> bool:
         # not with the first backup: there is nothing to free yet, and what was just written has just been checked
         _done(settings, what)
         return False
-    # a timer does not come to the second
-    return bool(days) and time.time() - state[what] >= (days - 0.1) * _DAY
+    since = time.time() - state[what]
+    # A timer does not come to the second. What was done in the future was done by a clock that was ahead: nobody knows when.
+    return bool(days) and (since >= (days - 0.1) * _DAY or since < -_DAY)
 
 
 def _done(settings: BackupSettings, what: str, **more: t.Any) -> None:

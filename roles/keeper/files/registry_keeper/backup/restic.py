@@ -6,17 +6,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
+import re
 import subprocess
 import threading
+import time
 import typing as t
 
 from registry_keeper.backup.settings import BackupSettings, read_environment
 from registry_keeper.errors import BUSY, FAILED, KeeperError
+from registry_keeper.report import counted
 
 TAG = "holdfast-registry"
 INCOMPLETE = "holdfast-incomplete"  # besides the other one: not known to be whole
+AHEAD = "holdfast-future"  # likewise: from the future when backups were last forgotten
 Facts = dict[str, t.Any]
 # What restic says of it, in lower case, what that means, and the exit status. In this order.
 _MEANINGS = (
@@ -30,6 +35,7 @@ _MEANINGS = (
     ("does not exist", "there is no repository at {repository}, or it cannot be reached", FAILED),
 )
 _SHOWN_LINES = 4
+_AHEAD = 3600  # seconds
 
 
 class Failed(KeeperError):
@@ -137,9 +143,13 @@ class Restic:
         return self.run(*arguments)
 
     def snapshots(self) -> list[Facts]:
-        """This host's own backups, the oldest first."""
+        """This host's own backups, the oldest first.
+
+        Those from the future come before the others: a clock was ahead when they were made, and as the newest ones they would be restored in
+        place of whatever is backed up until their time has come.
+        """
         printed = self.run("snapshots", "--json", "--no-lock", "--host", self.settings.host, "--tag", TAG)
-        return sorted(json.loads(printed) or [], key=lambda snapshot: str(snapshot["time"]))
+        return sorted(json.loads(printed) or [], key=lambda snapshot: (not is_ahead(snapshot), moment_of(snapshot)))
 
     def snapshot(self, name: str | None, warn: t.Callable[[str], None]) -> Facts:
         """The newest of this host's backups that is whole, or the one whose ID begins with name."""
@@ -149,6 +159,10 @@ class Restic:
             asked = "no backup of" if newest else f"no backup {name} of"
             raise KeeperError(f"{asked} {self.settings.host} is in {self.settings.shown_repository}; `registry-keeper backup --list` lists them")
         last = every[-1]
+        ahead = [one for one in every if is_ahead(one)] if newest else []
+        if ahead:
+            first, at = str(ahead[0]["id"])[:8], shown_time(ahead[0])
+            warn(f"{counted(len(ahead), 'backup')} with a time in the future, such as {first} of {at}, count as the oldest: a clock is wrong, or was")
         if not is_incomplete(last):
             return last
         short = str(last["id"])[:8]
@@ -158,7 +172,7 @@ class Restic:
         whole = [one for one in every if not is_incomplete(one)]
         if not whole:
             raise KeeperError(f"no backup of {self.settings.host} is whole; `--snapshot {short}` restores what the newest one has")
-        taken, at = str(whole[-1]["id"])[:8], str(whole[-1]["time"])[:19].replace("T", " ")
+        taken, at = str(whole[-1]["id"])[:8], shown_time(whole[-1])
         warn(f"the backup {taken} of {at} is taken, since newer ones are incomplete; `--snapshot {short}` takes the newest one")
         return whole[-1]
 
@@ -175,6 +189,24 @@ class Restic:
                 if node.get("type") == "file":
                     found[str(node["path"])] = int(node.get("size", 0))
         return found
+
+
+def shown_time(snapshot: t.Mapping[str, t.Any]) -> str:
+    """When a snapshot was made, for people: in its host's time."""
+    return str(snapshot["time"])[:19].replace("T", " ")
+
+
+def moment_of(snapshot: t.Mapping[str, t.Any]) -> float:
+    """When a snapshot was made, in seconds since 1970. restic says it with nine decimals, and with the time zone that the host had."""
+    match = t.cast("re.Match[str]", re.fullmatch(r"([0-9]+-[0-9]+-[0-9]+)(T[0-9:]+)?(\.[0-9]+)?(Z|[+-][0-9:]+)?", str(snapshot["time"])))
+    day, hour, fraction, zone = match.groups()
+    zone = "+00:00" if zone in (None, "Z") else zone
+    return datetime.datetime.fromisoformat(f"{day}{hour or 'T00:00:00'}{zone}").timestamp() + float(fraction or 0)
+
+
+def is_ahead(snapshot: t.Mapping[str, t.Any]) -> bool:
+    """Whether a snapshot is from the future: by more than hosts that share a repository differ."""
+    return moment_of(snapshot) > time.time() + _AHEAD
 
 
 def is_incomplete(tagged: t.Mapping[str, t.Any]) -> bool:

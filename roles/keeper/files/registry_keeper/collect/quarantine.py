@@ -61,7 +61,7 @@ class Run:
 
     def finish(self, **facts: t.Any) -> None:
         """Say that the run has come to its end. Removes it where nothing is in the quarantine."""
-        self.info.update(ended=time.time(), **facts)
+        self.info.update(ended=time.time(), **since_boot(), **facts)
         if next(self.walk(), None) is None:
             shutil.rmtree(self.path, ignore_errors=True)
             return
@@ -148,6 +148,23 @@ class Run:
                             yield entry.path[begin:], entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
+
+
+def since_boot() -> Info:
+    """The present moment by the clock that nobody sets: in seconds since the host was booted, and which boot that was."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return {"boot": file.read().strip(), "uptime": time.clock_gettime(time.CLOCK_BOOTTIME)}
+
+
+def age(info: Info, now: float) -> float:
+    """How many seconds ago a run has ended. now is in seconds since 1970.
+
+    Within a boot it is not asked what the clock says: one that jumps would end the time for undoing at once, or not for years.
+    """
+    here = since_boot() if "boot" in info else {}
+    if here and here["boot"] == info["boot"]:
+        return float(here["uptime"]) - float(info["uptime"])
+    return now - float(info["ended"])
 
 
 def _touch(path: str) -> None:

@@ -15,7 +15,7 @@ import shutil
 import time
 import typing as t
 
-from registry_keeper.collect.quarantine import Run
+from registry_keeper.collect.quarantine import Run, age
 from registry_keeper.collect.rescue import Rescue
 from registry_keeper.report import Report
 from registry_keeper.storage.layout import ROOT, Layout, digest_of
@@ -47,7 +47,7 @@ R = t.TypeVar("R", bound=Ended)
 
 def due(runs: t.Iterable[R], undo_seconds: float, now: float) -> list[R]:
     """Runs that have been there for so many seconds."""
-    return [run for run in runs if run.finished and float(run.info["ended"]) + undo_seconds <= now]
+    return [run for run in runs if run.finished and age(run.info, now) >= undo_seconds]
 
 
 def purge(tree: Layout, runs: t.Sequence[Run], rescue: Rescue, cache: RedisCache | None, in_memory: bool, report: Report) -> Purged:

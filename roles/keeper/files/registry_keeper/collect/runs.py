@@ -8,7 +8,7 @@ import argparse
 import time
 
 from registry_keeper.collect.collect import parse
-from registry_keeper.collect.quarantine import runs
+from registry_keeper.collect.quarantine import age, runs
 from registry_keeper.errors import DONE
 from registry_keeper.report import Report, counted, human_bytes
 from registry_keeper.settings import Settings
@@ -25,7 +25,8 @@ def run(settings: Settings, options: argparse.Namespace, report: Report) -> int:
     for one in runs(settings.storage, settings.state):
         paths = [(relative, status.st_size) for relative, status in one.walk()]
         size = sum(size for relative, size in paths if relative.endswith("/data"))
-        until = float(one.info["ended"]) + undo if one.finished else None
+        now = time.time()
+        until = now + undo - age(one.info, now) if one.finished else None
         facts = {"run": one.name, "things": len(paths), "bytes": size, "until": int(until) if until else None, **one.info}
         if options.files:
             facts["files"] = sorted(relative for relative, _size in paths)

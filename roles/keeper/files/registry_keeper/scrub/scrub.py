@@ -234,7 +234,8 @@ class Reader:
 
     def _sound(self, digest: str) -> bool:
         with open(self._layout.data(digest), "rb") as file:
-            if time.time() - os.fstat(file.fileno()).st_mtime < _SETTLED_SECONDS:
+            # One from the future is of a clock that was ahead, and would be read by no run until then.
+            if abs(time.time() - os.fstat(file.fileno()).st_mtime) < _SETTLED_SECONDS:
                 return True
             # What the memory has of it may be better than what the disk has.
             with contextlib.suppress(OSError):

@@ -22,6 +22,7 @@ from registry_keeper.status.vulnerabilities import known_in, version_of
 from registry_keeper.storage import inventory
 
 _DAY = 86400
+_AHEAD = 3600  # seconds by which the clocks of hosts may differ
 Facts = dict[str, t.Any]
 
 
@@ -137,9 +138,9 @@ def _outcome(state: str, command: str) -> Facts | None:
 
 
 def _latest(here: Facts | None, elsewhere: Facts | None) -> Facts | None:
-    """The later one of what a command has said on this host and on any host."""
+    """The later one of what a command has said on this host and on any host. One from the future is of a clock that was ahead: the other one is."""
     known = [one for one in (here, elsewhere) if one and isinstance(one.get("began"), int)]
-    return max(known, key=lambda one: int(one["began"]), default=None)
+    return max(known, key=lambda one: (int(one["began"]) <= time.time() + _AHEAD, int(one["began"])), default=None)
 
 
 def _collectable(state: str) -> int | None:

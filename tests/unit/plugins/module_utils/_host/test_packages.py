@@ -188,11 +188,19 @@ def test_what_cannot_be_right_is_refused(install, params, message):
 class Host:
     def __init__(self, root):
         self.root, self.commands = root, []
-        self.units = quiet_units.QuietUnits(lambda *command: self.commands.append(command) or Result(0, "", ""), str(root))
+        self.code = 0
+        self.units = quiet_units.QuietUnits(self.run, str(root))
         (root / "etc/systemd/system").mkdir(parents=True)
         (root / "usr/lib/systemd/system").mkdir(parents=True)
         (root / "var/lib").mkdir(parents=True)
         self.mask = root / "etc/systemd/system/redis-server.service"
+
+    def run(self, *command, environment=None):
+        self.commands.append(command)
+        # Debian's helper does nothing for anybody but a package.
+        if command[0] == "deb-systemd-helper" and not (environment or {}).get("DPKG_MAINTSCRIPT_PACKAGE"):
+            return Result(1, "", "deb-systemd-helper was not called from dpkg. Exiting.")
+        return Result(self.code, "", "it did not")
 
 
 @pytest.fixture
@@ -206,6 +214,41 @@ def test_a_new_unit_is_masked_during_the_installation_and_disabled_after_it(host
     assert not os.path.lexists(host.mask)
     assert ("systemctl", "disable", "redis-server.service") in host.commands
     assert not host.units.is_unfinished("redis-server.service")
+
+
+def test_the_package_is_told_of_a_disabled_unit_or_its_upgrade_would_start_it(host):
+    with host.units.kept_stopped(["redis-server.service"]):
+        pass
+    commands = [command for command in host.commands if "redis-server.service" in command]
+    assert commands == [("deb-systemd-helper", "update-state", "redis-server.service"), ("systemctl", "disable", "redis-server.service")]
+
+
+def test_a_package_that_cannot_be_told_is_an_error(host):
+    host.code = 1
+    with pytest.raises(HoldfastError, match=r"update-state redis-server\.service: it did not"):
+        host.units.note(["redis-server.service"])
+    host.code = 127  # without Debian's helper
+    host.units.note(["redis-server.service"])
+
+
+@pytest.mark.parametrize(
+    ("notes", "unit", "expected"),
+    [
+        pytest.param(["ssh.service.dsh-also"], "[Service]\n[Install]\n", True, id="of a former version"),
+        pytest.param(["redis-server.service.dsh-also"], "[Service]\n[Install]\n", False, id="noted"),
+        pytest.param(["ssh.service.dsh-also"], "[Service]\n", False, id="nobody can enable it"),
+        pytest.param(["ssh.service.dsh-also"], "", False, id="not installed"),
+        pytest.param([], "[Service]\n[Install]\n", False, id="without Debian's helper"),
+    ],
+)
+def test_a_unit_that_its_package_does_not_know_is_seen(host, notes, unit, expected):
+    for name in notes:
+        directory = host.root / "var/lib/systemd/deb-systemd-helper-enabled"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text("")
+    if unit:
+        (host.root / "usr/lib/systemd/system/redis-server.service").write_text(unit)
+    assert host.units.is_unnoted("redis-server.service") is expected
 
 
 def test_a_unit_that_is_there_already_stays_as_it_is(host):
