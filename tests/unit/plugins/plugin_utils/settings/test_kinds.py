@@ -143,7 +143,7 @@ def test_the_defaults_are_of_the_right_kind(role):
         ("nginx_auth", {"nginx_auth_rules": {"users": ["alice"]}}, "nginx_auth_rules: must be a list of dictionaries, not a dictionary"),
         ("nginx_auth", {"nginx_auth_users": ["alice"]}, "nginx_auth_users[0]: must be a dictionary, such as {name: ...}, not a string"),
         ("site", {"holdfast_users": {"alice": {}}}, "holdfast_users: must be a list, such as [{name: ...}], not a dictionary"),
-        ("site", {"holdfast_users": "alice, bob"}, "holdfast_users: must be a list, such as [{name: ...}], not a string"),
+        ("site", {"holdfast_users": "alice:secret"}, "holdfast_users: must be a list, such as [{name: ...}], not a string"),
         ("site", {"holdfast_mirrors": "docker.io"}, "holdfast_mirrors: must be a list, such as [{name: ...}], not a string"),
         ("nginx_auth", {"nginx_auth_users": "alice:secret"}, "nginx_auth_users: must be a list, such as [{name: ...}], not a string"),
         ("nginx_auth", {"nginx_auth_groups": "team=alice"}, "nginx_auth_groups: must be a dictionary, not a string"),
