@@ -91,7 +91,7 @@ def _almost(wanted: str, value: t.Any) -> str:
 
 
 def _a_list(option: Option, value: t.Any) -> str:
-    if option.get("elements") == "dict":
+    if option.get("elements") == "dict" or option.get("options"):
         example = _example(option)
         return f"a list, such as [{example}]" if example else "a list of dictionaries"
     members = [member.strip() for member in str(value).split(",")] if isinstance(value, (str, int)) else []

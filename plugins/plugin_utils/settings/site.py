@@ -22,11 +22,13 @@ from ansible_collections.holdfast.registry.plugins.plugin_utils.settings.base im
     port_problem,
 )
 
+# What an entry begins with, for examples in messages. Whether entries are right is checked elsewhere.
+_NAMED = {"name": {"type": "raw"}}
 # Every setting with its type, since no role's argument spec has them.
 SPEC = {
     "holdfast_server_name": {"type": "str", "default": ""},
     "holdfast_port": {"type": "int", "default": 443},
-    "holdfast_users": {"type": "list", "elements": "raw", "default": []},
+    "holdfast_users": {"type": "list", "elements": "raw", "options": _NAMED, "default": []},
     "holdfast_extra_names": {"type": "list", "elements": "str", "default": []},
     "holdfast_hosts_entry": {"type": "bool", "default": False},
     "holdfast_clients_state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -35,8 +37,8 @@ SPEC = {
     "holdfast_replace_passwords": {"type": "bool", "default": False},
     "holdfast_change_storage": {"type": "bool", "default": False},
     "holdfast_former_server_name": {"type": "str", "default": ""},
-    "holdfast_registries": {"type": "list", "elements": "raw", "default": []},
-    "holdfast_mirrors": {"type": "list", "elements": "raw", "default": []},
+    "holdfast_registries": {"type": "list", "elements": "raw", "options": _NAMED, "default": []},
+    "holdfast_mirrors": {"type": "list", "elements": "raw", "options": _NAMED, "default": []},
     "holdfast_mirror_name": {"type": "str", "default": ""},
     "holdfast_mirror_port": {"type": "int", "default": 5444},
     "holdfast_mirror_anonymous": {"type": "bool", "default": False},
