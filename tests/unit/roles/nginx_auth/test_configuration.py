@@ -151,6 +151,7 @@ def test_only_who_is_sent_content_may_stop_reading_for_long():
 def test_a_connection_ends_with_a_request_too_many():
     """It is not counted any more, and what is behind it on the connection could be answered without end."""
     assert "keepalive_timeout 0;" in LOCATIONS["too_many_connections"]
+    assert "    keepalive_requests 100;\n" in rendered()["nginx.conf"]
 
 
 def test_a_client_that_does_not_say_what_it_is_has_no_agent_in_the_log():
