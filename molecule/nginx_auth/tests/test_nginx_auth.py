@@ -208,6 +208,41 @@ def test_credentials_of_any_length_are_no_error_of_the_server(client: Client, le
     assert client.ask(TLS, "/v2/", headers={"Authorization": f"Basic {'QUFB' * (letters // 4)}"}).status in (400, 401)
 
 
+def test_clients_speak_http_1_1(server: Host) -> None:
+    """An HTTP/2 connection could be held without a password, however many an address has."""
+    offered = server.run("openssl s_client -connect 127.0.0.1:5443 -alpn h2,http/1.1 </dev/null")
+    assert "ALPN protocol: http/1.1" in offered.stdout
+
+
+# Many connections, each with more requests than there is room for answers, none of which is read.
+UNREAD = """
+import json, socket, subprocess, time
+opened = []
+for number in range(300):
+    opened.append(socket.socket())
+    opened[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    opened[-1].bind(("127.8.0.9", 0))
+    opened[-1].connect(("127.0.0.1", 8080))
+    opened[-1].settimeout(0.02)
+    try:
+        opened[-1].sendall(b"GET /v2/ HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" * 2000)
+    except socket.timeout:
+        pass
+other = subprocess.run(["curl", "-s", "--max-time", "8", "http://127.0.0.1:8080/_ping"], stdout=subprocess.PIPE, text=True).stdout
+# nginx has had the time to close them.
+time.sleep(8)
+held = subprocess.check_output(["ss", "-Htn", "state", "established", "src 127.0.0.1:8080 and dst 127.8.0.9"], text=True)
+print(json.dumps([len(held.splitlines()), other]))
+"""
+
+
+def test_requests_without_end_whose_answers_nobody_reads_keep_nobody_waiting(server: Host) -> None:
+    hosts.write(server, "/run/unread.py", UNREAD)
+    held, other = json.loads(server.check_output("python3 /run/unread.py"))
+    assert other == "true"
+    assert held <= 256
+
+
 def test_nginx_has_nothing_to_warn_of(server: Host) -> None:
     tested = server.run(f"nginx -t -c {gateway.CONFIGURATION}/nginx.conf")
     assert tested.rc == 0

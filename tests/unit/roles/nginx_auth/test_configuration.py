@@ -133,6 +133,27 @@ def test_a_client_is_counted_by_its_address_however_a_proxy_wrote_it(address, co
     assert Nginx(rendered())("client_network", binary_remote_addr=packed) == counted.decode("latin-1")
 
 
+@pytest.mark.parametrize(("version", "spoken"), [("1.18.0", "listen 443 ssl http2;"), ("1.26.3", "    http2 on;")])
+def test_http2_is_spoken_only_if_asked_for(version, spoken):
+    versions = {"__nginx_auth_packages": {"versions": {"nginx": version}}}
+    assert "http2" not in rendered(**versions)["registries.conf"]
+    assert spoken in rendered(**versions, nginx_auth_http2=True)["registries.conf"]
+    assert "http2" not in rendered(**versions, nginx_auth_http2=True, nginx_auth_tls=False)["registries.conf"]
+
+
+def test_only_who_is_sent_content_may_stop_reading_for_long():
+    files = rendered(nginx_auth_storage_directory="/srv/images", nginx_auth_proxy_timeout=901)
+    locations = dict(re.findall(r"^location @(\w+) \{\n(.*?)^\}", files["what-answers.conf"], re.MULTILINE | re.DOTALL))
+    assert {name for name, location in locations.items() if "    send_timeout 901s;\n" in location} == {"registry", "blob", "linked_blob", "manifest"}
+    assert re.findall(r"send_timeout (\w+);", files["nginx.conf"]) == ["60s", "901s"], "for clients, and for the registry"
+
+
+def test_a_connection_ends_with_a_request_too_many():
+    """It is not counted any more, and what is behind it on the connection could be answered without end."""
+    assert "keepalive_timeout 0;" in LOCATIONS["too_many_connections"]
+    assert "    keepalive_requests 100;\n" in rendered()["nginx.conf"]
+
+
 def test_a_client_that_does_not_say_what_it_is_has_no_agent_in_the_log():
     agents = re.search(r"\$logged_agent \{\n(.*?)\n    \}", rendered()["nginx.conf"], re.DOTALL)[1]
     # nginx tries no regular expression on an empty value.
