@@ -89,7 +89,7 @@ def full(server: Host, image: tuple[str, str], docker: Docker) -> Iterator[tuple
 def test_uploads_are_refused_in_the_registrys_own_format(server: Host, full: tuple[str, str]) -> None:
     for method, path in (("POST", "/small/app/blobs/uploads/"), ("PUT", "/small/app/manifests/2"), ("POST", "/new/repository/blobs/uploads/")):
         answer = server.check_output(f"{CURL} -i -X {method} -d x {URL}{path}").lower()
-        assert "http/2 403" in answer and "content-type: application/json" in answer
+        assert "http/1.1 403" in answer and "content-type: application/json" in answer
         (error,) = json.loads(answer.splitlines()[-1])["errors"]
         assert error["code"] == "denied" and "disk of the registry is nearly full" in error["message"]
 
