@@ -75,7 +75,7 @@ def test_a_pull_gets_the_blob_and_nothing_of_the_store(server: Host, layer: str)
         assert sorted(names) == sorted(
             [
                 *("server", "date", "content-type", "content-length", "docker-distribution-api-version", "cache-control", "docker-content-digest"),
-                *("etag", "x-content-type-options", "accept-ranges"),
+                *("etag", "x-content-type-options", "accept-ranges", "connection"),
             ]
         )
 
