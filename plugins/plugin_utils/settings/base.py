@@ -74,10 +74,14 @@ def said(check: t.Callable[..., t.Any], *arguments: t.Any, **more: t.Any) -> lis
     return []
 
 
-def name_problem(setting: str, name: str, *, wildcard: bool = False) -> list[str]:
-    """What is wrong with a DNS name or an IP address: the same that a certificate's names are held to."""
+def name_problem(setting: str, name: str, *, wildcard: bool = False, port_setting: str = "") -> list[str]:
+    """What is wrong with a DNS name or an IP address: the same that a certificate's names are held to. port_setting is where its port belongs."""
     found = said(certificate_names.parse_name, name, setting)
-    if found and "_" in name:
+    if found and "://" in name:
+        found = [f"{found[0]}; give the name alone, without {name.partition('://')[0]}://"]
+    elif found and re.search(r":[0-9]+/?$", name):
+        found = [f"{found[0]}; give it without the port" + (f", which {port_setting} sets" if port_setting else "")]
+    elif found and "_" in name:
         found = [f"{found[0]}; an underscore is not allowed in one"]
     if not found and name.startswith("*") and not wildcard:
         found = [f"{setting}: {name!r} stands for many names, and a single one is needed here"]

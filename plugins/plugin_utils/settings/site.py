@@ -91,7 +91,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
     if not name:
         found = ["holdfast_server_name: must be the name by which the registry is reached, such as registry.example.org"]
     else:
-        found = name_problem("holdfast_server_name", name)
+        found = name_problem("holdfast_server_name", name, port_setting="holdfast_port")
     if settings["holdfast_former_server_name"]:
         found += name_problem("holdfast_former_server_name", settings["holdfast_former_server_name"])
     found += port_problem("holdfast_port", settings["holdfast_port"])
@@ -99,7 +99,7 @@ def problems(settings: Settings, host: Host) -> list[str]:
         found += name_problem(f"holdfast_extra_names[{place}]", extra, wildcard=True)
     found += _addresses(settings["holdfast_server_address"])
     if settings["holdfast_mirror_name"]:
-        found += name_problem("holdfast_mirror_name", settings["holdfast_mirror_name"])
+        found += name_problem("holdfast_mirror_name", settings["holdfast_mirror_name"], port_setting="holdfast_mirror_port")
     found += port_problem("holdfast_mirror_port", settings["holdfast_mirror_port"])
     found += further.problems(settings, settings["redis_databases"])
     if not settings["nginx_auth_tls"]:

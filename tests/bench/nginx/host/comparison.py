@@ -140,11 +140,24 @@ def make_configuration(ours: str) -> str:
 
 
 def copy(ours: str, directives: t.Sequence[str], indent: str) -> str:
-    """The directives as the gateway has them. One that stands there more than once counts as it stands last, which is in the server."""
+    """The directives as the gateway has them, but those of a location or an upstream: what one refusal or the way to the registry has is not what
+    clients get. One that stands there more than once counts as it stands last, which is in the server."""
+    found: dict[str, list[str]] = {}
+    blocks: list[str] = []
+    # A value can hold braces or a semicolon only in quotes.
+    for text, end in re.findall(r"""((?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^;{}"'])*)([;{}])""", ours):
+        words = text.split()
+        if end == "{":
+            blocks.append(words[0] if words else "")
+        elif end == "}":
+            # Files that others include stand by themselves in what nginx prints.
+            blocks[-1:] = []
+        elif words and (not blocks or blocks[-1] in ("http", "server", "events")):
+            found.setdefault(words[0], []).append(" ".join(words) + ";")
     lines = []
     for directive in directives:
-        found = list(dict.fromkeys(re.findall(rf"(?:^|[;{{}}])\s*({directive}\s[^;]+;)", ours, re.MULTILINE)))
-        lines += found if directive == "ssl_conf_command" else found[-1:]
+        values = list(dict.fromkeys(found.get(directive, [])))
+        lines += values if directive == "ssl_conf_command" else values[-1:]
     return "\n".join(indent + line for line in lines)
 
 

@@ -33,8 +33,14 @@ _NAMED = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--snapshots", type=int, default=10, metavar="N", help="how many of the newest backups to look in (default: %(default)s)")
+    parser.add_argument("--snapshots", type=_count, default=10, metavar="N", help="how many of the newest backups to look in (default: %(default)s)")
     parser.add_argument("--backup-settings", metavar="DIRECTORY", default=DIRECTORY, help="where the settings are (default: %(default)s)")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number, 1 or more")
+    return int(text)
 
 
 def run_host(options: argparse.Namespace, report: Report) -> int:

@@ -27,7 +27,8 @@ def results(node):
             yield from results(value)
 
 
-@pytest.mark.parametrize("playbook", sorted(PLAYBOOKS.glob("*.yml")), ids=lambda path: path.stem)
+# see_inventory.yml is the first play of each of them.
+@pytest.mark.parametrize("playbook", sorted({*PLAYBOOKS.glob("*.yml")} - {PLAYBOOKS / "see_inventory.yml"}), ids=lambda path: path.stem)
 def test_each_playbook_leaves_a_mark(playbook):
     checks = PLAYBOOKS / "tasks/check-settings.yml"
     set_by = set(results(yaml.safe_load(playbook.read_text())))
