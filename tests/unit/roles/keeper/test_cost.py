@@ -268,3 +268,10 @@ def test_each_command_has_its_arguments(keeper, command, capsys):
     with pytest.raises(SystemExit) as ended:
         keeper(command, "--there-is-no-such-option")
     assert ended.value.code == 2 and "--there-is-no-such-option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "ten"])
+def test_a_number_of_backups_that_is_none_is_refused(keeper, number, capsys):
+    with pytest.raises(SystemExit) as ended:
+        keeper("repair", f"--snapshots={number}")
+    assert ended.value.code == 2 and f"--snapshots: {number!r} must be a number, 1 or more" in " ".join(capsys.readouterr().err.split())
