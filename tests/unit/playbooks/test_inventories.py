@@ -29,16 +29,18 @@ def run(playbook, inventory, *options, **settings):
     return done.stdout
 
 
+NOTHING = None
 NO_YAML = "all:\n  vars:\n\tholdfast_server_name: registry.example.org\n"
 OTHER_NAME = "all: {children: {registry_server: {hosts: {server: {}}}, docker_clients: {hosts: {client: {}}}}}\n"
 
 
-@pytest.mark.parametrize("inventory", [NO_YAML, OTHER_NAME])
-def test_a_run_without_a_host_for_the_registry_fails_and_says_so(inventory, tmp_path):
+@pytest.mark.parametrize(("playbook", "inventory"), [("site", NOTHING), ("site", NO_YAML), ("site", OTHER_NAME), ("verify", NOTHING), ("status", NO_YAML)])
+def test_a_run_without_a_host_for_the_registry_fails_and_says_so(playbook, inventory, tmp_path):
     path = tmp_path / "hosts.yml"
-    path.write_text(inventory)
+    if inventory is not None:
+        path.write_text(inventory)
     # As with an ansible.cfg of the user's own.
-    assert f"{NO_HOST}{path}" in run("site", path, ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="false")
+    assert f"{NO_HOST}{path}" in run(playbook, path, ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="false")
 
 
 @pytest.mark.parametrize("playbook", ["migrate", "restore", "site", "status", "verify"])

@@ -377,6 +377,7 @@ def test_a_hash_that_the_gateway_does_not_know_is_refused_by_its_place():
         ("site", {"holdfast_server_name": "registry.example.org:5443"}, "give it without the port, which holdfast_port sets"),
         ("site", {"holdfast_server_name": "https://registry.example.org/"}, "give the name alone, without https://"),
         ("site", {"holdfast_extra_names": ["192.0.2.10:443"]}, "holdfast_extra_names[0]: '192.0.2.10:443'"),
+        ("site", {"holdfast_extra_names": ["192.0.2.10:443"]}, "; give it without the port"),
         ("site", {"holdfast_server_name": "registry..example.org"}, "holdfast_server_name: 'registry..example.org'"),
         ("site", {"holdfast_extra_names": ["-x"]}, "holdfast_extra_names[0]: '-x'"),
         ("site", {"holdfast_port": 0}, "holdfast_port: 0 is not a port"),
