@@ -159,7 +159,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 5000), Handler).serve_forever()
 def test_the_registry_sees_no_credentials_and_nothing_that_a_client_claims(client: Client, server: Host, path: str) -> None:
     claims = {"Forwarded": "host=evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "ftp"}
     hosts.write(server, "/run/echo.py", ECHO)
-    server.check_output("rm -f /run/asked; systemctl stop docker-registry; systemd-run --unit echo python3 /run/echo.py; sleep 1")
+    # The answer to /v2/ is cached for up to two seconds.
+    server.check_output("rm -f /run/asked; systemctl stop docker-registry; systemd-run --unit echo python3 /run/echo.py; sleep 2.5")
     try:
         answer = client.ask(TLS, path, method="POST" if path == UPLOADS else "GET", password=ALICE, headers=claims)
     finally:
@@ -241,6 +242,64 @@ def test_requests_without_end_whose_answers_nobody_reads_keep_nobody_waiting(ser
     held, other = json.loads(server.check_output("python3 /run/unread.py"))
     assert other == "true"
     assert held <= 256
+
+
+# How many answers a connection gets on which 1,200 requests are sent at once.
+SENT_AT_ONCE = """
+import base64, socket, sys
+password = f"Authorization: Basic {base64.b64encode(sys.argv[1].encode()).decode()}\\r\\n" if sys.argv[1] else ""
+sent = socket.create_connection(("127.0.0.1", 8080), timeout=20)
+sent.sendall(f"GET /v2/ HTTP/1.1\\r\\nHost: x\\r\\n{password}\\r\\n".encode() * 1200)
+answers = b""
+try:
+    while more := sent.recv(65536):
+        answers += more
+except ConnectionResetError:
+    pass
+print(answers.count(b"HTTP/1.1 "))
+"""
+
+
+@pytest.mark.parametrize(("password", "answers"), [("", 100), (ALICE, 1000)])
+def test_a_connection_gets_fewer_answers_without_a_password(server: Host, password: str, answers: int) -> None:
+    hosts.write(server, "/run/sent_at_once.py", SENT_AT_ONCE)
+    assert server.check_output(f"python3 /run/sent_at_once.py '{password}'") == str(answers)
+
+
+def test_requests_without_a_password_do_not_fill_the_log(client: Client, server: Host) -> None:
+    """Nobody else's are missing, nor what is more than asking."""
+    before = len(server.file(gateway.ACCESS_LOG).content_string.splitlines())
+    flood = "curl -sk --interface 127.8.0.10 -o /dev/null -w '%{http_code} '"
+    for path in ("v2/", "_ping", "healthz"):
+        answers = server.check_output(f"{flood} 'https://127.0.0.1:5443/{path}?[1-1500]'").split()
+        assert answers == ["401" if path == "v2/" else "200"] * 1500
+    malformed = "-H 'Authorization: Basic AAAA'"
+    assert server.check_output(f"{flood} {malformed} 'https://127.0.0.1:5443/v2/?[1-1500]'").split() == ["401"] * 1500
+    server.check_output(f"{flood} -u alice:wrong https://127.0.0.1:5443/v2/; {flood} -u '{ALICE}' https://127.0.0.1:5443/v2/some/app/tags/list")
+    client.ask(TLS, "/v2/", address="127.8.0.11")
+    time.sleep(0.5)
+    entries = [json.loads(line) for line in server.file(gateway.ACCESS_LOG).content_string.splitlines()[before:]]
+    asked = [entry["why"] for entry in entries if entry["address"] == "127.8.0.10"]
+    assert asked[-2] == "wrong password"
+    assert asked[-1] not in ("no password", "open to all")
+    assert 1000 <= len(asked) < 1600
+    assert [entry["why"] for entry in entries if entry["address"] == "127.8.0.11"] == ["no password"]
+
+
+def test_the_version_is_asked_for_once_a_second_and_not_of_a_registry_that_is_down(client: Client, server: Host) -> None:
+    hosts.write(server, "/run/echo.py", ECHO)
+    server.check_output("rm -f /run/asked; systemctl stop docker-registry; systemd-run --unit echo python3 /run/echo.py; sleep 2.5")
+    try:
+        answers = server.check_output(f"curl -sk -u '{ALICE}' -o /dev/null -w '%{{http_code}} ' 'https://127.0.0.1:5443/v2/?[1-200]'")
+        assert answers.split() == ["200"] * 200
+        asked = server.file("/run/asked").content_string.count("GET /v2/ ")
+        server.check_output("systemctl stop echo; sleep 2.5")
+        assert client.ask(TLS, "/v2/", password=ALICE).status == 503
+        assert client.ask(TLS, "/v2/").status == client.ask(TLS, "/v2/", password="alice:wrong").status == 401
+    finally:
+        server.check_output("systemctl stop echo; systemctl start docker-registry; sleep 1")
+    assert 0 < asked < 20
+    assert client.ask(TLS, "/v2/", password=ALICE).status == 200
 
 
 def test_nginx_has_nothing_to_warn_of(server: Host) -> None:

@@ -26,7 +26,7 @@ def test_a_refusal_does_not_have_the_password_checked_again():
 
 
 def test_every_location_that_a_request_can_be_sent_to_is_there():
-    sent = set(re.findall(r"@(\w+);", "".join(path.read_text() for path in TEMPLATES.glob("*.j2")))) - {"way"}
+    sent = set(re.findall(r"@(\w+);", "".join(path.read_text() for path in TEMPLATES.glob("*.j2")))) - {"way", "next"}
     answers = set(re.findall(r"set \$answer (\w+);", "".join(path.read_text() for path in TEMPLATES.glob("*.j2"))))
     assert len(LOCATIONS) > 10
     of_the_store = set(re.findall(r"^location @(\w+) \{", (TEMPLATES / "from-the-store.conf.j2").read_text(), re.MULTILINE))
@@ -112,7 +112,7 @@ def test_what_would_be_an_escape_code_in_the_log_of_errors_is_refused_at_every_p
 
 def test_a_file_that_is_never_there_is_not_looked_for_with_each_request():
     blocks = re.findall(r"^location .*?^\}", rendered()["where-to.conf"], re.MULTILINE | re.DOTALL)
-    decided = [block for block in blocks if "@$way;" in block]
+    decided = [block for block in blocks if "@$next;" in block]
     assert len(decided) > 8
     for block in decided:
         assert "open_file_cache_errors on;" in block
@@ -151,7 +151,40 @@ def test_only_who_is_sent_content_may_stop_reading_for_long():
 def test_a_connection_ends_with_a_request_too_many():
     """It is not counted any more, and what is behind it on the connection could be answered without end."""
     assert "keepalive_timeout 0;" in LOCATIONS["too_many_connections"]
-    assert "    keepalive_requests 100;\n" in rendered()["nginx.conf"]
+
+
+@pytest.mark.parametrize("name", ["challenge", "wrong_password", "too_many_attempts", "denied", "no_certificate", "bad_certificate", "unknown", "token"])
+def test_a_connection_without_a_password_ends_early(name):
+    """nginx answers whatever a connection has sent before it looks at others."""
+    locations = dict(re.findall(r"^location @(\w+) \{\n(.*?)^\}", rendered()["what-answers.conf"], re.MULTILINE | re.DOTALL))
+    assert "    keepalive_requests 100;\n" in locations[name]
+    assert "keepalive_requests" not in locations["blob"] + locations["registry"]
+    assert "    keepalive_requests 1000;\n" in rendered()["nginx.conf"]
+
+
+@pytest.mark.parametrize(
+    ("way", "refusal", "user", "counted"),
+    [
+        ("challenge", "", "", True),
+        ("too_many_attempts", "too-many-attempts", "", True),
+        ("no_certificate", "", "alice", True),
+        ("token", "", "", True),
+        ("token", "", "alice", False),
+        ("wrong_password", "unchecked", "", True),
+        ("wrong_password", "wrong-password", "", False),
+        ("denied", "", "alice", False),
+        ("blob", "", "", False),
+        ("registry", "", "alice", False),
+    ],
+)
+def test_what_needs_no_password_is_counted_for_the_log(way, refusal, user, counted):
+    """Of an open registry too, each pull has its line: the keeper reads there what is in use."""
+    assert Nginx(rendered())("next", way=way, refusal=refusal, user=user) == ("counted" if counted else way)
+
+
+@pytest.mark.parametrize(("status", "logged"), [("", "1"), ("PASSED", "1"), ("REJECTED_DRY_RUN", "0")])
+def test_only_what_exceeds_the_limit_is_not_logged(status, logged):
+    assert Nginx(rendered())("logged", limit_req_status=status) == logged
 
 
 def test_a_client_that_does_not_say_what_it_is_has_no_agent_in_the_log():
