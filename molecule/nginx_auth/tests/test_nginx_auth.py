@@ -270,11 +270,20 @@ def test_requests_without_a_password_do_not_fill_the_log(client: Client, server:
     """Nobody else's are missing, nor what is more than asking."""
     before = len(server.file(gateway.ACCESS_LOG).content_string.splitlines())
     flood = "curl -sk --interface 127.8.0.10 -o /dev/null -w '%{http_code} '"
-    for path in ("v2/", "_ping", "healthz"):
-        answers = server.check_output(f"{flood} 'https://127.0.0.1:5443/{path}?[1-1500]'").split()
-        assert answers == ["401" if path == "v2/" else "200"] * 1500
-    malformed = "-H 'Authorization: Basic AAAA'"
-    assert server.check_output(f"{flood} {malformed} 'https://127.0.0.1:5443/v2/?[1-1500]'").split() == ["401"] * 1500
+    tls, plain = "https://127.0.0.1:5443", "http://127.0.0.1:5443"
+    for status, options in {
+        "401": f"'{tls}/v2/?[1-1500]'",
+        "200": f"'{tls}/_ping?[1-750]' -o /dev/null '{tls}/healthz?[1-750]'",
+        # refused without a check
+        "401 ": f"-H 'Authorization: Basic AAAA' '{tls}/v2/?[1-1500]'",
+        "400": f"'{plain}/v2/?[1-1500]'",
+        "400 ": f"-X 'GET /' '{tls}/v2/?[1-1500]'",
+        "414": f"'{tls}/{'a' * 1001}?[1-1500]'",
+        # by a method that nginx does not know at all, so it is never logged
+        "405": f"-X TRACE '{tls}/v2/?[1-1500]'",
+    }.items():
+        assert server.run(f"{flood} {options}").stdout.split() == [status.strip()] * 1500, options
+    assert server.run(f"{flood} -H 'Referer: \x01' '{tls}/v2/?[1-300]'").stdout.split() == ["000"] * 300
     server.check_output(f"{flood} -u alice:wrong https://127.0.0.1:5443/v2/; {flood} -u '{ALICE}' https://127.0.0.1:5443/v2/some/app/tags/list")
     client.ask(TLS, "/v2/", address="127.8.0.11")
     time.sleep(0.5)

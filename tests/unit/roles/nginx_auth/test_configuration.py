@@ -106,6 +106,7 @@ def test_what_would_be_an_escape_code_in_the_log_of_errors_is_refused_at_every_p
     servers = re.findall(r"^server \{\n    listen (?:443|80).*?^\}", files["registries.conf"], re.MULTILINE | re.DOTALL)
     assert [server.count("if ($not_printable) {") for server in servers] == [1, 1]
     assert [server.count("if ($too_long) {") for server in servers] == [1, 1]
+    assert [server.count("include cut-short.conf;") for server in servers] == [1, 1]
     pattern = re.search(r'\$not_printable \{\n.*?"~(.*)" 1;', files["nginx.conf"], re.DOTALL)[1]
     assert bool(re.search(pattern, sent)) is refused
 
@@ -182,9 +183,21 @@ def test_what_needs_no_password_is_counted_for_the_log(way, refusal, user, count
     assert Nginx(rendered())("next", way=way, refusal=refusal, user=user) == ("counted" if counted else way)
 
 
-@pytest.mark.parametrize(("status", "logged"), [("", "1"), ("PASSED", "1"), ("REJECTED_DRY_RUN", "0")])
-def test_only_what_exceeds_the_limit_is_not_logged(status, logged):
-    assert Nginx(rendered())("logged", limit_req_status=status) == logged
+@pytest.mark.parametrize(
+    ("status", "action", "logged"),
+    [("", "pull", "1"), ("", "login", "1"), ("PASSED", "login", "1"), ("PASSED", "", "1"), ("REJECTED_DRY_RUN", "login", "0"), ("", "", "0")],
+)
+def test_only_what_exceeds_the_limit_and_what_nginx_refuses_itself_is_not_logged(status, action, logged):
+    assert Nginx(rendered())("logged", limit_req_status=status, action=action) == logged
+
+
+def test_what_no_server_takes_is_counted_before_it_is_answered():
+    """What returns in a server or right after an error is over before nginx counts."""
+    files = rendered(nginx_auth_challenge_directory="/srv/webroot")
+    assert not re.search(r"^ {4,8}return", re.sub(r"(?ms)^    location .*?^    \}|^server \{\n    listen unix:.*?^\}", "", files["registries.conf"]), re.MULTILINE)
+    locations = dict(re.findall(r"^location (\S+(?: \S+)?) \{\n(.*?)^\}", files["cut-short.conf"] + files["what-answers.conf"], re.MULTILINE | re.DOTALL))
+    for status, where in re.findall(r"^error_page (4.*) = (\S+);", files["cut-short.conf"] + files["what-answers.conf"], re.MULTILINE):
+        assert "include counted.conf;" in locations[where if where.startswith("@") else f"= {where}"], status
 
 
 def test_a_client_that_does_not_say_what_it_is_has_no_agent_in_the_log():
