@@ -277,7 +277,7 @@ def test_requests_without_a_password_do_not_fill_the_log(client: Client, server:
         # refused without a check
         "401 ": f"-H 'Authorization: Basic AAAA' '{tls}/v2/?[1-1500]'",
         "400": f"'{plain}/v2/?[1-1500]'",
-        "400 ": f"-X 'GET /' '{tls}/v2/?[1-1500]'",
+        "400 ": f"-H 'Host: a/b' '{tls}/v2/?[1-1500]'",
         "414": f"'{tls}/{'a' * 1001}?[1-1500]'",
         # by a method that nginx does not know at all, so it is never logged
         "405": f"-X TRACE '{tls}/v2/?[1-1500]'",
@@ -339,8 +339,8 @@ def test_the_web_server_that_was_there_goes_on_and_passes_on_by_name(client: Cli
     assert server.check_output(f"{curl} -u '{ALICE}' https://images.holdfast.test/v2/") == "{}"
     entry = json.loads(server.file(gateway.ACCESS_LOG).content_string.splitlines()[-1])
     assert (entry["address"], entry["user"]) == ("127.8.0.1", "alice")
-    location = server.check_output(f"{curl} -u '{ALICE}' -X POST -o /dev/null -w '%{{redirect_url}}%header{{location}}' https://images.holdfast.test{UPLOADS}")
-    assert UPLOADS in location
+    headers = server.check_output(f"{curl} -u '{ALICE}' -X POST -o /dev/null -D - https://images.holdfast.test{UPLOADS}").splitlines()
+    assert [UPLOADS in header for header in headers if header.lower().startswith("location:")] == [True]
     assert server.check_output("systemctl show -p NRestarts --value nginx") == "0"
 
 
