@@ -148,7 +148,7 @@ def test_the_address_of_the_token_repeats_nothing_but_names(play: Callable[..., 
         assert outcome["headers"]["www-authenticate"] == realm
 
 
-# Where nginx has something to log of a request, it logs these parts of it.
+# Where nginx has something to log of a request with a password, it logs these parts of it.
 LOGGED = [("GET /v2/?{} HTTP/1.1", "", ""), ("GET /v2/ HTTP/1.1", "{}", ""), ("GET /v2/ HTTP/1.1", "", "{}")]
 
 
@@ -157,7 +157,8 @@ LOGGED = [("GET /v2/?{} HTTP/1.1", "", ""), ("GET /v2/ HTTP/1.1", "{}", ""), ("G
 def test_no_escape_code_gets_into_the_log_of_errors(
     play: Callable[..., Any], registry: Host, line: str, host: str, referrer: str, sent: str, logged: bool
 ) -> None:
-    lines = [line, "Host: registry.holdfast.test" + host, "Referer: https://holdfast.test/" + referrer, "Transfer-Encoding: chunked", "", "no chunk", ""]
+    names = ["Host: registry.holdfast.test" + host, "Referer: https://holdfast.test/" + referrer, "Authorization: Basic <alice>"]
+    lines = [line, *names, "Transfer-Encoding: chunked", "", "no chunk", ""]
     registry.check_output(f": >{gateway.ERROR_LOG}")
     play([{"bytes": "\r\n".join(lines).format(sent)}])
     content = registry.file(gateway.ERROR_LOG).content
