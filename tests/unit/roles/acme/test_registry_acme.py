@@ -245,6 +245,15 @@ def test_how_the_names_are_proven(host, program, monkeypatch):
     assert "--manual" in program.certbot({**host, "challenge": "dns-01"}, "/tmp")
 
 
+@pytest.mark.parametrize(("webroot", "taken", "named"), [("", True, True), ("", False, False), ("/srv", True, False)])
+def test_a_program_on_port_80_is_named_where_certbot_wants_that_port(host, program, monkeypatch, webroot, taken, named):
+    monkeypatch.setattr(program, "run", lambda *command, **_more: subprocess.CompletedProcess(command, 1, "", "Could not bind TCP port 80"))
+    monkeypatch.setattr(program, "listens", lambda _port: taken)
+    with pytest.raises(program.Failure, match="^Could not bind TCP port 80") as caught:
+        program.run_certbot({**host, "webroot": webroot})
+    assert ("another program listens on port 80: name in acme_webroot" in str(caught.value)) == named
+
+
 def test_no_secret_is_on_a_command_line(host, program):
     command = program.certbot({**host, "eab": "/etc/holdfast-acme/eab.ini"}, "/tmp")
     assert command[command.index("--config") + 1] == "/etc/holdfast-acme/eab.ini"

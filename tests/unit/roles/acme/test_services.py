@@ -222,6 +222,31 @@ def test_a_service_that_presents_another_certificate_is_an_error(running, progra
         program.await_certificate(running, {**GATEWAY, "port": 1})
 
 
+def test_after_the_first_certificate_a_service_need_not_listen_on_its_port_yet(web, authority, program, systemd, monkeypatch, capsys):
+    """It cannot be configured to before there is one. After a second one it has to."""
+    monkeypatch.setattr(program, "RELOAD_SECONDS", 0.1)
+    monkeypatch.setattr(program, "listens", lambda port: port == 8443)
+    web["services"] = [{**GATEWAY, "name": "nginx.service", "port": 443}]
+    pathlib.Path(web["certificate"]).unlink()
+    bring(web, issued(web, authority))
+    program.install(web)
+    assert systemd.reloaded == ["nginx.service"]
+    assert f"nginx.service: listens on no port 443 yet; configure it to present {web['certificate']}" in capsys.readouterr().out
+    bring(web, issued(web, authority))
+    with pytest.raises(program.Failure, match="nginx.service was reloaded, and does not present the new certificate on port 443"):
+        program.install(web)
+
+
+def test_another_first_certificate_than_the_new_one_is_an_error(web, authority, program, systemd, monkeypatch):
+    monkeypatch.setattr(program, "RELOAD_SECONDS", 0.1)
+    monkeypatch.setattr(program, "listens", lambda _port: True)
+    web["services"] = [{**GATEWAY, "port": 1}]
+    pathlib.Path(web["certificate"]).unlink()
+    bring(web, issued(web, authority))
+    with pytest.raises(program.Failure, match="does not present the new certificate on port 1"):
+        program.install(web)
+
+
 @contextlib.contextmanager
 def presented(host, address, family=socket.AF_INET):
     """A server that presents the certificate on this address alone. Gives its port."""
