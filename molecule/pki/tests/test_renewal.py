@@ -40,6 +40,16 @@ def all_due(ca: Host) -> Iterator[None]:
     assert start(ca) == 0
 
 
+@pytest.fixture
+def shop(ca: Host) -> Iterator[None]:
+    """A service that no playbook of ours has started, such as another web server. It writes a line for each reload."""
+    unit = "[Service]\nExecStart=sleep infinity\nExecReload=sh -c 'echo >>/root/reloads'\n"
+    hosts.write(ca, "/etc/systemd/system/shop.service", unit)
+    ca.check_output("rm -f /root/reloads; systemctl daemon-reload; systemctl start shop.service")
+    yield
+    ca.check_output("systemctl stop shop.service; rm /etc/systemd/system/shop.service; systemctl daemon-reload")
+
+
 def start(ca: Host) -> int:
     # systemd refuses a unit that is started more than five times in ten seconds
     return int(ca.run(f"systemctl reset-failed {UNIT}.service; systemctl start {UNIT}.service").rc)
@@ -64,6 +74,21 @@ def test_the_service_renews_certificate_and_crl_in_its_sandbox_and_keeps_the_key
     assert ca.run(f"openssl verify -x509_strict -purpose sslserver -CAfile {DIRECTORY}/ca.crt {CERTIFICATE}").rc == 0
     assert ca.file(f"{DIRECTORY}/ca.crl").md5sum != crl
     assert f"{CERTIFICATE}: replaced" in status(ca)["done"]
+
+
+@pytest.mark.usefixtures("shop", "all_due")
+def test_a_service_that_no_playbook_has_started_is_reloaded_once_for_each_certificate(ca: Host) -> None:
+    assert (start(ca), start(ca)) == (0, 0), status(ca)["error"]
+    assert ca.check_output("wc -l </root/reloads") == "1"
+    ca.check_output(f"rm {CERTIFICATE}")
+    assert playbook.converged("--limit=ca").changed > 0
+    assert (start(ca), start(ca)) == (0, 0), status(ca)["error"]
+    assert ca.check_output("wc -l </root/reloads") == "2"
+
+
+def test_a_service_that_is_not_there_is_warned_of(ca: Host) -> None:
+    assert start(ca) == 0
+    assert status(ca)["warnings"] == ["shop.service: there is no such unit (pki_reload_services)"]
 
 
 def test_a_year_later_both_are_renewed_without_a_playbook(ca: Host) -> None:

@@ -75,11 +75,8 @@ def _renew(job: Job, run_program: Run, now: datetime, outcome: Outcome) -> None:
         check_mode=False,
     )
     outcome.done += installed["changes"]
-    # Also after a run that was killed between the installation and the reload.
-    for unit in job.reload:
-        if _reload(unit, run_program):
-            outcome.done.append(f"{unit}: reloaded")
     outcome.certificates = _certificates(job, authority, now)
+    _reload_services(job, run_program, outcome)
 
 
 def _without_those_of_before(requests: list[dict[str, t.Any]], outcome: Outcome) -> list[dict[str, t.Any]]:
@@ -108,18 +105,44 @@ def _certificates(job: Job, authority: Authority, now: datetime) -> list[dict[st
     return list(found["certificates"])
 
 
-def _reload(name: str, run_program: Run) -> bool:
-    """Reload a unit that runs and has not read its files, and record that it has. The module services does so in a playbook."""
-    systemd, known = Systemd(run_program), stamps.read(name)
-    unit = systemd.unit(name)
-    if known is None or not unit.is_active:
-        return False
+def _reload_services(job: Job, run_program: Run, outcome: Outcome) -> None:
+    """Reload the units that have not read their files, also after a run that was killed between the installation and the reload.
+
+    One that cannot be reloaded does not keep the others from it. Raises HoldfastError that names each of those.
+    """
+    systemd, failed = Systemd(run_program), []
+    for name in job.reload:
+        unit = systemd.unit(name)
+        if not unit.exists:
+            outcome.warnings.append(f"{name}: there is no such unit (pki_reload_services)")
+            continue
+        try:
+            if unit.is_active and _reload(job, unit.started, name, systemd):
+                outcome.done.append(f"{name}: reloaded")
+        except HoldfastError as error:
+            failed.append(str(error))
+    if failed:
+        raise HoldfastError("; ".join(failed))
+
+
+def _reload(job: Job, started: float, name: str, systemd: Systemd) -> bool:
+    """Reload a unit that runs and has not read its files, and record that it has, as the module services does in a playbook.
+
+    That module has recorded which files are a unit's. For one that it does not know, such as another web server, it is the certificates,
+    the CA's certificate and the CRL.
+    """
+    known = stamps.read(name) or stamps.Stamp({}, dict.fromkeys(_files(job), ""))
     now = stamps.Stamp(known.restart, stamps.digests(list(known.reload)))
-    if not stamps.unread(known.reload, now.reload, unit.started):
+    if not stamps.unread(known.reload, now.reload, started):
         return False
     systemd.act("reload", name)
     stamps.write(name, now)
     return True
+
+
+def _files(job: Job) -> list[str]:
+    names = [f"{certificate.name}.{kind}" for certificate in job.certificates for kind in ("crt", "key")]
+    return [os.path.join(job.directory, name) for name in [*names, "ca.crt", "ca.crl"]]
 
 
 def _write_status(job: Job, outcome: Outcome, now: datetime) -> None:

@@ -38,18 +38,19 @@ def _state(tmp_path, monkeypatch):
 
 
 class Systemctl:
-    """systemd with one active unit, which was started long ago. A reload fails where broken is set."""
+    """systemd, whose units were started long ago. The unit broken cannot be reloaded, and there is none with the name missing."""
 
-    def __init__(self, *, broken=False, active=True):
-        self.broken, self.active, self.reloads = broken, active, 0
+    def __init__(self, *, broken="", missing="", active=True):
+        self.broken, self.missing, self.active, self.reloads = broken, missing, active, 0
 
     def __call__(self, *command, **_options):
         if command[:2] == ("systemctl", "show"):
+            loaded = "not-found" if command[-1] == self.missing else "loaded"
             return _commands.Result(
-                0, f"LoadState=loaded\nActiveState={'active' if self.active else 'inactive'}\nMainPID=0\nInactiveExitTimestampMonotonic=1\n", ""
+                0, f"LoadState={loaded}\nActiveState={'active' if self.active else 'inactive'}\nMainPID=0\nInactiveExitTimestampMonotonic=1\n", ""
             )
         if command[:2] == ("systemctl", "reload"):
-            if self.broken:
+            if command[-1] == self.broken:
                 return _commands.Result(1, "", "nginx: [emerg] no")
             self.reloads += 1
         return _commands.Result(0, "", "")
@@ -178,20 +179,43 @@ def test_where_it_fails_the_certificate_in_use_stays_and_the_status_says_why(tmp
 def test_a_reload_that_fails_is_an_error_and_tried_again_the_next_day(tmp_path):
     converge(tmp_path)
     read_by_the_service(tmp_path)
-    assert "systemctl reload failed" in renew(job(tmp_path), Systemctl(broken=True), NOW + 370 * DAY).error
+    assert "systemctl reload failed" in renew(job(tmp_path), Systemctl(broken=UNIT), NOW + 370 * DAY).error
     systemctl = Systemctl()
     assert renew(job(tmp_path), systemctl, NOW + 371 * DAY).done == [f"{UNIT}: reloaded"]
     assert systemctl.reloads == 1
 
 
-@pytest.mark.parametrize(("active", "stamped"), [(False, True), (True, False)], ids=["stopped", "unknown to the playbook"])
-def test_a_service_that_does_not_run_or_is_not_ours_is_left_alone(tmp_path, active, stamped):
+def test_a_service_that_does_not_run_is_left_alone(tmp_path):
     converge(tmp_path)
-    if stamped:
-        read_by_the_service(tmp_path)
-    systemctl = Systemctl(active=active)
+    read_by_the_service(tmp_path)
+    systemctl = Systemctl(active=False)
     assert renew(job(tmp_path), systemctl, NOW + 370 * DAY).error == ""
     assert systemctl.reloads == 0
+
+
+def test_a_service_that_no_playbook_has_started_reads_each_certificate_once(tmp_path):
+    """Such as an nginx of somebody's that stands before the gateway."""
+    converge(tmp_path)
+    systemctl = Systemctl()
+    for day, reloads in ((370, 1), (371, 1), (740, 2), (741, 2)):
+        assert renew(job(tmp_path), systemctl, NOW + day * DAY).error == ""
+        assert systemctl.reloads == reloads
+
+
+def test_a_service_that_cannot_be_reloaded_does_not_keep_others_from_it(tmp_path):
+    converge(tmp_path)
+    systemctl = Systemctl(broken="other.service")
+    outcome = renew(job(tmp_path, reload=["other.service", UNIT]), systemctl, NOW + 370 * DAY)
+    assert "other.service: systemctl reload failed" in outcome.error
+    assert (outcome.done[-1], systemctl.reloads) == (f"{UNIT}: reloaded", 1)
+
+
+def test_a_service_that_is_not_on_the_host_is_warned_of(tmp_path):
+    converge(tmp_path)
+    systemctl = Systemctl(missing="ngnix.service")
+    outcome = renew(job(tmp_path, reload=["ngnix.service", UNIT]), systemctl, NOW + 370 * DAY)
+    assert outcome.warnings == ["ngnix.service: there is no such unit (pki_reload_services)"]
+    assert (outcome.error, systemctl.reloads) == ("", 1)
 
 
 def test_a_certificate_of_the_ca_before_stays_until_the_playbook_has_told_the_clients(tmp_path):
