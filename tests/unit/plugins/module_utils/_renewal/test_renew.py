@@ -212,9 +212,9 @@ def test_a_service_that_cannot_be_reloaded_does_not_keep_others_from_it(tmp_path
 
 def test_a_service_that_is_not_on_the_host_is_warned_of(tmp_path):
     converge(tmp_path)
-    systemctl = Systemctl(missing="ngnix.service")
-    outcome = renew(job(tmp_path, reload=["ngnix.service", UNIT]), systemctl, NOW + 370 * DAY)
-    assert outcome.warnings == ["ngnix.service: there is no such unit (pki_reload_services)"]
+    systemctl = Systemctl(missing="absent.service")
+    outcome = renew(job(tmp_path, reload=["absent.service", UNIT]), systemctl, NOW + 370 * DAY)
+    assert outcome.warnings == ["absent.service: there is no such unit (pki_reload_services)"]
     assert (outcome.error, systemctl.reloads) == ("", 1)
 
 
